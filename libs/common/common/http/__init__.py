@@ -1,0 +1,1 @@
+"""HTTP as data: routes that read, call and reply; everything else happens around them, once."""

@@ -1,0 +1,157 @@
+"""PostgreSQL: pools with every wait bounded, transactions, and driver errors translated at one seam.
+
+Numbers are `Decimal`, json and jsonb are `str` (asyncpg's own default): a store maps them itself.
+The connection's time limits are set on the server, which keeps them even when the client hangs.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+
+import asyncpg
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from common.errors import DomainError, Unavailable
+
+if TYPE_CHECKING:
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
+else:  # the driver's classes are generic only for the type checker
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+Result = TypeVar("Result")
+
+ACQUIRE_TIMEOUT_SECONDS = 2.0
+"""How long a request may wait for a free connection before it is answered 503."""
+
+COMMAND_TIMEOUT_SECONDS = 10.0
+"""The client's own limit, above the server's: it only bites when the server is frozen."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer in time. If it was a commit, its outcome is unknown: ask again
+    with the same idempotency key."""
+
+    slug = "database-unavailable"
+    title = "Database unavailable"
+
+
+async def create_pool(
+    dsn: str,
+    *,
+    min_size: int = 2,
+    max_size: int = 10,
+    application_name: str,
+    statement_timeout_ms: int = 5_000,
+    lock_timeout_ms: int = 3_000,
+    idle_in_transaction_timeout_ms: int = 10_000,
+) -> "Pool":
+    """A pool of at most `max_size` connections, each with the server's time limits set.
+
+    Raises `DatabaseUnavailable` if the database cannot be reached.
+    """
+    with unavailable():
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            timeout=ACQUIRE_TIMEOUT_SECONDS * 2,
+            server_settings={
+                "application_name": application_name,
+                "statement_timeout": str(statement_timeout_ms),
+                "lock_timeout": str(lock_timeout_ms),
+                "idle_in_transaction_session_timeout": str(idle_in_transaction_timeout_ms),
+                "timezone": "UTC",
+            },
+        )
+
+
+@asynccontextmanager
+async def transaction(
+    pool: "Pool", *, isolation: Isolation = "read_committed", readonly: bool = False
+) -> "AsyncIterator[Connection]":
+    """One transaction on one connection: commits on exit, rolls back on raise.
+
+    Raises `DatabaseUnavailable` when no connection is free in time, the connection breaks, or the
+    server stops a statement for taking or waiting too long.
+    """
+    with unavailable():
+        async with (
+            pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection,
+            connection.transaction(isolation=isolation, readonly=readonly),
+        ):
+            yield connection
+
+
+async def retry_serialization(work: Callable[[], Awaitable[Result]], *, attempts: int = 5) -> Result:
+    """Run a whole SERIALIZABLE transaction again when the server asks for it, at most `attempts` times.
+
+    `work` must hold the transaction and nothing that cannot be repeated.
+    Raises `DatabaseUnavailable` when the last attempt loses as well.
+    """
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type((asyncpg.SerializationError, asyncpg.DeadlockDetectedError)),
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.01, max=0.5),
+        reraise=True,
+    )
+    try:
+        return await retrying(work)
+    except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+        raise DatabaseUnavailable("too much contention, try again", retry_after=1) from error
+
+
+@contextmanager
+def translate(errors: Mapping[str, Callable[[], DomainError]]) -> Iterator[None]:
+    """Turn the violation of a named constraint (or a trigger that names one) into its domain error.
+
+    A violation that is not named here stays what it is: a defect.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        make = errors.get(error.constraint_name or "")
+        if make is None:
+            raise
+        raise make() from error
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn every way in which the database can fail to answer into `DatabaseUnavailable`."""
+    try:
+        yield
+    except (
+        TimeoutError,
+        OSError,
+        asyncpg.InterfaceError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.IdleInTransactionSessionTimeoutError,
+    ) as error:
+        raise DatabaseUnavailable("the database did not answer in time", retry_after=1) from error
+
+
+async def answers(pool: "Pool") -> None:
+    """A readiness probe. Raises `DatabaseUnavailable` unless the database answers a query."""
+    with unavailable():
+        await pool.fetchval("SELECT 1", timeout=ACQUIRE_TIMEOUT_SECONDS)
+
+
+async def migrated(pool: "Pool", version: str) -> None:
+    """A readiness probe. Raises `DatabaseUnavailable` unless that migration has been applied."""
+    with unavailable():
+        applied = await pool.fetchval(
+            "SELECT EXISTS (SELECT FROM schema_migrations WHERE version = $1)",
+            version,
+            timeout=ACQUIRE_TIMEOUT_SECONDS,
+        )
+    if not applied:
+        raise DatabaseUnavailable(f"migration {version} has not been applied")

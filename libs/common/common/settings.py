@@ -1,0 +1,93 @@
+"""Settings: from the environment, secrets from files.
+
+Names have no prefix: the field `database_dsn` is `DATABASE_DSN`. Any field may come from a file instead,
+named by `DATABASE_DSN_FILE`; giving both is an error. A service's settings derive from `ServiceSettings`
+and from the parts it needs.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class FromFiles(PydanticBaseSettingsSource):
+    """Reads the field `x` from the file that `X_FILE` names, without surrounding white space."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """The file's text. Raises `ValueError` if the value is given directly too."""
+        variable = field_name.upper()
+        path = os.environ.get(f"{variable}_FILE")
+        if path is None or f"{field_name}_file" in self.settings_cls.model_fields:
+            return None, field_name, False
+        if variable in os.environ:
+            raise ValueError(f"{variable} and {variable}_FILE are both set")
+        return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+
+    def __call__(self) -> dict[str, str]:
+        """Every field that comes from a file."""
+        found: dict[str, str] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+class ServiceSettings(BaseSettings):
+    """What every process is told."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    service: str
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    otel_exporter_otlp_endpoint: str | None = None
+    trace_ratio: float = Field(default=0.01, ge=0, le=1)
+    """The share of traces that starts here and is kept; a caller's decision is followed."""
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
+    body_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long a request's body may take to arrive."""
+    drain_seconds: float = Field(default=1.0, ge=0)
+    """After SIGTERM: how long to serve on while readiness already fails, so that callers turn away."""
+    shutdown_seconds: float = Field(default=10.0, gt=0)
+    """After draining: how long requests in flight may take to finish."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments (in tests), then the environment, then files."""
+        return init_settings, env_settings, FromFiles(settings_cls)
+
+
+class DatabaseSettings(BaseModel):
+    """For a process with a database."""
+
+    database_dsn: SecretStr
+
+
+class BrokerSettings(BaseModel):
+    """For a process that talks AMQP."""
+
+    amqp_url: SecretStr
+
+
+class CacheSettings(BaseModel):
+    """For a process that uses Redis."""
+
+    redis_url: SecretStr
+
+
+class TokenSettings(BaseModel):
+    """For a process that accepts identity's tokens."""
+
+    identity_url: str
