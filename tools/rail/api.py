@@ -1,0 +1,284 @@
+"""The rail over HTTP: what other banks' customers, the participant and the attestor can ask.
+
+Two of its answers are separate sources on purpose: the participant's own statement (`/abonos`) and the
+central bank's receipt (`/cep`).
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from tools.rail import book as rail
+from tools.rail.book import Behaviour, Book, ClaveReusedError, Movement, RailError, Status
+from tools.rail.cep import MEXICO_CITY, cep_document
+from tools.rail.truth import TruthLog
+
+BOOK: Final = web.AppKey("book", Book)
+LOG: Final = web.AppKey("log", TruthLog)
+BEHAVIOUR: Final = web.AppKey("behaviour", Behaviour)
+
+Clave = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,30}$")]
+Clabe = Annotated[str, StringConstraints(pattern=r"^[0-9]{18}$")]
+Amount = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,12}\.[0-9]{2}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Outcome = Literal["liquidado", "rechazado", "cancelado", "devuelto"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Transfer(_Strict):
+    """A customer of another bank sends money. The clave is invented unless named.
+
+    `outcome` is how it ends; `statement_amount` makes the participant's statement lie about the amount.
+    """
+
+    beneficiary_clabe: Clabe
+    beneficiary_name: Name = "Beneficiario"
+    ordering_clabe: Clabe
+    ordering_name: Name
+    amount: Amount
+    concept: Name = "Transferencia"
+    clave: Clave | None = None
+    outcome: Outcome = "liquidado"
+    delay_seconds: float | None = Field(default=None, ge=0, le=86_400)
+    statement_amount: Amount | None = None
+
+
+class Order(_Strict):
+    """The participant sends money out under its own clave."""
+
+    clave: Clave
+    ordering_clabe: Clabe
+    beneficiary_clabe: Clabe
+    beneficiary_name: Name
+    amount: Amount
+    concept: Name = "Retiro"
+
+
+class Conduct(_Strict):
+    """How the rail shall behave from now on."""
+
+    delay_seconds: float = Field(default=0.0, ge=0, le=86_400)
+    lose_orders: Literal["before", "after"] | None = None
+
+
+class Account(_Strict):
+    """Whether an account at another bank still takes money."""
+
+    state: Literal["open", "closed"]
+
+
+class Operation(_Strict):
+    """Which transfer is meant: its date and the institution that sent it."""
+
+    date: date
+    institution: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,5}$")]
+
+
+class Receipt(Operation):
+    """Which receipt is meant."""
+
+    clave: Clave
+
+
+async def receive_transfer(request: web.Request) -> web.Response:
+    wish = Transfer.model_validate_json(await request.read())
+    rail.check_clabe(wish.ordering_clabe)
+    now = _now()
+    movement = Movement(
+        clave=wish.clave or _invented_clave(now),
+        operation_date=_operation_date(now),
+        institution=rail.institution_of(wish.ordering_clabe),
+        ordering_clabe=wish.ordering_clabe,
+        ordering_name=wish.ordering_name,
+        beneficiary_clabe=wish.beneficiary_clabe,
+        beneficiary_name=wish.beneficiary_name,
+        amount=Decimal(wish.amount),
+        concept=wish.concept,
+        accepted_at=now,
+        ends_at=rail.ends_at(now, _delay_seconds(request, wish.delay_seconds)),
+        ends_as=Status(wish.outcome),
+        statement_amount=None if wish.statement_amount is None else Decimal(wish.statement_amount),
+    )
+    book = request.app[BOOK]
+    accepted = book.new_transfer(movement)
+    if accepted:
+        request.app[LOG].record_movement("transfer", accepted)
+        book.transfers[accepted.key] = accepted
+    return web.json_response(_movement_view(book.transfers[movement.key], _now()), status=201)
+
+
+async def statement(request: web.Request) -> web.Response:
+    """One line of the participant's statement of abonos."""
+    movement = _transfer(request, request.match_info["clave"], Operation.model_validate(dict(request.query)))
+    line = _movement_view(movement, _now())
+    if movement.statement_amount is not None:
+        line["amount"] = str(movement.statement_amount)
+    return web.json_response(line)
+
+
+async def receipt(request: web.Request) -> web.Response:
+    """The central bank's word on a transfer: its status and, once liquidated, the document."""
+    wanted = Receipt.model_validate(dict(request.query))
+    movement = _transfer(request, wanted.clave, wanted)
+    status = movement.status(_now())
+    document = cep_document(movement) if status is Status.LIQUIDATED else None
+    return web.json_response({"status": status, "document": document})
+
+
+async def send_order(request: web.Request) -> web.Response:
+    wish = Order.model_validate_json(await request.read())
+    behaviour, book = request.app[BEHAVIOUR], request.app[BOOK]
+    if behaviour.lose_orders == "before":
+        return _hang_up(request)
+    now = _now()
+    outcome, reason = book.verdict(wish.beneficiary_clabe)
+    movement = Movement(
+        clave=wish.clave,
+        operation_date=_operation_date(now),
+        institution=rail.PARTICIPANT,
+        ordering_clabe=wish.ordering_clabe,
+        ordering_name="El Carril",
+        beneficiary_clabe=wish.beneficiary_clabe,
+        beneficiary_name=wish.beneficiary_name,
+        amount=Decimal(wish.amount),
+        concept=wish.concept,
+        accepted_at=now,
+        ends_at=rail.ends_at(now, _delay_seconds(request, None)),
+        ends_as=outcome,
+        reason=reason,
+    )
+    accepted = book.new_order(movement)
+    if accepted:
+        request.app[LOG].record_movement("order", accepted)
+        book.orders[accepted.clave.upper()] = accepted
+    if behaviour.lose_orders == "after":
+        return _hang_up(request)
+    return web.json_response(_movement_view(book.orders[wish.clave.upper()], _now()), status=201)
+
+
+async def order(request: web.Request) -> web.Response:
+    movement = request.app[BOOK].orders.get(request.match_info["clave"].upper())
+    if movement is None:
+        return _refusal(404, "orden-desconocida", "No hay orden con esa clave de rastreo")
+    return web.json_response(_movement_view(movement, _now()))
+
+
+async def set_account(request: web.Request) -> web.Response:
+    wanted = Account.model_validate_json(await request.read())
+    clabe, book = request.match_info["clabe"], request.app[BOOK]
+    rail.check_clabe(clabe)
+    if wanted.state == "closed":
+        request.app[LOG].record_account("account-closed", clabe)
+        book.closed_accounts.add(clabe)
+    else:
+        request.app[LOG].record_account("account-opened", clabe)
+        book.closed_accounts.discard(clabe)
+    return web.json_response({"clabe": clabe, "state": wanted.state})
+
+
+async def set_behaviour(request: web.Request) -> web.Response:
+    wanted = Conduct.model_validate_json(await request.read())
+    behaviour = request.app[BEHAVIOUR]
+    behaviour.delay_seconds, behaviour.lose_orders = wanted.delay_seconds, wanted.lose_orders
+    return web.json_response(wanted.model_dump())
+
+
+async def truth(request: web.Request) -> web.Response:
+    """What the rail knows it has moved, to compare the platform's books with."""
+    book = request.app[BOOK]
+    totals = {name: str(amount) for name, amount in book.totals(_now()).items()}
+    return web.json_response(totals | {"transfers": len(book.transfers), "orders": len(book.orders)})
+
+
+async def healthy(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+ROUTES: Final = (
+    web.post("/transfers", receive_transfer),
+    web.get("/abonos/{clave}", statement),
+    web.get("/cep", receipt),
+    web.post("/orders", send_order),
+    web.get("/orders/{clave}", order),
+    web.put("/accounts/{clabe}", set_account),
+    web.put("/behaviour", set_behaviour),
+    web.get("/truth", truth),
+    web.get("/healthz", healthy),
+    web.get("/readyz", healthy),
+)
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Everything the rail says no to, in its own way of saying it."""
+    try:
+        return await handler(request)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return _refusal(400, "solicitud-invalida", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except ClaveReusedError as error:
+        return _refusal(409, error.code, str(error))
+    except RailError as error:
+        return _refusal(404 if error.code == "operacion-no-encontrada" else 400, error.code, str(error))
+
+
+def _transfer(request: web.Request, clave: str, operation: Operation) -> Movement:
+    movement = request.app[BOOK].transfers.get((operation.date, operation.institution, clave.upper()))
+    if movement is None:
+        raise RailError("operacion-no-encontrada", "Operación no encontrada")
+    return movement
+
+
+def _movement_view(movement: Movement, now: datetime) -> dict[str, str | None]:
+    status = movement.status(now)
+    ended = status is not Status.IN_PROCESS
+    return {
+        "clave": movement.clave,
+        "operation_date": movement.operation_date.isoformat(),
+        "institution": movement.institution,
+        "ordering_clabe": movement.ordering_clabe,
+        "ordering_name": movement.ordering_name,
+        "beneficiary_clabe": movement.beneficiary_clabe,
+        "beneficiary_name": movement.beneficiary_name,
+        "amount": str(movement.amount),
+        "currency": "MXN",
+        "status": status,
+        "reason": movement.reason if ended else None,
+        "ended_at": movement.ends_at.isoformat() if ended else None,
+    }
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """Close the connection without a word, as a network does."""
+    if request.transport:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def _refusal(status: int, code: str, text: str) -> web.Response:
+    return web.json_response({"code": code, "text": text}, status=status)
+
+
+def _delay_seconds(request: web.Request, own: float | None) -> float:
+    return request.app[BEHAVIOUR].delay_seconds if own is None else own
+
+
+def _operation_date(now: datetime) -> date:
+    return now.astimezone(MEXICO_CITY).date()
+
+
+def _invented_clave(now: datetime) -> str:
+    return f"{now:%Y%m%d}{secrets.token_hex(9).upper()}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
