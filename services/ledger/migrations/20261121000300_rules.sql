@@ -62,66 +62,73 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A posting with everything the rules ask about it: its entry, its account, its kind. Read once a batch.
+CREATE TYPE journal_line AS (
+    ledger_id smallint, sequence bigint, leg smallint, account_id bigint, account_sequence bigint,
+    amount numeric, balance numeric, hold uuid,
+    kind text, legs smallint, reference text, receipt uuid,
+    version integer, total numeric, chunk integer, chunks integer,
+    path text, currency text, exponent smallint, owner_kind text, owner text, requires_hold boolean,
+    players smallint, needs_receipt boolean, hold_effect text, stakes boolean, settles text,
+    fits_template boolean, permitted boolean
+);
+
+-- Each look-up is LATERAL with OFFSET 0: a join could be planned as a scan of the whole journal by a
+-- plan cached while the tables were empty.
+CREATE FUNCTION with_context(lines posting[]) RETURNS journal_line[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg((
+               p.ledger_id, p.sequence, p.leg, p.account_id, p.account_sequence, p.amount, p.balance, p.hold,
+               e.kind, e.legs, e.reference, e.receipt,
+               e.settlement_version, e.settlement_total, e.settlement_chunk, e.settlement_chunks,
+               a.path, a.currency, a.exponent, a.owner_kind, a.owner, a.requires_hold,
+               k.players, k.receipt, k.hold, k.stake, k.settlement,
+               t.fits IS NOT NULL, w.may IS NOT NULL)::journal_line)
+      FROM unnest(lines) p
+      LEFT JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
+      LEFT JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id AND ledger_id = p.ledger_id OFFSET 0) a ON true
+      LEFT JOIN LATERAL (SELECT chart FROM ledger WHERE id = p.ledger_id OFFSET 0) l ON true
+      LEFT JOIN LATERAL (SELECT * FROM kind WHERE chart = l.chart AND name = e.kind OFFSET 0) k ON true
+      LEFT JOIN LATERAL (SELECT true AS fits FROM kind_leg
+                          WHERE chart = l.chart AND kind = e.kind AND class = a.class
+                            AND side = CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END OFFSET 0) t ON true
+      LEFT JOIN LATERAL (SELECT true AS may FROM principal
+                          WHERE ledger_id = p.ledger_id AND name = e.principal AND e.kind = ANY (kinds) OFFSET 0) w ON true
+$$;
+
 -- Every rule about the shape of entries: each posting belongs to an entry written by this very
 -- statement, fits its kind's template, carries a hold exactly where one is required, has no more
 -- decimals than its currency; each entry balances per currency, has the players its kind asks for
 -- and touches no market but the one its reference names.
-CREATE FUNCTION check_shape_of(lines posting[]) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    bad record;
+CREATE FUNCTION check_shape_of(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT * INTO bad FROM (
-        SELECT line.sequence,
+    PERFORM refuse(verdict.rule, format('entry %s breaks %s', verdict.sequence, verdict.rule))
+       FROM (
+        SELECT sequence,
                CASE
-                   WHEN bool_or(line.entry_kind IS NULL) THEN 'posting_belongs_to_entry'
-                   WHEN count(*) <> min(line.legs) OR min(line.leg) <> 1 OR max(line.leg) <> min(line.legs)
-                       THEN 'entry_is_complete'
-                   WHEN bool_or(line.path IS NULL) THEN 'posting_account_is_open'
-                   WHEN bool_or(line.template IS NULL) THEN 'posting_fits_template'
-                   WHEN bool_or(scale(line.amount) > line.exponent) THEN 'posting_fits_currency'
-                   WHEN bool_or(line.requires_hold <> (line.hold IS NOT NULL)) THEN 'posting_carries_hold'
-                   WHEN count(DISTINCT line.currency) = 1 AND sum(line.amount) <> 0 THEN 'entry_balances'
-                   WHEN min(line.players) <> count(DISTINCT line.owner) FILTER (WHERE line.owner_kind = 'player')
+                   WHEN bool_or(kind IS NULL) THEN 'posting_belongs_to_entry'
+                   WHEN count(*) <> min(legs) OR min(leg) <> 1 OR max(leg) <> min(legs) THEN 'entry_is_complete'
+                   WHEN bool_or(path IS NULL) THEN 'posting_account_is_open'
+                   WHEN NOT bool_and(fits_template) THEN 'posting_fits_template'
+                   WHEN bool_or(scale(amount) > exponent) THEN 'posting_fits_currency'
+                   WHEN bool_or(requires_hold <> (hold IS NOT NULL)) THEN 'posting_carries_hold'
+                   WHEN min(players) <> count(DISTINCT owner) FILTER (WHERE owner_kind = 'player')
                        THEN 'entry_binds_players'
-                   WHEN bool_or(line.owner_kind = 'market' AND 'markets/' || line.owner <> line.reference)
-                       THEN 'entry_binds_market'
-                   WHEN bool_or(line.permitted IS NULL) THEN 'principal_may_post_kind'
-                   WHEN bool_or((line.receipt IS NOT NULL) <> line.needs_receipt) THEN 'entry_receipt_as_kind_says'
-                   WHEN bool_or((line.settlement_version IS NOT NULL) <> (line.settlement IS NOT NULL))
-                       THEN 'entry_settlement_as_kind_says'
+                   WHEN bool_or(owner_kind = 'market' AND 'markets/' || owner <> reference) THEN 'entry_binds_market'
+                   WHEN NOT bool_and(permitted) THEN 'principal_may_post_kind'
+                   WHEN bool_or((receipt IS NOT NULL) <> needs_receipt) THEN 'entry_receipt_as_kind_says'
+                   WHEN bool_or((version IS NOT NULL) <> (settles IS NOT NULL)) THEN 'entry_settlement_as_kind_says'
                END AS rule
-          FROM (
-            SELECT p.sequence, p.leg, p.amount, p.hold, e.kind AS entry_kind, e.legs, e.reference, e.receipt,
-                   e.settlement_version, a.path, a.exponent, a.requires_hold, a.currency, a.owner, a.owner_kind,
-                   t.kind AS template, k.players, k.receipt AS needs_receipt, k.settlement, pr.name AS permitted
-              FROM unnest(lines) p
-              LEFT JOIN entry e ON e.ledger_id = p.ledger_id AND e.sequence = p.sequence
-              LEFT JOIN account a ON a.id = p.account_id AND a.ledger_id = p.ledger_id
-              LEFT JOIN ledger l ON l.id = p.ledger_id
-              LEFT JOIN kind k ON k.chart = l.chart AND k.name = e.kind
-              LEFT JOIN kind_leg t ON t.chart = l.chart AND t.kind = e.kind AND t.class = a.class
-                                  AND t.side = CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END
-              LEFT JOIN principal pr ON pr.ledger_id = p.ledger_id AND pr.name = e.principal
-                                    AND e.kind = ANY (pr.kinds)
-          ) line
-         GROUP BY line.sequence) verdict
-     WHERE rule IS NOT NULL ORDER BY sequence LIMIT 1;
-    IF FOUND THEN
-        PERFORM refuse(bad.rule, format('entry %s breaks %s', bad.sequence, bad.rule));
-    END IF;
+          FROM unnest(lines) GROUP BY ledger_id, sequence) verdict
+      WHERE verdict.rule IS NOT NULL;
 
-    SELECT p.sequence INTO bad
-      FROM unnest(lines) p JOIN account a ON a.id = p.account_id
-     GROUP BY p.ledger_id, p.sequence, a.currency HAVING sum(p.amount) <> 0 LIMIT 1;
-    IF FOUND THEN
-        PERFORM refuse('entry_balances', format('entry %s does not balance', bad.sequence));
-    END IF;
+    PERFORM refuse('entry_balances', format('entry %s does not balance', unbalanced.sequence))
+       FROM (SELECT sequence FROM unnest(lines)
+              GROUP BY ledger_id, sequence, currency HAVING sum(amount) <> 0) unbalanced;
 END $$;
 
 -- Balances move by the sum of the new postings, and by nothing else. The account sequence is a
 -- compare-and-swap: a posting decided on an older state finds no row to move.
-CREATE FUNCTION move_balances(lines posting[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION move_balances(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     accounts bigint;
     moved bigint;
@@ -143,29 +150,29 @@ BEGIN
        FROM (SELECT p.account_id, p.account_sequence, b.floored AND p.balance * b.side < 0 AS below,
                     p.balance IS DISTINCT FROM
                         b.amount - sum(p.amount) OVER whole + sum(p.amount) OVER upto AS untrue
-               FROM unnest(lines) p JOIN balance b ON b.account_id = p.account_id
+               FROM unnest(lines) p
+               JOIN LATERAL (SELECT * FROM balance WHERE account_id = p.account_id OFFSET 0) b ON true
              WINDOW whole AS (PARTITION BY p.account_id),
                     upto AS (PARTITION BY p.account_id ORDER BY p.account_sequence)) step
       WHERE step.below OR step.untrue;
 END $$;
 
 -- Holds: opened once, drawn under the reference and on the account they were opened with.
-CREATE FUNCTION move_holds(lines posting[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION move_holds(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     wanted bigint;
     drawn bigint;
 BEGIN
     INSERT INTO hold (ledger_id, id, account_id, reference, opened, remaining)
-    SELECT p.ledger_id, p.hold, p.account_id, e.reference, -p.amount, -p.amount
-      FROM unnest(lines) p
-      JOIN entry e USING (ledger_id, sequence) JOIN ledger l ON l.id = p.ledger_id
-      JOIN kind k ON k.chart = l.chart AND k.name = e.kind
-     WHERE p.hold IS NOT NULL AND k.hold = 'open';
+    SELECT ledger_id, hold, account_id, reference, -amount, -amount
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'open';
 
-    SELECT count(DISTINCT (d.hold, d.account_id, d.reference)) INTO wanted FROM draws(lines) d;
+    SELECT count(DISTINCT (hold, account_id, reference)) INTO wanted
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw';
     UPDATE hold h SET remaining = h.remaining - d.amount
       FROM (SELECT ledger_id, hold, account_id, reference, sum(amount) AS amount
-              FROM draws(lines) GROUP BY ledger_id, hold, account_id, reference) d
+              FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw'
+             GROUP BY ledger_id, hold, account_id, reference) d
      WHERE h.ledger_id = d.ledger_id AND h.id = d.hold AND h.account_id = d.account_id AND h.reference = d.reference;
     GET DIAGNOSTICS drawn = ROW_COUNT;
     IF drawn <> wanted THEN
@@ -173,134 +180,103 @@ BEGIN
     END IF;
 END $$;
 
--- The postings that draw a hold down, with the reference they do it under.
-CREATE FUNCTION draws(lines posting[])
-RETURNS TABLE (ledger_id smallint, hold uuid, account_id bigint, reference text, amount numeric)
-LANGUAGE sql STABLE AS $$
-    SELECT p.ledger_id, p.hold, p.account_id, e.reference, p.amount::numeric
-      FROM unnest(lines) p
-      JOIN entry e USING (ledger_id, sequence) JOIN ledger l ON l.id = p.ledger_id
-      JOIN kind k ON k.chart = l.chart AND k.name = e.kind
-     WHERE p.hold IS NOT NULL AND k.hold = 'draw'
-$$;
-
 -- Stakes: what each player put into an escrow. A market that has begun to settle takes no more.
-CREATE FUNCTION record_stakes(lines posting[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION record_stakes(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM refuse('escrow_is_frozen', format('%s is already settling', e.reference))
+    PERFORM refuse('escrow_is_frozen', format('%s is already settling', p.reference))
        FROM unnest(lines) p
-       JOIN entry e USING (ledger_id, sequence) JOIN ledger l ON l.id = p.ledger_id
-       JOIN kind k ON k.chart = l.chart AND k.name = e.kind AND k.stake
-       JOIN settlement s ON s.ledger_id = e.ledger_id AND s.reference = e.reference
-      LIMIT 1;
+       JOIN settlement s ON p.stakes AND s.ledger_id = p.ledger_id AND s.reference = p.reference LIMIT 1;
     INSERT INTO stake (ledger_id, reference, player, contributed)
-    SELECT p.ledger_id, e.reference, a.owner, sum(p.amount)
-      FROM unnest(lines) p
-      JOIN entry e USING (ledger_id, sequence) JOIN ledger l ON l.id = p.ledger_id
-      JOIN kind k ON k.chart = l.chart AND k.name = e.kind AND k.stake
-      JOIN account a ON a.id = p.account_id AND a.owner_kind = 'player'
-     GROUP BY p.ledger_id, e.reference, a.owner
+    SELECT ledger_id, reference, owner, sum(amount)
+      FROM unnest(lines) WHERE stakes AND owner_kind = 'player'
+     GROUP BY ledger_id, reference, owner
     ON CONFLICT (ledger_id, reference, player)
         DO UPDATE SET contributed = stake.contributed + excluded.contributed;
 END $$;
 
 -- Settlements: the first chunk opens the header at exactly the escrow's whole; every chunk pays
 -- contributors (a void: no more than their own stake); the last one must leave zero behind.
-CREATE FUNCTION settle(lines posting[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION settle(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    chunk record;
+    part record;
 BEGIN
-    FOR chunk IN
-        SELECT e.ledger_id, e.sequence, e.reference, e.settlement_version AS version,
-               e.settlement_total AS total, e.settlement_chunks AS chunks, k.settlement,
-               max(p.account_id) FILTER (WHERE a.owner_kind = 'market') AS escrow_id,
-               coalesce(sum(p.amount) FILTER (WHERE a.owner_kind = 'market'), 0) AS paid
-          FROM unnest(lines) p
-          JOIN entry e USING (ledger_id, sequence) JOIN ledger l ON l.id = p.ledger_id
-          JOIN kind k ON k.chart = l.chart AND k.name = e.kind AND k.settlement IS NOT NULL
-          JOIN account a ON a.id = p.account_id
-         GROUP BY e.ledger_id, e.sequence, k.settlement ORDER BY e.ledger_id, e.sequence
+    FOR part IN
+        SELECT ledger_id, sequence, reference, version, total, chunks, settles,
+               max(account_id) FILTER (WHERE owner_kind = 'market') AS escrow_id,
+               coalesce(sum(amount) FILTER (WHERE owner_kind = 'market'), 0) AS paid
+          FROM unnest(lines) WHERE settles IS NOT NULL
+         GROUP BY ledger_id, sequence, reference, version, total, chunks, settles ORDER BY ledger_id, sequence
     LOOP
-        PERFORM refuse('settlement_pays_contributors', format('entry %s pays a stranger to %s', chunk.sequence, chunk.reference))
-           FROM unnest(lines) p JOIN account a ON a.id = p.account_id AND a.owner_kind = 'player'
-           LEFT JOIN stake s ON s.ledger_id = chunk.ledger_id AND s.reference = chunk.reference AND s.player = a.owner
-          WHERE p.ledger_id = chunk.ledger_id AND p.sequence = chunk.sequence AND s.player IS NULL;
+        PERFORM refuse('settlement_pays_contributors', format('entry %s pays a stranger to %s', part.sequence, part.reference))
+           FROM unnest(lines) p
+           LEFT JOIN stake s ON s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = p.owner
+          WHERE p.owner_kind = 'player' AND p.ledger_id = part.ledger_id AND p.sequence = part.sequence
+            AND s.player IS NULL;
 
-        IF chunk.settlement = 'void' THEN
+        IF part.settles = 'void' THEN
             UPDATE stake s SET returned = s.returned + back.amount
-              FROM (SELECT a.owner, -sum(p.amount) AS amount
-                      FROM unnest(lines) p JOIN account a ON a.id = p.account_id AND a.owner_kind = 'player'
-                     WHERE p.ledger_id = chunk.ledger_id AND p.sequence = chunk.sequence GROUP BY a.owner) back
-             WHERE s.ledger_id = chunk.ledger_id AND s.reference = chunk.reference AND s.player = back.owner;
+              FROM (SELECT owner, -sum(amount) AS amount FROM unnest(lines)
+                     WHERE owner_kind = 'player' AND ledger_id = part.ledger_id AND sequence = part.sequence
+                     GROUP BY owner) back
+             WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = back.owner;
         END IF;
 
         INSERT INTO settlement (ledger_id, reference, version, escrow_id, total, chunks)
-        SELECT chunk.ledger_id, chunk.reference, chunk.version, chunk.escrow_id, chunk.total, chunk.chunks
-         WHERE chunk.total = (SELECT sum(contributed) FROM stake
-                               WHERE ledger_id = chunk.ledger_id AND reference = chunk.reference)
-           AND chunk.version = 1 + (SELECT count(*) FROM settlement
-                                     WHERE ledger_id = chunk.ledger_id AND reference = chunk.reference)
+        SELECT part.ledger_id, part.reference, part.version, part.escrow_id, part.total, part.chunks
+         WHERE part.total = (SELECT sum(contributed) FROM stake
+                              WHERE ledger_id = part.ledger_id AND reference = part.reference)
+           AND part.version = 1 + (SELECT count(*) FROM settlement
+                                    WHERE ledger_id = part.ledger_id AND reference = part.reference)
         ON CONFLICT DO NOTHING;
 
         UPDATE settlement s
-           SET paid = s.paid + chunk.paid, posted = s.posted + 1,
+           SET paid = s.paid + part.paid, posted = s.posted + 1,
                state = CASE WHEN s.posted + 1 = s.chunks THEN 'CLOSED' ELSE 'OPEN' END
-         WHERE s.ledger_id = chunk.ledger_id AND s.reference = chunk.reference AND s.version = chunk.version
-           AND s.total = chunk.total AND s.chunks = chunk.chunks AND s.escrow_id = chunk.escrow_id
+         WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
+           AND s.total = part.total AND s.chunks = part.chunks AND s.escrow_id = part.escrow_id
            AND s.state = 'OPEN';
         IF NOT FOUND THEN
-            PERFORM refuse('settlement_matches_header', format('chunk %s of %s fits no open settlement', chunk.sequence, chunk.reference));
+            PERFORM refuse('settlement_matches_header', format('entry %s fits no open settlement of %s', part.sequence, part.reference));
         END IF;
 
-        PERFORM refuse('settled_escrow_is_zero', format('%s would close with money left in escrow', chunk.reference))
+        PERFORM refuse('settled_escrow_is_zero', format('%s would close with money left in escrow', part.reference))
            FROM settlement s JOIN balance b ON b.account_id = s.escrow_id
-          WHERE s.ledger_id = chunk.ledger_id AND s.reference = chunk.reference AND s.version = chunk.version
+          WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
             AND s.state = 'CLOSED' AND b.amount <> 0;
     END LOOP;
 END $$;
 
 -- Receipts: an entry that brings money in spends exactly one, for exactly what it attests.
-CREATE FUNCTION spend_receipts(lines posting[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION spend_receipts(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO receipt_use (receipt_id, ledger_id, sequence, purpose, account, amount, currency)
-    SELECT e.receipt, e.ledger_id, e.sequence, e.kind, a.path, -p.amount, a.currency
-      FROM unnest(lines) p
-      JOIN entry e USING (ledger_id, sequence)
-      JOIN account a ON a.id = p.account_id
-     WHERE e.receipt IS NOT NULL AND p.amount < 0;
+    SELECT receipt, ledger_id, sequence, kind, path, -amount, currency
+      FROM unnest(lines) WHERE receipt IS NOT NULL AND amount < 0;
 
     PERFORM refuse('receipt_matches_bank', format('entry %s books a receipt of another rail', p.sequence))
-       FROM unnest(lines) p
-       JOIN entry e USING (ledger_id, sequence)
-       JOIN account a ON a.id = p.account_id
-       JOIN receipt r ON r.id = e.receipt
-      WHERE p.amount > 0 AND a.path <> 'bank/' || r.rail;
+       FROM unnest(lines) p JOIN receipt r ON r.id = p.receipt
+      WHERE p.amount > 0 AND p.path <> 'bank/' || r.rail;
 END $$;
 
 CREATE FUNCTION posting_added() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    lines posting[];
-    with_holds boolean;
-    with_stakes boolean;
-    with_settlements boolean;
-    with_receipts boolean;
+    lines journal_line[];
+    has record;
 BEGIN
-    SELECT array_agg(a.*::posting) INTO lines FROM added a;
+    SELECT with_context(array_agg(a.*::posting)) INTO lines FROM added a;
     IF lines IS NULL THEN
         RETURN NULL;
     END IF;
     PERFORM check_shape_of(lines);
     PERFORM move_balances(lines);
-    SELECT bool_or(k.hold IS NOT NULL), bool_or(k.stake), bool_or(k.settlement IS NOT NULL), bool_or(k.receipt)
-      INTO with_holds, with_stakes, with_settlements, with_receipts
-      FROM (SELECT DISTINCT e.ledger_id, e.kind FROM added JOIN entry e USING (ledger_id, sequence)) used
-      JOIN ledger l ON l.id = used.ledger_id
-      JOIN kind k ON k.chart = l.chart AND k.name = used.kind;
-    IF with_holds THEN PERFORM move_holds(lines); END IF;
-    IF with_stakes THEN PERFORM record_stakes(lines); END IF;
-    IF with_settlements THEN PERFORM settle(lines); END IF;
-    IF with_receipts THEN PERFORM spend_receipts(lines); END IF;
+    SELECT bool_or(hold IS NOT NULL) AS holds, bool_or(stakes) AS stakes, bool_or(settles IS NOT NULL) AS settles,
+           bool_or(needs_receipt) AS receipts
+      INTO has FROM unnest(lines);
+    IF has.holds THEN PERFORM move_holds(lines); END IF;
+    IF has.stakes THEN PERFORM record_stakes(lines); END IF;
+    IF has.settles THEN PERFORM settle(lines); END IF;
+    IF has.receipts THEN PERFORM spend_receipts(lines); END IF;
     RETURN NULL;
 END $$;
 
@@ -310,7 +286,7 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_object(
         'specversion', '1.0', 'id', id, 'source', '/ledger', 'type', type, 'subject', subject,
         'time', to_char(happened AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'datacontenttype', 'application/json', 'dataschema', '/schemas/' || type, 'partitionkey', subject,
+        'datacontenttype', 'application/json', 'dataschema', 'urn:el-carril:schema:' || type, 'partitionkey', subject,
         'sequence', sequence, 'data', data)
         || CASE WHEN traceparent IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('traceparent', traceparent) END
 $$;
@@ -333,9 +309,11 @@ BEGIN
         PERFORM refuse_stale('entry_sequence_is_next', 'the ledger has moved since this batch was decided');
     END IF;
 
-    PERFORM refuse('entry_is_complete', format('entry %s has %s of %s postings', e.sequence, count(p.leg), e.legs))
-       FROM added e LEFT JOIN posting p USING (ledger_id, sequence)
-      GROUP BY e.ledger_id, e.sequence, e.legs HAVING count(p.leg) <> e.legs LIMIT 1;
+    PERFORM refuse('entry_is_complete', format('entry %s has %s of %s postings', e.sequence, e.posted, e.legs))
+       FROM (SELECT e.sequence, e.legs,
+                    (SELECT count(*) FROM posting p WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) AS posted
+               FROM added e) e
+      WHERE e.posted <> e.legs;
 
     PERFORM refuse('command_has_one_outcome', format('command %s was refused before', r.id))
        FROM added e JOIN refusal r ON r.id = e.id LIMIT 1;
@@ -361,8 +339,10 @@ BEGIN
                    'account', a.path, 'side', CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END,
                    'amount', to_money(abs(p.amount), a.exponent), 'currency', a.currency,
                    'balance', to_money(p.balance * a.side, a.exponent),
-                   'account_sequence', p.account_sequence, 'hold', p.hold) ORDER BY p.leg) AS lines, max(a.exponent) AS exponent
-          FROM posting p JOIN account a ON a.id = p.account_id
+                   'account_sequence', p.account_sequence, 'hold', p.hold) ORDER BY p.leg) AS lines,
+               max(a.exponent) AS exponent
+          FROM posting p
+          JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id OFFSET 0) a ON true
          WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) posted ON true
      ORDER BY e.ledger_id, e.sequence;
     RETURN NULL;
@@ -382,7 +362,7 @@ BEGIN
            r.reference, h.sequence,
            cloud_event(r.id, 'ledger.post.refused.v1', r.reference, r.refused_at, h.sequence, r.traceparent,
                jsonb_build_object('idempotency_key', r.idempotency_key, 'principal', r.principal, 'kind', r.kind,
-                                  'reference', r.reference, 'problem', r.problem))
+                                  'reference', r.reference, 'problem', r.problem - 'field'))
       FROM added r JOIN head h ON h.ledger_id = r.ledger_id;
     RETURN NULL;
 END $$;
@@ -424,5 +404,6 @@ DROP TRIGGER entry_added ON entry;
 DROP TRIGGER refusal_added ON refusal;
 DROP FUNCTION history_is_append_only, derived_from_journal CASCADE;
 DROP FUNCTION posting_added, entry_added, refusal_added, account_has_balance, account_follows_chart,
-    spend_receipts, settle, record_stakes, draws, move_holds, move_balances, check_shape_of,
+    spend_receipts, settle, record_stakes, move_holds, move_balances, check_shape_of, with_context,
     cloud_event, to_money, refuse_stale, refuse;
+DROP TYPE journal_line;

@@ -1,0 +1,1 @@
+"""The double-entry ledger: owns every balance, and nothing else can move money."""

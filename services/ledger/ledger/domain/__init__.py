@@ -1,0 +1,1 @@
+"""The ledger's nouns and rules: pure, no I/O, no clock, no randomness."""

@@ -1,0 +1,72 @@
+"""Charts of accounts: which accounts may exist and which kinds of entry may move money between them.
+
+The chart itself is data in the database, changed only by migration; this is its shape in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+
+class Side(IntEnum):
+    """The sign of an amount: money is signed, a debit is positive."""
+
+    DEBIT = 1
+    CREDIT = -1
+
+    @property
+    def word(self) -> Literal["debit", "credit"]:
+        return "debit" if self is Side.DEBIT else "credit"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountClass:
+    """A class of accounts: the paths that belong to it, and how its balances may move.
+
+    side            where the balance normally grows
+    floored         the balance never crosses zero against its side
+    owner_kind      what the pattern's first group names: a player, a market, nothing
+    requires_hold   every posting on it opens or draws a hold
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    side: Side
+    floored: bool
+    owner_kind: Literal["player", "market"] | None
+    requires_hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of entry and its template. See the `kind` table for what each field asks for."""
+
+    name: str
+    receipt: bool
+    players: int | None
+    hold: Literal["open", "draw"] | None
+    stake: bool
+    settlement: Literal["settle", "void"] | None
+    template: frozenset[tuple[Side, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One ledger's chart: its classes, its kinds and the exponents of its currencies."""
+
+    name: str
+    classes: tuple[AccountClass, ...]
+    kinds: Mapping[str, Kind]
+    exponents: Mapping[str, int]
+
+    def classify(self, path: str) -> tuple[AccountClass, str | None] | None:
+        """The class of `path` and its owner, or None when the chart knows no such account."""
+        for known in self.classes:
+            found = known.pattern.fullmatch(path)
+            if found:
+                return known, found.group(1) if known.owner_kind else None
+        return None

@@ -1,0 +1,310 @@
+"""Deciding a command: yes with the postings it becomes, or no with the reason.
+
+Every rule here stands a second time in the database (migrations/*_rules.sql), which refuses what
+slips through. The order is from the entry's own shape to the state of the books, so that a malformed
+command always gets the same answer, whatever the balances.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from uuid import UUID
+
+from ledger.domain import refusals
+from ledger.domain.books import Account, Books, Hold, Settlement, Stake
+from ledger.domain.chart import Kind, Side
+from ledger.domain.commands import Command, SettlementPart
+
+ZERO = Decimal(0)
+MARKETS = "markets/"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A leg decided: the account's state after it."""
+
+    account: Account
+    amount: Decimal
+    hold: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An accepted command and its postings, in leg order."""
+
+    command: Command
+    postings: tuple[Posting, ...]
+
+
+def decide(command: Command, books: Books) -> Decision:
+    """Accept `command` and move `books` forward, or leave `books` untouched.
+
+    Raises:
+        DomainError: a refusal of `refusals.STORED`, which answers the command for ever.
+        NotReady: something the command refers to has not arrived yet.
+    """
+    kind = _permitted_kind(command, books)
+    lines = _lines(command, books)
+    _check_template(command, kind, lines, books)
+    _check_balance(command)
+    _check_bindings(command, kind, lines)
+    holds = _holds_after(command, kind, lines, books)
+    _check_receipt(command, kind, books)
+    stakes = _stakes_after(command, kind, lines, books)
+    settlement = _settlement_after(command, kind, lines, books)
+    if settlement:
+        stakes = _returned_stakes(command, kind, lines, books)
+    postings = _post(command, lines)
+
+    for posting in postings:
+        books.accounts[posting.account.path, posting.account.currency] = posting.account
+    books.holds.update(holds)
+    books.stakes.update(stakes)
+    if kind.stake:
+        books.escrowed[command.reference] = books.escrowed.get(command.reference, ZERO) + _into_market(lines)
+    if settlement:
+        books.settlements[command.reference] = settlement
+    if command.receipt:
+        books.receipts[command.receipt] = replace(books.receipts[command.receipt], spent=True)
+    return Decision(command, postings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A leg with the account it names."""
+
+    account: Account
+    amount: Decimal
+    hold: UUID | None
+    field: str
+
+
+def _permitted_kind(command: Command, books: Books) -> Kind:
+    kind = books.chart.kinds.get(command.kind)
+    if kind is None:
+        raise refusals.UnknownKind(f"kind {command.kind} is not in the chart", field="kind")
+    if command.kind not in books.permitted.get(command.principal, frozenset()):
+        raise refusals.KindNotPermitted(f"{command.principal} may not post {command.kind}", field="kind")
+    return kind
+
+
+def _lines(command: Command, books: Books) -> list[_Line]:
+    lines = []
+    for at, leg in enumerate(command.legs):
+        exponent = books.chart.exponents.get(leg.currency)
+        if exponent is None:
+            raise refusals.WrongCurrency(f"{leg.currency} is not kept here", field=f"postings.{at}.currency")
+        if leg.amount == 0 or leg.amount.as_tuple().exponent < -exponent:  # type: ignore[operator] # finite
+            raise refusals.WrongCurrency(
+                f"an amount in {leg.currency} has at most {exponent} decimals and is not zero",
+                field=f"postings.{at}.amount",
+            )
+        account = books.accounts.get((leg.account, leg.currency))
+        if account is None:
+            raise refusals.UnknownAccount(f"no account {leg.account}", field=f"postings.{at}.account")
+        lines.append(_Line(account, leg.amount, leg.hold, f"postings.{at}"))
+    return lines
+
+
+def _check_template(command: Command, kind: Kind, lines: list[_Line], books: Books) -> None:
+    if len(lines) < 2:
+        raise refusals.TemplateViolation("an entry has at least 2 postings", field="postings")
+    for line in lines:
+        side = Side.DEBIT if line.amount > 0 else Side.CREDIT
+        if (side, line.account.cls.name) not in kind.template:
+            raise refusals.TemplateViolation(
+                f"{kind.name} does not {side.word} {line.account.path}", field=f"{line.field}.account"
+            )
+        if line.account.cls.requires_hold != (line.hold is not None):
+            word = "needs" if line.account.cls.requires_hold else "takes no"
+            raise refusals.TemplateViolation(f"{line.account.path} {word} hold", field=f"{line.field}.hold")
+    if kind.receipt != (command.receipt is not None):
+        raise refusals.TemplateViolation(
+            f"{kind.name} {'needs a' if kind.receipt else 'takes no'} receipt", field="receipt"
+        )
+    if (kind.settlement is not None) != (command.settlement is not None):
+        raise refusals.TemplateViolation(
+            f"{kind.name} {'needs a' if kind.settlement else 'takes no'} settlement", field="settlement"
+        )
+
+
+def _check_balance(command: Command) -> None:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for leg in command.legs:
+        sums[leg.currency] += leg.amount
+    for currency, rest in sums.items():
+        if rest:
+            raise refusals.UnbalancedEntry(
+                f"debits exceed credits by {rest} {currency}"
+                if rest > 0
+                else f"credits exceed debits by {-rest} {currency}",
+                field="postings",
+            )
+
+
+def _check_bindings(command: Command, kind: Kind, lines: list[_Line]) -> None:
+    if kind.players is not None:
+        players = {line.account.owner for line in lines if line.account.cls.owner_kind == "player"}
+        if len(players) != kind.players:
+            raise refusals.TemplateViolation(
+                f"{kind.name} is between {kind.players} player(s), not {len(players)}", field="postings"
+            )
+    for line in lines:
+        if line.account.cls.owner_kind == "market" and command.reference != f"{MARKETS}{line.account.owner}":
+            raise refusals.TemplateViolation(
+                f"the reference names another market than {line.account.path}", field="reference"
+            )
+
+
+def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books) -> dict[UUID, Hold]:
+    after: dict[UUID, Hold] = {}
+    for line in lines:
+        if line.hold is None:
+            continue
+        known = after.get(line.hold) or books.holds.get(line.hold)
+        if kind.hold == "open":
+            if known is not None:
+                raise refusals.HoldExists(f"hold {line.hold} exists", field=f"{line.field}.hold")
+            after[line.hold] = Hold(line.account.id, command.reference, -line.amount)
+            continue
+        if known is None:
+            raise refusals.HoldNotReady(f"hold {line.hold} has not been opened", field=f"{line.field}.hold")
+        if (known.account_id, known.reference) != (line.account.id, command.reference):
+            raise refusals.HoldMismatch(
+                f"hold {line.hold} is not on {line.account.path} for {command.reference}", field=f"{line.field}.hold"
+            )
+        if known.remaining < line.amount:
+            raise refusals.HoldExhausted(
+                f"hold {line.hold} has {known.remaining} remaining", field=f"{line.field}.amount"
+            )
+        after[line.hold] = replace(known, remaining=known.remaining - line.amount)
+    return after
+
+
+def _check_receipt(command: Command, kind: Kind, books: Books) -> None:
+    if command.receipt is None:
+        return
+    receipt = books.receipts.get(command.receipt)
+    if receipt is None:
+        raise refusals.ReceiptNotReady(f"receipt {command.receipt} is not here yet", field="receipt")
+    if receipt.spent:
+        raise refusals.ReceiptSpent(f"receipt {command.receipt} was spent before", field="receipt")
+    attested = {
+        (f"bank/{receipt.rail}", receipt.currency, receipt.amount),
+        (receipt.account, receipt.currency, -receipt.amount),
+    }
+    wanted = {(leg.account, leg.currency, leg.amount) for leg in command.legs}
+    if receipt.purpose != kind.name or wanted != attested or len(command.legs) != len(attested):
+        raise refusals.ReceiptMismatch(
+            f"the receipt attests {receipt.purpose} of {receipt.amount} {receipt.currency} to {receipt.account}",
+            field="receipt",
+        )
+
+
+def _stakes_after(
+    command: Command, kind: Kind, lines: list[_Line], books: Books
+) -> dict[tuple[str, str], Stake]:
+    if not kind.stake:
+        return {}
+    if command.reference in books.settlements:
+        raise refusals.EscrowFrozen(f"{command.reference} is already settling", field="reference")
+    after: dict[tuple[str, str], Stake] = {}
+    for line in lines:
+        if line.account.cls.owner_kind == "player" and line.account.owner is not None:
+            key = (command.reference, line.account.owner)
+            stake = after.get(key) or books.stakes.get(key) or Stake(ZERO, ZERO)
+            after[key] = replace(stake, contributed=stake.contributed + line.amount)
+    return after
+
+
+def _settlement_after(command: Command, kind: Kind, lines: list[_Line], books: Books) -> Settlement | None:
+    part = command.settlement
+    if part is None:
+        return None
+    if command.reference != f"{MARKETS}{part.market}":
+        raise refusals.SettlementMismatch("the reference names another market", field="settlement.market")
+    escrow = next((line.account for line in lines if line.account.cls.owner_kind == "market"), None)
+    if escrow is None:
+        raise refusals.TemplateViolation(f"{kind.name} pays out of an escrow", field="postings")
+    header = _header(command, part, escrow, books)
+    if part.chunk in header.seen:
+        raise refusals.SettlementMismatch(f"chunk {part.chunk} was posted before", field="settlement.chunk")
+    paid = header.paid + _out_of_market(lines)
+    last = len(header.seen) + 1 == header.chunks
+    if paid > header.total or (last and paid != header.total):
+        raise refusals.SettlementMismatch(
+            f"the chunks pay {paid} of {header.total} {'in all' if last else 'so far'}", field="settlement.total"
+        )
+    return replace(header, paid=paid, seen=header.seen | {part.chunk})
+
+
+def _header(command: Command, part: SettlementPart, escrow: Account, books: Books) -> Settlement:
+    """The open settlement this chunk belongs to, or a new one when the whole escrow is there."""
+    known = books.settlements.get(command.reference)
+    if known is not None and known.version == part.version:
+        if known.closed or (known.total, known.chunks, known.escrow_id) != (part.total, part.chunks, escrow.id):
+            raise refusals.SettlementMismatch("the chunk does not fit its settlement's header", field="settlement")
+        return known
+    if part.version != 1 or known is not None:
+        raise refusals.SettlementMismatch(f"version {part.version} is not next", field="settlement.version")
+    escrowed = books.escrowed.get(command.reference, ZERO)
+    if escrowed < part.total:
+        raise refusals.EscrowNotReady(
+            f"{escrowed} of {part.total} has reached the escrow", field="settlement.total", retry_after=1
+        )
+    if escrowed > part.total:
+        raise refusals.SettlementMismatch(
+            f"the escrow holds {escrowed}, not {part.total}", field="settlement.total"
+        )
+    return Settlement(part.version, part.total, ZERO, part.chunks, escrow.id, frozenset())
+
+
+def _returned_stakes(
+    command: Command, kind: Kind, lines: list[_Line], books: Books
+) -> dict[tuple[str, str], Stake]:
+    """Every player paid must have staked; a void returns no more than the stake."""
+    after: dict[tuple[str, str], Stake] = {}
+    for line in lines:
+        if line.account.cls.owner_kind != "player" or line.account.owner is None:
+            continue
+        key = (command.reference, line.account.owner)
+        stake = after.get(key) or books.stakes.get(key)
+        if stake is None:
+            raise refusals.SettlementMismatch(
+                f"{line.account.path} has no stake in {command.reference}", field=f"{line.field}.account"
+            )
+        if kind.settlement == "void":
+            stake = replace(stake, returned=stake.returned - line.amount)
+            if stake.returned > stake.contributed:
+                raise refusals.SettlementMismatch(
+                    f"{line.account.path} staked only {stake.contributed}", field=f"{line.field}.amount"
+                )
+            after[key] = stake
+    return after
+
+
+def _post(command: Command, lines: list[_Line]) -> tuple[Posting, ...]:
+    """The accounts after each leg; refuses any step that crosses a floor."""
+    after: dict[int, Account] = {}
+    postings = []
+    for line in lines:
+        account = after.get(line.account.id, line.account)
+        balance = account.balance + line.amount
+        if account.cls.floored and balance * account.cls.side < 0:
+            raise refusals.InsufficientFunds(
+                f"{account.path} holds {abs(account.balance)} {account.currency}", field=f"{line.field}.amount"
+            )
+        account = replace(account, balance=balance, sequence=account.sequence + 1)
+        after[account.id] = account
+        postings.append(Posting(account, line.amount, line.hold))
+    return tuple(postings)
+
+
+def _into_market(lines: list[_Line]) -> Decimal:
+    return -sum((line.amount for line in lines if line.account.cls.owner_kind == "market"), ZERO)
+
+
+def _out_of_market(lines: list[_Line]) -> Decimal:
+    return sum((line.amount for line in lines if line.account.cls.owner_kind == "market"), ZERO)

@@ -1,0 +1,145 @@
+"""Why the ledger says no.
+
+A `Verdict` is a business refusal: it is stored under the command's id and replayed to every retry.
+`NotReady` is not: what the command waits for may still come.
+"""
+
+from __future__ import annotations
+
+from common.errors import Conflict, DomainError, Forbidden, NotFound, NotReady, Refused, TooMany, Unavailable
+
+
+class InsufficientFunds(Refused):
+    slug, title = "insufficient-funds", "Insufficient funds"
+
+
+class UnbalancedEntry(Refused):
+    slug, title = "unbalanced-entry", "The entry does not balance"
+
+
+class TemplateViolation(Refused):
+    slug, title = "template-violation", "The entry does not fit its kind"
+
+
+class UnknownAccount(Refused):
+    slug, title = "unknown-account", "The chart has no such account"
+
+
+class UnknownKind(Refused):
+    slug, title = "unknown-kind", "The chart has no such kind of entry"
+
+
+class WrongCurrency(Refused):
+    slug, title = "wrong-currency", "The currency or its decimals are not the ledger's"
+
+
+class HoldExhausted(Refused):
+    slug, title = "hold-exhausted", "The hold has less remaining"
+
+
+class HoldMismatch(Refused):
+    slug, title = "hold-mismatch", "The hold belongs to another account or purpose"
+
+
+class HoldExists(Refused):
+    slug, title = "hold-exists", "The hold was opened before"
+
+
+class ReceiptMismatch(Refused):
+    slug, title = "receipt-mismatch", "The receipt attests something else"
+
+
+class ReceiptSpent(Refused):
+    slug, title = "receipt-spent", "The receipt was spent before"
+
+
+class SettlementMismatch(Refused):
+    slug, title = "settlement-mismatch", "The settlement does not fit its market"
+
+
+class EscrowFrozen(Refused):
+    slug, title = "escrow-frozen", "The market is already settling"
+
+
+class KindNotPermitted(Forbidden):
+    slug, title = "kind-not-permitted", "This principal may not post this kind"
+
+
+class ReadOnlyKey(Forbidden):
+    slug, title = "read-only-key", "This key may only read"
+
+
+class KeyReused(Refused):
+    slug, title = "idempotency-key-reused", "The idempotency key was used for another request"
+
+
+class Overloaded(TooMany):
+    slug, title = "overloaded", "The ledger is at capacity"
+
+
+class Draining(Unavailable):
+    slug, title = "draining", "The ledger is shutting down"
+
+
+class RefusedByDatabase(Refused):
+    """The two nets disagreed: the domain accepted what the database refused. Never stored."""
+
+    slug, title = "refused-by-database", "The entry breaks a rule of the journal"
+
+
+class NoSuchEntry(NotFound):
+    slug, title = "entry-not-found", "No such entry"
+
+
+class NoSuchAccount(NotFound):
+    slug, title = "account-not-found", "No such account"
+
+
+class HoldNotReady(NotReady):
+    slug, title = "hold-not-ready", "The hold has not been opened yet"
+
+
+class ReceiptNotReady(NotReady):
+    slug, title = "receipt-not-ready", "The receipt has not arrived yet"
+
+
+class EscrowNotReady(NotReady):
+    slug, title = "escrow-not-ready", "The escrow does not hold the market's matched total yet"
+
+
+class BadAttestation(Refused):
+    slug, title = "bad-attestation", "The attestation is not signed by a known attestor"
+
+
+class DuplicateTrackingKey(Conflict):
+    slug, title = "receipt-duplicate-tracking-key", "This transfer was attested before"
+
+
+class DuplicateDocument(Conflict):
+    slug, title = "receipt-duplicate-document", "This document was attested before"
+
+
+class ReceiptExists(Conflict):
+    slug, title = "receipt-exists", "The receipt id was used for another attestation"
+
+
+STORED: dict[str, type[DomainError]] = {
+    refusal.slug: refusal
+    for refusal in (
+        InsufficientFunds,
+        UnbalancedEntry,
+        TemplateViolation,
+        UnknownAccount,
+        UnknownKind,
+        WrongCurrency,
+        HoldExhausted,
+        HoldMismatch,
+        HoldExists,
+        ReceiptMismatch,
+        ReceiptSpent,
+        SettlementMismatch,
+        EscrowFrozen,
+        KindNotPermitted,
+    )
+}
+"""Refusals that are stored and replayed, by slug: each is a lasting answer to its command."""

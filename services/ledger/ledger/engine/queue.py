@@ -1,0 +1,148 @@
+"""Group commit: commands gather while the last batch commits, with no artificial delay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from prometheus_client import Counter, Gauge, Histogram
+
+from common.errors import DomainError
+from common.pg import DatabaseUnavailable, Pool
+from ledger.domain import refusals
+from ledger.domain.chart import Chart
+from ledger.domain.commands import Command
+from ledger.engine.batch import Answer, commit_batch
+
+log = logging.getLogger(__name__)
+
+POSTED = Counter("ledger_commands", "Commands answered", ["answer"])
+BATCH_SIZE = Histogram("ledger_batch_size", "Commands in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+BATCH_SECONDS = Histogram("ledger_batch_seconds", "Seconds to commit a batch")
+QUEUED = Gauge("ledger_queued_commands", "Commands waiting for a batch")
+
+TRANSIENT = (DatabaseUnavailable, asyncpg.TransactionRollbackError)
+"""What may be over in a moment. None of it tells whether the batch committed; its ids will."""
+
+
+class PostingEngine:
+    """One ledger's queue and the task that commits it.
+
+    max_batch     commands in one transaction
+    max_queued    commands that may wait; beyond it `post` refuses with `Overloaded`
+    patience_seconds  how long a batch is retried against a database that does not answer
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        chart: Chart,
+        *,
+        max_batch: int = 256,
+        max_queued: int = 4_000,
+        patience_seconds: float = 8.0,
+    ) -> None:
+        self._pool = pool
+        self._chart = chart
+        self._max_batch = max_batch
+        self._max_queued = max_queued
+        self._patience_seconds = patience_seconds
+        self._waiting: deque[Command] = deque()
+        self._answers: dict[UUID, tuple[bytes, asyncio.Future[Answer]]] = {}
+        self._something = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="posting-engine")
+
+    async def close(self) -> None:
+        """Refuse new commands, finish the queued ones, stop."""
+        self._closing = True
+        self._something.set()
+        if self._task:
+            await self._task
+
+    @property
+    def chart(self) -> Chart:
+        return self._chart
+
+    async def post(self, command: Command) -> Answer:
+        """Answer `command`, once it is durable. A duplicate in flight joins the first one's answer.
+
+        Raises:
+            Overloaded: the queue is full; nothing was done.
+            Draining: the ledger is shutting down; nothing was done.
+            DatabaseUnavailable: the database does not answer; try again with the same key.
+            KeyReused: the same key is in flight with another request.
+        """
+        joined = self._answers.get(command.id)
+        if joined:
+            fingerprint, answer = joined
+            if fingerprint != command.fingerprint:
+                raise refusals.KeyReused(f"key {command.key} is in flight for another request")
+            found = await asyncio.shield(answer)
+            return Answer(found.outcome, replayed=not isinstance(found.outcome, DomainError))
+        if self._closing:
+            raise refusals.Draining("the ledger is shutting down", retry_after=2)
+        if len(self._waiting) >= self._max_queued:
+            raise refusals.Overloaded("too many commands are waiting", retry_after=1)
+        answer = asyncio.get_running_loop().create_future()
+        self._answers[command.id] = command.fingerprint, answer
+        self._waiting.append(command)
+        self._something.set()
+        # A caller that goes away must not take the answer from those who joined it.
+        return await asyncio.shield(answer)
+
+    async def _run(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._closing:
+                    return
+                self._something.clear()
+                await self._something.wait()
+                continue
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
+            QUEUED.set(len(self._waiting))
+            BATCH_SIZE.observe(len(batch))
+            with BATCH_SECONDS.time():
+                await self._answer(batch)
+
+    async def _answer(self, batch: Sequence[Command]) -> None:
+        try:
+            answers = await self._commit_patiently(batch)
+        except TRANSIENT as gone:
+            log.error("batch of %d given up: %r", len(batch), gone)
+            answers = {command.id: Answer(_unavailable()) for command in batch}
+        except Exception:
+            log.exception("batch of %d failed", len(batch))
+            answers = {command.id: Answer(_unavailable()) for command in batch}
+        for command in batch:
+            _, future = self._answers.pop(command.id)
+            answer = answers[command.id]
+            POSTED.labels(type(answer.outcome).__name__).inc()
+            if not future.done():
+                future.set_result(answer)
+
+    async def _commit_patiently(self, batch: Sequence[Command]) -> dict[UUID, Answer]:
+        """Commit, retrying what is transient: a command that did commit is found by its id."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_seconds
+        pause_seconds = 0.02
+        while True:
+            try:
+                return dict(await commit_batch(self._pool, self._chart, batch))
+            except TRANSIENT as passing:
+                if loop.time() + pause_seconds > deadline:
+                    raise
+                log.warning("batch of %d to be retried: %r", len(batch), passing)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, 0.5)
+
+
+def _unavailable() -> DomainError:
+    return DatabaseUnavailable("the database does not answer; retry with the same key", retry_after=1)

@@ -1,0 +1,125 @@
+"""Stored answers: what became of a command, read back from the journal itself.
+
+An entry's answer is rebuilt from its rows, which never change; a refusal's is its stored problem.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+
+from common.errors import DomainError
+from common.pg import Connection
+from ledger.domain.refusals import STORED
+
+
+@dataclass(frozen=True, slots=True)
+class PostedLeg:
+    """A posting as stored: signed amount, signed balance after it (debit positive)."""
+
+    account: str
+    currency: str
+    side: int
+    amount: Decimal
+    balance: Decimal
+    account_sequence: int
+    hold: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class PostedEntry:
+    """An entry as stored."""
+
+    id: UUID
+    sequence: int
+    kind: str
+    principal: str
+    key: str
+    fingerprint: bytes
+    reference: str
+    metadata: dict[str, str]
+    receipt: UUID | None
+    posted_at: datetime
+    effective_at: datetime
+    legs: tuple[PostedLeg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRefusal:
+    id: UUID
+    fingerprint: bytes
+    why: DomainError
+
+
+Outcome = PostedEntry | StoredRefusal
+
+
+async def outcomes(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
+    """What became of the commands among `ids` that are finished."""
+    found: dict[UUID, Outcome] = {entry.id: entry for entry in await entries(connection, ledger, ids)}
+    for row in await connection.fetch(
+        "SELECT id, fingerprint, problem FROM refusal WHERE ledger_id = $1 AND id = ANY ($2::uuid[])", ledger, ids
+    ):
+        problem = json.loads(row["problem"])
+        why = STORED[problem["slug"]](problem["detail"], field=problem["field"])
+        found[row["id"]] = StoredRefusal(row["id"], row["fingerprint"], why)
+    return found
+
+
+async def entries(connection: Connection, ledger: int, ids: Sequence[UUID]) -> list[PostedEntry]:
+    """The ledger's entries among `ids`, with their postings in leg order."""
+    rows = await connection.fetch(
+        """
+        SELECT id, sequence, kind, principal, idempotency_key, fingerprint, reference, metadata, receipt,
+               posted_at, effective_at
+          FROM entry WHERE ledger_id = $1 AND id = ANY ($2::uuid[])
+        """,
+        ledger,
+        ids,
+    )
+    if not rows:
+        return []
+    legs: dict[int, list[PostedLeg]] = {}
+    for row in await connection.fetch(
+        """
+        SELECT p.sequence, a.path, a.currency, a.side, p.amount, p.balance, p.account_sequence, p.hold
+          FROM posting p JOIN account a ON a.id = p.account_id
+         WHERE p.ledger_id = $1 AND p.sequence = ANY ($2::bigint[])
+         ORDER BY p.sequence, p.leg
+        """,
+        ledger,
+        [row["sequence"] for row in rows],
+    ):
+        legs.setdefault(row["sequence"], []).append(
+            PostedLeg(
+                row["path"],
+                row["currency"],
+                row["side"],
+                row["amount"],
+                row["balance"],
+                row["account_sequence"],
+                row["hold"],
+            )
+        )
+    return [
+        PostedEntry(
+            row["id"],
+            row["sequence"],
+            row["kind"],
+            row["principal"],
+            row["idempotency_key"],
+            row["fingerprint"],
+            row["reference"],
+            json.loads(row["metadata"]),
+            row["receipt"],
+            row["posted_at"],
+            row["effective_at"],
+            tuple(legs[row["sequence"]]),
+        )
+        for row in rows
+    ]
