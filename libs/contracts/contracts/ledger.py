@@ -1,0 +1,154 @@
+"""The ledger's contract: what may be asked of it, over HTTP or AMQP alike, and what it answers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from contracts.wire import (
+    AccountPath,
+    Command,
+    Currency,
+    EntryKind,
+    Event,
+    IdempotencyKey,
+    Moment,
+    Ordinal,
+    PositiveAmount,
+    Reference,
+    Request,
+    SignedAmount,
+    Text,
+    Wire,
+)
+
+MAX_POSTINGS = 500
+"""Legs of one entry: a settlement chunk of 200 users with two legs each, escrow and house fit well."""
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(strict=True, max_length=500)],
+    ],
+    Field(max_length=16),
+]
+"""What the caller wants to find again beside an entry. Never read by any rule."""
+
+
+class Side(StrEnum):
+    """Debit or credit; amounts themselves are never negative."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+class Posting(Request):
+    """One leg of an entry. `hold` names the reservation that the leg opens or draws down."""
+
+    account: AccountPath
+    side: Side
+    amount: PositiveAmount
+    currency: Currency
+    hold: UUID | None = None
+
+
+class SettlementPart(Request):
+    """Which chunk (from 1) of which version of a market's settlement an entry is.
+
+    `total` is the whole escrow that all chunks together pay out; the ledger answers not-ready until
+    the escrow has received exactly that much.
+    """
+
+    market: UUID
+    version: Ordinal
+    total: PositiveAmount
+    chunk: Ordinal
+    chunks: Ordinal
+
+    @model_validator(mode="after")
+    def _chunk_is_one_of_chunks(self) -> Self:
+        if self.chunk > self.chunks:
+            raise ValueError("chunk must not be greater than chunks")
+        return self
+
+
+class EntryRequest(Request):
+    """A wish to post one entry; its idempotency key travels beside it (header) or in the command."""
+
+    kind: EntryKind
+    postings: Annotated[tuple[Posting, ...], Field(min_length=2, max_length=MAX_POSTINGS)]
+    reference: Reference
+    metadata: Metadata = Field(default_factory=dict)
+    effective_at: Moment | None = None
+    receipt: UUID | None = None
+    settlement: SettlementPart | None = None
+
+
+class PostRequested(EntryRequest, Command):
+    """The same wish over AMQP, for facts that must be booked. Answered by one of the two events below."""
+
+    type: ClassVar[str] = "ledger.post.requested.v1"
+
+    idempotency_key: IdempotencyKey
+
+
+class PostedLeg(Wire):
+    """One leg as booked. `balance` is the account's after it, positive on the account's normal side."""
+
+    account: AccountPath
+    side: Side
+    amount: PositiveAmount
+    currency: Currency
+    balance: SignedAmount
+    account_sequence: Ordinal
+    hold: UUID | None = None
+
+
+class EntryView(Wire):
+    """An entry of the journal. `sequence` is its place in the ledger's one total order."""
+
+    id: UUID
+    sequence: Ordinal
+    kind: EntryKind
+    posted_at: Moment
+    reference: Reference
+    postings: tuple[PostedLeg, ...]
+
+
+class EntryCommitted(EntryView, Event):
+    """An entry is in the journal, whoever asked for it and through whichever door.
+
+    Routed as `ledger.entry.committed.v1.<kind>`.
+    """
+
+    type: ClassVar[str] = "ledger.entry.committed.v1"
+
+    principal: Text
+    idempotency_key: IdempotencyKey
+    metadata: Metadata = Field(default_factory=dict)
+    settlement: SettlementPart | None = None
+
+
+class RefusalReason(Wire):
+    """Why: `slug` is the same as in the HTTP problem's type, `detail` is for people."""
+
+    slug: Text
+    detail: str
+
+
+class PostRefused(Event):
+    """A requested entry will never be posted under this key. A refused match or settlement is a defect.
+
+    Routed as `ledger.post.refused.v1.<kind>`.
+    """
+
+    type: ClassVar[str] = "ledger.post.refused.v1"
+
+    principal: Text
+    idempotency_key: IdempotencyKey
+    kind: EntryKind
+    reference: Reference
+    problem: RefusalReason
