@@ -1,0 +1,1 @@
+"""The only public door: sessions to internal tokens, routing and deep health."""

@@ -1,0 +1,1 @@
+"""People: registration, passwords, sessions, roles and the tokens services trust."""
