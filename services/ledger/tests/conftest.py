@@ -1,0 +1,27 @@
+"""A throw-away ledger database for each test that asks for one, and a bank on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from common.testing import Database, fresh_database
+from services.ledger.tests.vocabulary import PRINCIPAL, Bank, open_bank
+
+
+@pytest.fixture
+async def database() -> AsyncIterator[Database]:
+    async with fresh_database("ledger") as made:
+        async with made.connect("superuser") as connection:
+            await connection.execute(
+                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind", PRINCIPAL
+            )
+        yield made
+
+
+@pytest.fixture
+async def bank(database: Database) -> AsyncIterator[Bank]:
+    async with AsyncExitStack() as stack:
+        yield await open_bank(database, stack)

@@ -1,0 +1,430 @@
+"""What no runtime role can do in SQL, whatever the service's code looks like.
+
+Every attack runs against a ledger in use and must end in a refusal that names its rule, with the
+books sound afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from common.testing import Database
+from services.ledger.tests.vocabulary import PRINCIPAL, Bank, assert_sound, hold, match, open_bank, posted, settle
+
+ROLES = ("ledger_posting", "ledger_receipts", "ledger_keys", "ledger_reader", "ledger_relay")
+
+Line = tuple[str, str, UUID | None]
+"""An account's path, a signed amount as SQL would write it, a hold."""
+
+
+@dataclass
+class Scene:
+    """Two players with 100, one holding 40 for an offer in a market, and the roles' connections."""
+
+    bank: Bank
+    rich: str
+    poor: str
+    market: str
+    offer: UUID
+    at: dict[str, asyncpg.Connection]
+
+    async def next_sequence(self) -> int:
+        return 1 + await self.at["ledger_reader"].fetchval("SELECT sequence FROM head WHERE ledger_id = 1")
+
+    async def forge(self, kind: str, lines: list[Line], **columns: object) -> str:
+        """Write an entry as the posting role would, with true balances; returns the rule that refused it."""
+        posting = self.at["ledger_posting"]
+        for path, _, _ in lines:
+            try:
+                await posting.execute(
+                    "INSERT INTO account (ledger_id, path, currency) VALUES (1, $1, 'MXN') ON CONFLICT DO NOTHING", path
+                )
+            except asyncpg.CheckViolationError as refusal:
+                return str(refusal.constraint_name)
+        sequence = await self.next_sequence()
+        values = {
+            "sequence": sequence,
+            "id": uuid4(),
+            "kind": kind,
+            "legs": len(lines),
+            "principal": PRINCIPAL,
+            "idempotency_key": uuid4().hex,
+            "fingerprint": hashlib.sha256(b"x").digest(),
+            "reference": f"markets/{self.market}",
+            **columns,
+        }
+        names = ", ".join(values)
+        marks = ", ".join(f"${n}" for n in range(1, len(values) + 1))
+        rows = []
+        for leg, (path, amount, held) in enumerate(lines, 1):
+            state = await posting.fetchrow(
+                "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1", path
+            )
+            try:
+                after = str(state["amount"] + Decimal(amount))
+            except (ArithmeticError, ValueError):
+                after = amount
+            hold_text = f"'{held}'::uuid" if held else "NULL::uuid"
+            rows.append(
+                f"(1, {sequence}, {leg}, {state['id']}, {state['sequence'] + 1}, '{amount}'::numeric, "
+                f"'{after}'::numeric, {hold_text})"
+            )
+        try:
+            await posting.execute(
+                f"WITH e AS (INSERT INTO entry (ledger_id, {names}) VALUES (1, {marks})) "
+                f"INSERT INTO posting (ledger_id, sequence, leg, account_id, account_sequence, amount, balance, hold) "
+                f"VALUES {', '.join(rows)}",
+                *values.values(),
+            )
+        except asyncpg.PostgresError as refusal:
+            return str(refusal.constraint_name or refusal.sqlstate)
+        return "posted"
+
+
+@pytest.fixture
+async def scene(database: Database) -> AsyncIterator[Scene]:
+    async with AsyncExitStack() as stack:
+        bank = await open_bank(database, stack)
+        rich, poor, market, offer = await bank.fund(), await bank.fund(), str(uuid4()), uuid4()
+        assert posted(await bank.engine.post(hold(rich, Decimal(40), market, offer)))
+        at = {role: await stack.enter_async_context(database.connect(role)) for role in ROLES}
+        yield Scene(bank, rich, poor, market, offer, at)
+        async with database.connect("superuser") as connection:
+            await assert_sound(connection)
+
+
+def available(player: str) -> str:
+    return f"players/{player}/available"
+
+
+def held(player: str) -> str:
+    return f"players/{player}/held"
+
+
+async def test_the_forger_itself_can_write_a_sound_entry(scene: Scene) -> None:
+    """Else every attack below would be refused for the wrong reason."""
+    lines: list[Line] = [(held(scene.rich), "40", scene.offer), (available(scene.rich), "-40", None)]
+    assert await scene.forge("bet.release", lines) == "posted"
+
+
+async def test_money_is_not_granted(scene: Scene) -> None:
+    grant: list[Line] = [("bank/spei", "1000", None), (available(scene.poor), "-1000", None)]
+    assert await scene.forge("deposit", grant) == "entry_receipt_as_kind_says"
+    assert await scene.forge("deposit", grant, receipt=uuid4()) == "receipt_matches_entry"
+    assert await scene.forge("bet.release", grant) == "posting_fits_template"
+    assert await scene.forge("grant", grant) in {"posting_fits_template", "principal_may_post_kind"}
+    house: list[Line] = [("house/commission", "10", None), (available(scene.poor), "-10", None)]
+    assert await scene.forge("bet.settle", house) == "posting_fits_template"
+
+
+async def test_the_posting_role_cannot_invent_a_receipt(scene: Scene) -> None:
+    for role in ("ledger_posting", "ledger_reader", "ledger_relay", "ledger_keys"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await scene.at[role].execute("INSERT INTO receipt SELECT * FROM receipt")
+
+
+async def test_the_receipts_role_can_do_nothing_but_store_receipts(scene: Scene) -> None:
+    for table in ("entry", "posting", "account", "balance", "hold", "outbox", "receipt_use", "refusal"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await scene.at["ledger_receipts"].execute(f"INSERT INTO {table} DEFAULT VALUES")
+
+
+@pytest.mark.parametrize(
+    ("amount", "to"),
+    [("150", "owner"), ("50", "owner"), ("100", "stranger")],
+    ids=["more than it attests", "a part, to split it", "another player"],
+)
+async def test_a_receipt_pays_exactly_what_and_whom_it_names(scene: Scene, amount: str, to: str) -> None:
+    receipt = await scene.bank.receipt(scene.poor, Decimal(100))
+    credited = scene.poor if to == "owner" else scene.rich
+    lines: list[Line] = [("bank/spei", amount, None), (available(credited), f"-{amount}", None)]
+    assert await scene.forge("deposit", lines, receipt=receipt) == "receipt_matches_entry"
+
+
+async def test_a_receipt_is_spent_once(scene: Scene) -> None:
+    receipt = await scene.bank.receipt(scene.poor, Decimal(100))
+    lines: list[Line] = [("bank/spei", "100", None), (available(scene.poor), "-100", None)]
+    assert await scene.forge("deposit", lines, receipt=receipt) == "posted"
+    assert await scene.forge("deposit", lines, receipt=receipt) == "receipt_is_spent_once"
+    assert await scene.forge("deposit", [("bank/other", "100", None), (available(scene.poor), "-100", None)],
+                             receipt=await scene.bank.receipt(scene.poor, Decimal(100))) == "receipt_matches_bank"  # fmt: skip
+
+
+async def test_the_same_transfer_is_not_attested_twice(scene: Scene) -> None:
+    await scene.bank.receipt(scene.poor, Decimal(100))
+    copy = (
+        "INSERT INTO receipt (id, ledger_id, rail, tracking_key, document_sha256, purpose, account, amount, currency, "
+        "occurred_at, key_id, attestation, signature) SELECT gen_random_uuid(), ledger_id, rail, {key}, {document}, purpose, "
+        "account, amount, currency, occurred_at, key_id, attestation, signature FROM receipt LIMIT 1"
+    )
+    attempts = {
+        ("tracking_key", "sha256('other')"): "receipt_tracking_key_is_unique",
+        ("lower(tracking_key)", "sha256('other')"): "receipt_tracking_key_is_canonical",
+        ("' ' || tracking_key", "sha256('other')"): "receipt_tracking_key_is_canonical",
+        ("'ANOTHER'", "document_sha256"): "receipt_document_is_unique",
+    }
+    for (key, document), rule in attempts.items():
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refusal:
+            await scene.at["ledger_receipts"].execute(copy.format(key=key, document=document))
+        assert refusal.value.constraint_name == rule
+
+
+async def test_a_hold_stays_with_its_owner_and_its_purpose(scene: Scene) -> None:
+    steal: list[Line] = [(held(scene.rich), "40", scene.offer), (available(scene.poor), "-40", None)]
+    assert await scene.forge("bet.release", steal) == "entry_binds_players"
+    other_account: list[Line] = [(held(scene.poor), "40", scene.offer), (available(scene.poor), "-40", None)]
+    assert await scene.forge("bet.release", other_account) in {"balance_not_below_floor", "hold_is_bound"}
+    back: list[Line] = [(held(scene.rich), "40", scene.offer), (available(scene.rich), "-40", None)]
+    assert await scene.forge("bet.release", back, reference=f"markets/{uuid4()}") == "hold_is_bound"
+    unnamed: list[Line] = [(held(scene.rich), "40", None), (available(scene.rich), "-40", None)]
+    assert await scene.forge("bet.release", unnamed) == "posting_carries_hold"
+    withdrawn: list[Line] = [(held(scene.rich), "40", scene.offer), ("bank/spei", "-40", None)]
+    assert await scene.forge("withdrawal.done", withdrawn) == "posting_fits_template"
+
+
+async def test_a_hold_is_drawn_no_further_than_it_goes(scene: Scene) -> None:
+    assert posted(await scene.bank.engine.post(hold(scene.rich, Decimal(30), scene.market, uuid4())))
+    over: list[Line] = [(held(scene.rich), "41", scene.offer), (available(scene.rich), "-41", None)]
+    assert await scene.forge("bet.release", over) == "hold_remaining_not_negative"
+    again: list[Line] = [(available(scene.rich), "1", None), (held(scene.rich), "-1", scene.offer)]
+    assert await scene.forge("bet.hold", again) == "hold_pkey"
+
+
+async def test_an_entry_balances_and_is_whole(scene: Scene) -> None:
+    lines: list[Line] = [(available(scene.rich), "10", None), (held(scene.rich), "-11", uuid4())]
+    assert await scene.forge("bet.hold", lines) == "entry_balances"
+    sound: list[Line] = [(available(scene.rich), "10", None), (held(scene.rich), "-10", uuid4())]
+    assert await scene.forge("bet.hold", sound, legs=3) == "entry_is_complete"
+    assert await scene.forge("bet.hold", sound[:1]) == "entry_has_two_legs"
+    posting = scene.at["ledger_posting"]
+    with pytest.raises(asyncpg.CheckViolationError) as refusal:
+        await posting.execute(
+            "INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference) "
+            "VALUES (1, $1, gen_random_uuid(), 'bet.hold', 2, $2, 'k', sha256('x'), 'r')",
+            await scene.next_sequence(),
+            PRINCIPAL,
+        )
+    assert refusal.value.constraint_name == "entry_is_complete"
+
+
+async def test_no_posting_is_added_to_an_old_entry(scene: Scene) -> None:
+    posting = scene.at["ledger_posting"]
+    with pytest.raises(asyncpg.CheckViolationError) as refusal:
+        await posting.execute(
+            """
+            INSERT INTO posting (ledger_id, sequence, leg, account_id, account_sequence, amount, balance)
+            SELECT 1, 1, 2 + row_number() OVER (), a.id, b.sequence + 1, side * 5, b.amount + side * 5
+              FROM (VALUES ('bank/spei', 1), ($1, -1)) AS wanted (path, side)
+              JOIN account a USING (path) JOIN balance b ON b.account_id = a.id
+            """.replace("side * 5", "wanted.side * 5"),
+            available(scene.poor),
+        )
+    assert refusal.value.constraint_name == "entry_is_complete"
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e18", "0.0000001"])
+async def test_an_amount_is_a_finite_exact_number(scene: Scene, amount: str) -> None:
+    lines: list[Line] = [(available(scene.rich), amount, None), (held(scene.rich), amount, uuid4())]
+    assert await scene.forge("bet.hold", lines) in {"money_is_finite", "money_is_exact"}
+
+
+async def test_an_amount_has_no_third_decimal_and_is_not_rounded(scene: Scene) -> None:
+    lines: list[Line] = [(available(scene.rich), "0.005", None), (held(scene.rich), "-0.005", uuid4())]
+    assert await scene.forge("bet.hold", lines) == "posting_fits_currency"
+
+
+async def test_a_floor_holds_at_every_step(scene: Scene) -> None:
+    lines: list[Line] = [(available(scene.rich), "61", None), (held(scene.rich), "-61", uuid4())]
+    assert await scene.forge("bet.hold", lines) == "balance_not_below_floor"
+
+
+async def test_a_posting_tells_the_true_balance_and_the_next_number(scene: Scene) -> None:
+    posting = scene.at["ledger_posting"]
+    account, balance, sequence = await posting.fetchrow(
+        "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1", available(scene.rich)
+    )
+    other = await posting.fetchrow(
+        "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1", held(scene.rich)
+    )
+    write = (
+        "WITH e AS (INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference) "
+        "VALUES (1, $1, gen_random_uuid(), 'bet.hold', 2, $2, 'k', sha256('x'), $3)) "
+        "INSERT INTO posting VALUES (1, $1, 1, $4, $5, 10, $6, NULL), (1, $1, 2, $7, $8, -10, $9, gen_random_uuid())"
+    )
+    top, market = await scene.next_sequence(), f"markets/{scene.market}"
+    lie = (top, PRINCIPAL, market, account, sequence + 1, balance + 20, other[0], other[2] + 1, other[1] - 10)
+    with pytest.raises(asyncpg.CheckViolationError) as untrue:
+        await posting.execute(write, *lie)
+    assert untrue.value.constraint_name == "posting_balance_is_true"
+    stale = (top, PRINCIPAL, market, account, sequence + 2, balance + 10, other[0], other[2] + 1, other[1] - 10)
+    with pytest.raises(asyncpg.SerializationError) as behind:
+        await posting.execute(write, *stale)
+    assert behind.value.constraint_name == "account_sequence_is_next"
+    gap = (top + 1, PRINCIPAL, market, account, sequence + 1, balance + 10, other[0], other[2] + 1, other[1] - 10)
+    with pytest.raises(asyncpg.SerializationError):
+        await posting.execute(write, *gap)
+
+
+async def test_an_escrow_pays_its_contributors_whole_once(scene: Scene) -> None:
+    bank, offer = scene.bank, uuid4()
+    assert posted(await bank.engine.post(hold(scene.poor, Decimal(50), scene.market, offer)))
+    stakes = match(scene.market, (scene.rich, scene.offer, Decimal(40)), (scene.poor, offer, Decimal(50)))
+    assert posted(await bank.engine.post(stakes))
+    escrow, stranger = f"markets/{scene.market}/escrow", await bank.fund()
+    part = {"settlement_version": 1, "settlement_total": Decimal(90), "settlement_chunk": 1, "settlement_chunks": 1}
+
+    assert await scene.forge("bet.settle", [(escrow, "90", None), (available(scene.rich), "-90", None)]) == (
+        "entry_settlement_as_kind_says"
+    )
+    to_stranger: list[Line] = [(escrow, "90", None), (available(stranger), "-90", None)]
+    assert await scene.forge("bet.settle", to_stranger, **part) == "settlement_pays_contributors"
+    half: list[Line] = [(escrow, "45", None), (available(scene.rich), "-45", None)]
+    assert await scene.forge("bet.settle", half, **part) == "settlement_pays_its_total"
+    assert await scene.forge("bet.settle", half, **part | {"settlement_total": Decimal(45)}) == "settlement_matches_header"
+    void_too_much: list[Line] = [(escrow, "90", None), (available(scene.rich), "-90", None)]
+    assert await scene.forge("bet.void", void_too_much, **part) == "stake_returns_no_more_than_given"
+    other_market = f"markets/{uuid4()}"
+    whole: list[Line] = [(escrow, "90", None), (available(scene.rich), "-90", None)]
+    assert await scene.forge("bet.settle", whole, reference=other_market, **part) == "entry_binds_market"
+
+    assert await scene.forge("bet.settle", whole, **part) == "posted"
+    assert await scene.forge("bet.settle", whole, **part) == "entry_settlement_chunk_is_unique"
+    late = uuid4()
+    assert posted(await bank.engine.post(hold(scene.rich, Decimal(5), scene.market, late)))
+    late2 = uuid4()
+    assert posted(await bank.engine.post(hold(scene.poor, Decimal(5), scene.market, late2)))
+    more: list[Line] = [(held(scene.rich), "5", late), (held(scene.poor), "5", late2), (escrow, "-10", None)]
+    assert await scene.forge("bet.match", more) == "escrow_is_frozen"
+
+
+async def test_one_player_cannot_match_alone(scene: Scene) -> None:
+    lines: list[Line] = [(held(scene.rich), "40", scene.offer), (f"markets/{scene.market}/escrow", "-40", None)]
+    assert await scene.forge("bet.match", lines) == "entry_binds_players"
+
+
+async def test_a_principal_posts_only_its_kinds(scene: Scene) -> None:
+    lines: list[Line] = [(held(scene.rich), "40", scene.offer), (available(scene.rich), "-40", None)]
+    assert await scene.forge("bet.release", lines, principal="nobody") == "principal_may_post_kind"
+
+
+HISTORY = ("entry", "posting", "refusal", "receipt", "receipt_use", "account")
+DERIVED = ("balance", "hold", "stake", "settlement", "head")
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_no_role_rewrites_history_or_writes_derived_rows(scene: Scene, role: str) -> None:
+    changes = {"entry": "kind", "posting": "amount", "refusal": "kind", "receipt": "amount", "receipt_use": "amount",
+               "account": "class", "balance": "amount", "hold": "remaining", "stake": "contributed",
+               "settlement": "paid", "head": "sequence"}  # fmt: skip
+    for table in (*HISTORY, *DERIVED):
+        column = changes[table]
+        for statement in (
+            f"UPDATE {table} SET {column} = {column}",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table} CASCADE",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await scene.at[role].execute(statement)
+    for table in ("balance", "hold", "stake", "settlement", "head", "receipt_use", "outbox"):
+        with pytest.raises(asyncpg.PostgresError):
+            await scene.at[role].execute(f"INSERT INTO {table} SELECT * FROM {table}")
+
+
+async def test_not_even_the_owner_rewrites_history_by_accident(scene: Scene) -> None:
+    async with scene.bank.database.connect("ledger_migrator") as owner:
+        for table in HISTORY:
+            for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
+                with pytest.raises(asyncpg.CheckViolationError):
+                    await owner.execute(statement)
+        for statement in ("UPDATE posting SET amount = 1", "UPDATE entry SET kind = 'x'"):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await owner.execute(statement)
+        for statement in ("UPDATE balance SET amount = -1", "UPDATE head SET sequence = 0", "DELETE FROM hold"):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await owner.execute(statement)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_no_role_switches_the_rules_off(scene: Scene, role: str) -> None:
+    for statement in (
+        "SET session_replication_role = replica",
+        "ALTER TABLE posting DISABLE TRIGGER ALL",
+        "ALTER TABLE posting DISABLE TRIGGER posting_added",
+        "DROP TRIGGER posting_added ON posting",
+        "ALTER TABLE posting DROP CONSTRAINT posting_is_not_zero",
+        "CREATE OR REPLACE FUNCTION refuse(rule text, message text) RETURNS void LANGUAGE sql AS ''",
+        "SET ROLE ledger_owner",
+        "SET ROLE ledger_migrator",
+        "SET SESSION AUTHORIZATION postgres",
+        "CREATE TABLE mine (x int)",
+        "INSERT INTO kind (chart, name) VALUES ('el-carril', 'grant')",
+        "INSERT INTO kind_leg VALUES ('el-carril', 'bet.release', 'credit', 'house.commission')",
+        "UPDATE account_class SET floored = false",
+        "UPDATE principal SET ledger_id = 2",
+        "SELECT posting_added()",
+    ):
+        with pytest.raises(asyncpg.PostgresError):
+            await scene.at[role].execute(statement)
+
+
+async def test_only_the_key_manager_permits_kinds(scene: Scene) -> None:
+    for role in ("ledger_posting", "ledger_receipts", "ledger_reader", "ledger_relay"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await scene.at[role].execute("UPDATE principal SET kinds = '{deposit}'")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await scene.at[role].execute("INSERT INTO principal VALUES (1, 'x', '{deposit}')")
+
+
+async def test_an_account_takes_its_class_from_its_path(scene: Scene) -> None:
+    posting = scene.at["ledger_posting"]
+    with pytest.raises(asyncpg.CheckViolationError) as refusal:
+        await posting.execute("INSERT INTO account (ledger_id, path, currency) VALUES (1, 'house/secret', 'MXN')")
+    assert refusal.value.constraint_name == "account_path_is_in_chart"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await posting.execute(
+            "INSERT INTO account (ledger_id, path, currency, floored) VALUES (1, 'bank/x', 'MXN', false)"
+        )
+    with pytest.raises(asyncpg.PostgresError):
+        await posting.execute("INSERT INTO account (ledger_id, path, currency) VALUES (1, 'bank/x', 'EUR')")
+
+
+async def test_a_command_is_not_both_posted_and_refused(scene: Scene) -> None:
+    posting = scene.at["ledger_posting"]
+    id = await posting.fetchval("SELECT id FROM entry LIMIT 1")
+    with pytest.raises(asyncpg.CheckViolationError) as refusal:
+        await posting.execute(
+            "INSERT INTO refusal (id, ledger_id, kind, principal, idempotency_key, fingerprint, reference, problem) "
+            "VALUES ($1, 1, 'bet.hold', $2, 'k', sha256('x'), 'r', '{}')",
+            id,
+            PRINCIPAL,
+        )
+    assert refusal.value.constraint_name == "command_has_one_outcome"
+
+
+async def test_every_entry_leaves_exactly_one_event(scene: Scene) -> None:
+    reader = scene.at["ledger_reader"]
+    assert not await reader.fetch(
+        "SELECT e.id FROM entry e LEFT JOIN outbox o ON o.event_id = e.id GROUP BY e.id HAVING count(o.id) <> 1"
+    )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await scene.at["ledger_posting"].execute("DELETE FROM outbox")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await scene.at["ledger_relay"].execute("SELECT * FROM entry")
+
+
+async def test_settling_twice_is_impossible(scene: Scene) -> None:
+    bank, offer = scene.bank, uuid4()
+    assert posted(await bank.engine.post(hold(scene.poor, Decimal(50), scene.market, offer)))
+    pair = match(scene.market, (scene.rich, scene.offer, Decimal(40)), (scene.poor, offer, Decimal(50)))
+    assert posted(await bank.engine.post(pair))
+    assert posted(await bank.engine.post(settle(scene.market, {available(scene.rich): Decimal(90)})))
+    again = await bank.engine.post(settle(scene.market, {available(scene.rich): Decimal(90)}))
+    assert not posted(again)
