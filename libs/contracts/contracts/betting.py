@@ -79,8 +79,8 @@ class RaceConfirmed(Event):
     type: ClassVar[str] = "betting.race.confirmed.v1"
 
     race_id: UUID
-    winner: UUID | None
-    margin: Text | None
+    winner: UUID | None = None
+    margin: Text | None = None
     off_time: Moment
     photo_sha256: Sha256
     officials: tuple[UUID, UUID]
@@ -150,7 +150,7 @@ class MarketSettled(Event):
 
     market_id: UUID
     settlement_version: Ordinal
-    winner: UUID | None
+    winner: UUID | None = None
     total: Amount
     commission: Amount
     currency: Currency

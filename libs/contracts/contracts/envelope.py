@@ -54,7 +54,7 @@ class Envelope(BaseModel):
 def envelope(
     message: Event | Command,
     *,
-    id: UUID,
+    id: UUID,  # noqa: A002 - the attribute's name in CloudEvents
     subject: str,
     version: int,
     time: datetime,

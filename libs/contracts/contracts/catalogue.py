@@ -1,0 +1,51 @@
+"""Every message there is, by type. The AsyncAPI document and the tests are made from this list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from contracts import betting, identity, ledger, payments
+from contracts.wire import Command, Event
+
+COMMANDS: Final[tuple[type[Command], ...]] = (ledger.PostRequested,)
+
+EVENTS: Final[tuple[type[Event], ...]] = (
+    ledger.EntryCommitted,
+    ledger.PostRefused,
+    betting.EventPublished,
+    betting.RaceScheduled,
+    betting.RaceDeclared,
+    betting.RaceConfirmed,
+    betting.RaceDisputed,
+    betting.RaceScratched,
+    betting.MarketOpened,
+    betting.MarketSuspended,
+    betting.MarketClosed,
+    betting.MarketSettled,
+    betting.MarketVoided,
+    betting.OfferPlaced,
+    betting.OfferMatched,
+    betting.OfferCancelled,
+    betting.OfferLapsed,
+    betting.OfferRejected,
+    identity.UserRegistered,
+    identity.StaffCreated,
+    identity.SessionCreated,
+    identity.SessionRevoked,
+    payments.DepositClaimed,
+    payments.DepositAttested,
+    payments.DepositBooked,
+    payments.DepositRejected,
+    payments.WithdrawalRequested,
+    payments.WithdrawalReserved,
+    payments.WithdrawalSent,
+    payments.WithdrawalLiquidated,
+    payments.WithdrawalFailed,
+)
+
+MESSAGES: Final[Mapping[str, type[Event] | type[Command]]] = MappingProxyType(
+    {message.type: message for message in (*COMMANDS, *EVENTS)}
+)
+"""Type to model. A type is listed once."""
