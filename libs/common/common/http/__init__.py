@@ -1,1 +1,42 @@
 """HTTP as data: routes that read, call and reply; everything else happens around them, once."""
+
+from common.http.app import build_app
+from common.http.edge import bearer
+from common.http.health import Check
+from common.http.openapi import openapi
+from common.http.reading import read, read_query
+from common.http.replying import reply
+from common.http.routes import (
+    IDEMPOTENCY_KEY,
+    PRINCIPAL,
+    Auth,
+    Authenticate,
+    Handler,
+    Principal,
+    Role,
+    Route,
+)
+from common.http.serving import run, serve
+from common.wire import Body, View
+
+__all__ = [
+    "IDEMPOTENCY_KEY",
+    "PRINCIPAL",
+    "Auth",
+    "Authenticate",
+    "Body",
+    "Check",
+    "Handler",
+    "Principal",
+    "Role",
+    "Route",
+    "View",
+    "bearer",
+    "build_app",
+    "openapi",
+    "read",
+    "read_query",
+    "reply",
+    "run",
+    "serve",
+]

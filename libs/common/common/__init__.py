@@ -1,0 +1,1 @@
+"""Plumbing every service shares, with no business in it: money, HTTP, PostgreSQL, AMQP, telemetry."""

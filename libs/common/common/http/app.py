@@ -1,0 +1,102 @@
+"""Building a service's application from its routes."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from common.http.docs import add_docs
+from common.http.edge import Edge, Endpoint
+from common.http.health import Check, Readiness
+from common.http.openapi import openapi
+from common.http.reading import BODY_TIMEOUT_SECONDS
+from common.http.routes import Auth, Authenticate, Handler, Route
+from common.settings import ServiceSettings
+from common.telemetry.traces import otlp_exporter, provide_traces
+
+READINESS = web.AppKey("readiness", Readiness)
+
+
+def build_app(
+    settings: ServiceSettings,
+    routes: Sequence[Route],
+    *,
+    title: str,
+    readiness: Sequence[Check] = (),
+    authenticate: Mapping[Auth, Authenticate] | None = None,
+    version: str = "1.0",
+) -> web.Application:
+    """An application that serves the routes, `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`.
+
+    `authenticate` says, for each `auth` its routes use, how to find out who is asking.
+    Raises `ValueError` if one is missing or two handlers have the same name.
+    """
+    app = web.Application(client_max_size=settings.max_body_bytes)
+    app[READINESS] = Readiness(readiness)
+    app[BODY_TIMEOUT_SECONDS] = settings.body_timeout_seconds
+    endpoints = {
+        app.router.add_route(route.method, route.path, route.handler): _endpoint(route, authenticate or {})
+        for route in routes
+    }
+    edge = Edge(endpoints | _system(app, routes, title, version), app[READINESS])
+    app.middlewares.append(edge.middleware())
+    app.cleanup_ctx.append(_traces(settings))
+    app.on_startup.append(edge.start)
+    return app
+
+
+def _endpoint(route: Route, authenticate: Mapping[Auth, Authenticate]) -> Endpoint:
+    if route.auth != "none" and route.auth not in authenticate:
+        raise ValueError(f"{route.method} {route.path} needs a way to authenticate by {route.auth}")
+    return Endpoint(
+        method=route.method,
+        path=route.path,
+        authenticate=authenticate.get(route.auth),
+        roles=route.roles,
+        idempotent=route.idempotent,
+    )
+
+
+def _system(
+    app: web.Application, routes: Sequence[Route], title: str, version: str
+) -> dict[web.AbstractRoute, Endpoint]:
+    """What every service has besides its own routes."""
+    document = json.dumps(openapi(routes, title, version), ensure_ascii=False).encode()
+    paths: dict[str, Handler] = {
+        "/healthz": app[READINESS].healthz,
+        "/readyz": app[READINESS].readyz,
+        "/metrics": _metrics,
+        "/openapi.json": _document(document),
+    }
+    added = [*(app.router.add_get(*each) for each in paths.items()), *add_docs(app.router, title)]
+    return {
+        route: Endpoint("GET", route.resource.canonical if route.resource else "", quiet=True)
+        for route in added
+    }
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _document(document: bytes) -> Handler:
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
+    return serve
+
+
+def _traces(settings: ServiceSettings) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Send spans to the collector the settings name, if they name one, until the application ends."""
+
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        if settings.otel_exporter_otlp_endpoint is None:
+            yield
+            return
+        exporter = otlp_exporter(settings.otel_exporter_otlp_endpoint)
+        provider = provide_traces(settings.service, exporter, ratio=settings.trace_ratio)
+        yield
+        provider.shutdown()
+
+    return context

@@ -1,0 +1,72 @@
+"""A route is data: the server, the checks around the handler and the OpenAPI page all read it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from common.errors import DomainError
+
+Auth = Literal["none", "token", "key"]
+"""Who may call: anyone, the bearer of an internal token, or the bearer of an API key."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Role(StrEnum):
+    """What a principal is to us."""
+
+    BETTOR = "bettor"
+    OFFICIAL = "official"
+    CASHIER = "cashier"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking. `subject` is a user's id or an API key's owner; `session` is None for services."""
+
+    subject: str
+    role: Role
+    session: str | None = None
+
+
+Authenticate = Callable[[web.Request], Awaitable[Principal]]
+"""Finds out who is asking. Raises `Unauthenticated`."""
+
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+IDEMPOTENCY_KEY: Final = web.RequestKey("idempotency_key", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. The handler's docstring is its summary and, after a blank line, its description.
+
+    `role` None admits every authenticated principal. `idempotent` demands an Idempotency-Key header,
+    which the handler finds in `request[IDEMPOTENCY_KEY]`. `refusals` are the answers a client must be
+    ready for, beyond those every route can give.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    returns: type[BaseModel] | None = None
+    status: int = 200
+    role: Role | tuple[Role, ...] | None = None
+    auth: Auth = "token"
+    idempotent: bool = False
+    refusals: tuple[type[DomainError], ...] = ()
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles admitted; empty means every one."""
+        if self.role is None:
+            return frozenset()
+        return frozenset((self.role,) if isinstance(self.role, Role) else self.role)

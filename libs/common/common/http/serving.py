@@ -1,0 +1,58 @@
+"""Serving until told to stop, and then stopping without losing a request."""
+
+import asyncio
+import logging
+import signal
+
+import uvloop
+from aiohttp import web
+
+from common.http.app import READINESS
+from common.settings import ServiceSettings
+from common.telemetry.logs import configure_logs
+
+BACKLOG = 1024
+KEEPALIVE_SECONDS = 75.0
+
+_log = logging.getLogger(__name__)
+
+
+def run(app: web.Application, settings: ServiceSettings) -> None:
+    """Serve the application in this process until SIGTERM or SIGINT, then drain and return."""
+    configure_logs(settings.service, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_signalled(app, settings))
+
+
+async def serve(app: web.Application, settings: ServiceSettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain.
+
+    First readiness fails while requests are still served and every answer closes its connection, so
+    that callers turn away by themselves; then the port closes and requests in flight finish, each
+    wait bounded by the settings.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=settings.shutdown_seconds,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        _log.info("serving", extra={"host": settings.host, "port": settings.port})
+        await stop.wait()
+        app[READINESS].draining = True
+        _log.info("draining")
+        await asyncio.sleep(settings.drain_seconds)
+    finally:
+        await runner.cleanup()
+    _log.info("stopped")
+
+
+async def _until_signalled(app: web.Application, settings: ServiceSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(app, settings, stop)
