@@ -13,10 +13,10 @@ from common.http.routes import (
     Authenticate,
     Handler,
     Principal,
-    Role,
     Route,
 )
 from common.http.serving import run, serve
+from common.roles import Role
 from common.wire import Body, View
 
 __all__ = [

@@ -19,8 +19,9 @@ from prometheus_client import Histogram
 
 from common.errors import Forbidden, Invalid, Unauthenticated
 from common.http.health import Readiness
-from common.http.routes import IDEMPOTENCY_KEY, PRINCIPAL, Authenticate, Role
+from common.http.routes import IDEMPOTENCY_KEY, PRINCIPAL, Authenticate
 from common.problem import problem_response
+from common.roles import Role
 from common.telemetry.context import REQUEST_ID
 from common.telemetry.traces import continued, span, traces_provided
 

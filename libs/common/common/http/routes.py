@@ -2,29 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Literal
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from common.errors import DomainError
+from common.roles import Role
 
 Auth = Literal["none", "token", "key"]
 """Who may call: anyone, the bearer of an internal token, or the bearer of an API key."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Role(StrEnum):
-    """What a principal is to us."""
-
-    BETTOR = "bettor"
-    OFFICIAL = "official"
-    CASHIER = "cashier"
-    AUDITOR = "auditor"
-    ADMIN = "admin"
-    SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True)
