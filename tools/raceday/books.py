@@ -1,0 +1,163 @@
+"""The books at the end of a day: what must hold, and each account's balance under a name that is the
+same in every run of the same seed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+SERVICES = ("ledger", "betting", "identity", "payments")
+DRAINED_WITHIN_SECONDS = 60.0
+
+Stack = Mapping[str, Any]
+"""The description that the supervisor writes of a running stack."""
+
+
+class UnsoundBooks(Exception):
+    """An invariant of the day does not hold. The message says which and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Balances by stable name, as text on each account's normal side."""
+
+    balances: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.balances, sort_keys=True).encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.balances, sort_keys=True, indent=1) + "\n", encoding="utf-8")
+
+
+async def close_books(stack: Stack, players: Mapping[str, str], markets: Mapping[str, str]) -> Books:
+    """Wait for the messages to drain, check every invariant, and return the books.
+
+    `players` and `markets` map ids to stable names.
+
+    Raises:
+        UnsoundBooks: something is not as it must be.
+    """
+    await _drain(stack)
+    connection = await asyncpg.connect(stack["dsn"]["ledger_reader"])
+    try:
+        await _check_ledger(connection)
+        balances = await _named_balances(connection, {**players, **markets})
+    finally:
+        await connection.close()
+    await _check_queues(stack)
+    return Books(balances)
+
+
+async def _drain(stack: Stack) -> None:
+    """Every outbox and every queue empty, or say which is not."""
+    deadline = asyncio.get_running_loop().time() + DRAINED_WITHIN_SECONDS
+    while True:
+        waiting = await _outboxes(stack) | await _queues(stack, dead=False)
+        if not waiting:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise UnsoundBooks(f"messages are still waiting: {waiting}")
+        await asyncio.sleep(0.5)
+
+
+async def _outboxes(stack: Stack) -> dict[str, int]:
+    waiting = {}
+    for service in SERVICES:
+        connection = await asyncpg.connect(stack["dsn"][f"{service}_relay"])
+        try:
+            rows = await connection.fetchval("SELECT count(*) FROM outbox")
+        finally:
+            await connection.close()
+        if rows:
+            waiting[f"{service} outbox"] = rows
+    return waiting
+
+
+async def _queues(stack: Stack, *, dead: bool) -> dict[str, int]:
+    """Queues that hold messages: the dead-letter ones, or all others."""
+    broker = stack["rabbitmq"]
+    user = broker["admin"]
+    auth = aiohttp.BasicAuth(user["user"], user["password"])
+    async with aiohttp.ClientSession(auth=auth) as http:
+        async with http.get(
+            f"{broker['management']}/api/queues/{broker['vhost']}?disable_stats=false"
+        ) as answer:
+            answer.raise_for_status()
+            queues = await answer.json()
+    return {
+        queue["name"]: queue.get("messages", 0)
+        for queue in queues
+        if queue.get("messages", 0) and queue["name"].endswith(".dead") == dead
+    }
+
+
+async def _check_queues(stack: Stack) -> None:
+    dead = await _queues(stack, dead=True)
+    if dead:
+        raise UnsoundBooks(f"dead letters: {dead}")
+
+
+_CHECKS = {
+    "the trial balance is not zero": "SELECT sum(amount)::text FROM balance HAVING sum(amount) <> 0",
+    "a balance is not the sum of its postings": """
+        SELECT a.path FROM account a JOIN balance b ON b.account_id = a.id
+          LEFT JOIN (SELECT account_id, sum(amount) AS amount, count(*) AS n FROM posting GROUP BY account_id) p
+                 ON p.account_id = a.id
+         WHERE b.amount <> coalesce(p.amount, 0) OR b.sequence <> coalesce(p.n, 0)""",
+    "an entry does not balance": """
+        SELECT p.sequence FROM posting p JOIN account a ON a.id = p.account_id
+         GROUP BY p.ledger_id, p.sequence, a.currency HAVING sum(p.amount) <> 0""",
+    "the sequence has gaps": """
+        SELECT h.sequence FROM head h
+         WHERE h.sequence <> (SELECT count(*) FROM entry e WHERE e.ledger_id = h.ledger_id)""",
+    "an escrow is not zero": """
+        SELECT a.path FROM account a JOIN balance b ON b.account_id = a.id
+         WHERE a.class = 'market.escrow' AND b.amount <> 0""",
+    "a hold has something remaining": "SELECT id FROM hold WHERE remaining <> 0",
+    "a settlement is open": "SELECT reference FROM settlement WHERE state <> 'CLOSED'",
+    "a player was credited without a receipt": """
+        SELECT e.sequence FROM entry e WHERE e.kind = 'deposit'
+           AND NOT EXISTS (SELECT FROM receipt_use u WHERE u.ledger_id = e.ledger_id AND u.sequence = e.sequence)""",
+    "money inside is not receipts less outflows": """
+        SELECT 1 WHERE (SELECT coalesce(sum(amount), 0) FROM receipt_use)
+                     - (SELECT coalesce(-sum(p.amount), 0) FROM posting p JOIN entry e USING (ledger_id, sequence)
+                         JOIN account a ON a.id = p.account_id
+                        WHERE e.kind = 'withdrawal.done' AND a.class = 'bank')
+                    <> (SELECT coalesce(sum(b.amount), 0) FROM balance b JOIN account a ON a.id = b.account_id
+                         WHERE a.class = 'bank')""",
+}
+"""What is wrong, by the query whose rows are the places where it is."""
+
+
+async def _check_ledger(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    for wrong, query in _CHECKS.items():
+        found = await connection.fetch(query)
+        if found:
+            raise UnsoundBooks(f"{wrong}: {[row[0] for row in found[:5]]}")
+
+
+async def _named_balances(
+    connection: asyncpg.Connection[asyncpg.Record], names: Mapping[str, str]
+) -> dict[str, str]:
+    """Every account's balance, with ids replaced by the names they have in every run."""
+    rows = await connection.fetch(
+        """
+        SELECT a.path, a.owner, round(b.amount * a.side, a.exponent)::text AS balance
+          FROM account a JOIN balance b ON b.account_id = a.id ORDER BY a.path
+        """
+    )
+    return {_named(row["path"], row["owner"], names): row["balance"] for row in rows}
+
+
+def _named(path: str, owner: str | None, names: Mapping[str, str]) -> str:
+    return path if owner is None else path.replace(owner, names.get(owner, owner))

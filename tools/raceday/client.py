@@ -1,0 +1,96 @@
+"""A person's app: it keeps asking with the same key until it has a definitive answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+import aiohttp
+
+PATIENCE_SECONDS = 120.0
+"""A broker or a database killed in the middle of the day is back well within this."""
+
+KEYS = UUID("0f6f0d5c-6a4e-5d0b-8a51-b1a1f6a8f0a1")
+
+Json = dict[str, Any]
+
+
+class Refusal(Exception):
+    """A definitive no: problem+json below 500 that repeating would not change."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        super().__init__(f"{status} {problem.get('type')}: {problem.get('detail')}")
+        self.status = status
+        self.slug = str(problem.get("type", "")).rsplit("/", 1)[-1]
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often the apps had to ask again, and why."""
+
+    repeats: int = 0
+    unreachable: int = 0
+
+
+class App:
+    """One person's session with the gateway."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str, tally: Tally) -> None:
+        self._http = http
+        self._base = base
+        self._tally = tally
+        self._session: str | None = None
+
+    async def login(self, email: str, password: str) -> None:
+        answer = await self.call("POST", "/v1/login", {"email": email, "password": password})
+        self._session = answer["session"]
+
+    async def get(self, path: str) -> Json:
+        return await self.call("GET", path)
+
+    async def post(self, path: str, body: Json, key: str) -> Json:
+        """A mutation under a key that is the same for the same act of the same simulated day."""
+        return await self.call("POST", path, body, key)
+
+    async def delete(self, path: str, key: str) -> Json:
+        return await self.call("DELETE", path, None, key)
+
+    async def call(self, method: str, path: str, body: Json | None = None, key: str | None = None) -> Json:
+        """Ask until there is a definitive answer.
+
+        Raises:
+            Refusal: the answer is no.
+            TimeoutError: there was none within `PATIENCE_SECONDS`.
+        """
+        headers = {}
+        if self._session:
+            headers["Authorization"] = f"Bearer {self._session}"
+        if key:
+            headers["Idempotency-Key"] = str(uuid5(KEYS, key))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        pause_seconds = 0.05
+        while True:
+            retry_after = None
+            try:
+                async with self._http.request(
+                    method, self._base + path, json=body, headers=headers
+                ) as answer:
+                    text = await answer.json(content_type=None) if answer.status != 204 else {}
+                    if answer.status < 400:
+                        return dict(text) if isinstance(text, dict) else {"items": text}
+                    retry_after = answer.headers.get("Retry-After")
+                    if answer.status < 500 and answer.status != 429 and retry_after is None:
+                        raise Refusal(answer.status, text)
+                    trouble = f"{answer.status} {text}"
+                self._tally.repeats += 1
+            except (aiohttp.ClientError, TimeoutError, ValueError) as gone:
+                trouble = repr(gone)
+                self._tally.unreachable += 1
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{method} {path} has no answer: {trouble}")
+            await asyncio.sleep(max(pause_seconds, min(float(retry_after or 0), 1.0)))
+            pause_seconds = min(pause_seconds * 1.6, 1.0)

@@ -1,0 +1,55 @@
+"""The people of a simulated day: bettors and officials with papers that check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from stdnum.mx import curp
+
+CONSONANTS = "BCDFGJKLMNPQRSTVXZ"
+NAMES = ("Guadalupe", "Ramón", "Ximena", "Chuy", "Lupita", "Nacho", "Meche", "Beto", "Toña", "Pancho")
+SURNAMES = (
+    "Gómez",
+    "López",
+    "Ramírez",
+    "Ortega",
+    "Salazar",
+    "Valdez",
+    "Ibarra",
+    "Quintero",
+    "Félix",
+    "Rentería",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`number` is stable between runs; ids are not."""
+
+    number: int
+    full_name: str
+    email: str
+    password: str
+    curp: str
+
+
+def person(number: int, role: str = "bettor") -> Person:
+    """The `number`-th person of a role; always the same one."""
+    name = NAMES[number % len(NAMES)]
+    surname = SURNAMES[number // len(NAMES) % len(SURNAMES)]
+    return Person(
+        number,
+        f"{name} {surname}",
+        f"{role}-{number:04d}@demo.elcarril.mx",
+        f"Carril-{role}-{number:04d}-2026",
+        _curp(number, offset=0 if role == "bettor" else 200),
+    )
+
+
+def _curp(number: int, offset: int) -> str:
+    born = date(1970, 1, 1) + timedelta(days=(number * 37 + offset) % 10_000)
+    letters = "".join(CONSONANTS[(number // len(CONSONANTS) ** at) % len(CONSONANTS)] for at in range(3))
+    sex = "HM"[number % 2]
+    stem = f"{'GOLR' if offset == 0 else 'OFLX'}{born:%y%m%d}{sex}SL{letters}0"
+    return stem + curp.calc_check_digit(stem)

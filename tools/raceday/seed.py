@@ -1,0 +1,38 @@
+"""A small day to look at after `make run`: two officials, two bettors with money, open markets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import aiohttp
+
+from tools.raceday.books import Stack
+from tools.raceday.card import read_card
+from tools.raceday.day import Day, Say
+from tools.raceday.faults import nothing
+from tools.raceday.people import person
+from tools.raceday.plan import Plan
+from tools.raceday.staff import officials
+
+RACES = 3
+BETTORS = 2
+
+
+async def seed(stack: Stack, say: Say) -> None:
+    """Make the demo day unless it is there, and print who can log in."""
+    card = read_card()
+    day = Day(
+        stack["urls"]["gateway"],
+        stack["urls"]["rail"],
+        replace(card, races=card.races[:RACES]),
+        Plan({}, {}),
+        "seed",
+        lambda _: None,
+        nothing,
+    )
+    staff = await officials(stack, 2)
+    async with aiohttp.ClientSession() as http:
+        await day.prepare(http, BETTORS, staff)
+    say("log in as (e-mail, password):")
+    for who in (*staff, *(person(number) for number in range(BETTORS))):
+        print(f"  {who.email:36} {who.password}")
