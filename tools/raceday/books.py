@@ -88,12 +88,12 @@ async def _queues(stack: Stack, *, dead: bool) -> dict[str, int]:
     broker = stack["rabbitmq"]
     user = broker["admin"]
     auth = aiohttp.BasicAuth(user["user"], user["password"])
-    async with aiohttp.ClientSession(auth=auth) as http:
-        async with http.get(
-            f"{broker['management']}/api/queues/{broker['vhost']}?disable_stats=false"
-        ) as answer:
-            answer.raise_for_status()
-            queues = await answer.json()
+    async with (
+        aiohttp.ClientSession(auth=auth) as http,
+        http.get(f"{broker['management']}/api/queues/{broker['vhost']}?disable_stats=false") as answer,
+    ):
+        answer.raise_for_status()
+        queues = await answer.json()
     return {
         queue["name"]: queue.get("messages", 0)
         for queue in queues

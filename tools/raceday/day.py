@@ -26,8 +26,8 @@ SETTLES_WITHIN_SECONDS = 120.0
 
 Subject = TypeVar("Subject")
 Say = Callable[[str], None]
-Milestone = Callable[[str, int, int], Awaitable[None]]
-"""Called as (act, done, of) after each step, so that faults can land in the middle of an act."""
+Milestone = Callable[[str, int], Awaitable[None]]
+"""Called as (act, steps it has) after each step, so that faults can land in the middle of an act."""
 
 
 @dataclass(slots=True)
@@ -82,14 +82,12 @@ class Day:
     ) -> None:
         """Do `step` for every subject, at most `AT_ONCE` at a time, and tell how it goes."""
         waiting = list(subjects)
-        gate, done = asyncio.Semaphore(AT_ONCE), 0
+        gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(subject: Subject) -> None:
-            nonlocal done
             async with gate:
                 await step(subject)
-            done += 1
-            await self.milestone(act, done, len(waiting))
+            await self.milestone(act, len(waiting))
 
         started = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
@@ -175,7 +173,7 @@ class Day:
                 self._count("partial fills")
             if offer.cancelled and placed["status"] in {"OPEN", "PARTIAL"}:
                 await self._cancel(race, at, offer, placed)
-            await self.milestone("offers placed", at + 1, len(planned))
+            await self.milestone("offers placed", len(planned))
 
     async def _place(self, race: RaceOnCard, at: int, offer: PlannedOffer) -> Json:
         market = self.markets[race.number]

@@ -33,7 +33,7 @@ class Faults:
     _killed: set[str] = field(default_factory=set)
     _kills: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def milestone(self, act: str, done: int, of: int) -> None:
+    async def milestone(self, act: str, of: int) -> None:
         """One more step of `act` is done."""
         total = of * self.races if act == "offers placed" else of
         step = self._steps[act] = self._steps.get(act, 0) + 1
@@ -66,5 +66,5 @@ class Faults:
         self.say(f"  kill -9 {victim} during {act}, after step {step} of {total}")
 
 
-async def nothing(act: str, done: int, of: int) -> None:
+async def nothing(act: str, of: int) -> None:
     """The milestone of a day without faults."""

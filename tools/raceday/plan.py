@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tools.raceday.card import Card, RaceOnCard
+from tools.raceday.card import Card
 
 RATIOS = ((1, 1), (20, 19), (10, 9), (20, 17), (5, 4), (4, 3), (10, 7), (3, 2), (5, 3), (2, 1))
 """Risk to win, as people say it; each is used both ways round."""
@@ -44,14 +44,14 @@ def draw(card: Card, seed: int, bettors: int, offers: int) -> Plan:
     """The day of this seed, with at least `offers` offers spread over the card's races."""
     dice = random.Random(seed)
     each = -(-offers // len(card.races))
-    planned = {race.number: _offers(dice, race, bettors, each) for race in card.races}
+    planned = {race.number: _offers(dice, bettors, each) for race in card.races}
     withdrawals = {
         bettor: dice.randint(1, 40) * 1_000 for bettor in dice.sample(range(bettors), max(1, bettors // 8))
     }
     return Plan(planned, withdrawals)
 
 
-def _offers(dice: random.Random, race: RaceOnCard, bettors: int, count: int) -> tuple[PlannedOffer, ...]:
+def _offers(dice: random.Random, bettors: int, count: int) -> tuple[PlannedOffer, ...]:
     """Offers around one price, so that many cross and many of those only in part."""
     favourite, middle = dice.randint(0, 1), dice.randrange(len(RATIOS))
     planned = []

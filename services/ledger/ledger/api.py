@@ -5,19 +5,18 @@ from __future__ import annotations
 from uuid import UUID
 
 from aiohttp import web
-
 from common.errors import NotFound
 from common.http import IDEMPOTENCY_KEY, PRINCIPAL, Principal, Role, Route, read, read_query, reply
-from common.telemetry import traceparent
+from common.telemetry.traces import traceparent
 from contracts.ledger import EntryRequest, EntryView
+
 from ledger import wire
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
-from ledger.keys import KeyHolder, KeyRing
+from ledger.keys import HOLDER
 from ledger.service import Ledger
 
 LEDGER = web.AppKey("ledger", Ledger)
-KEYS = web.AppKey("keys", KeyRing)
 CHARTS = web.AppKey("charts", dict[int, Chart])
 
 EL_CARRIL = 1
@@ -26,13 +25,9 @@ EL_CARRIL = 1
 WALLET = ("available", "held", "withdrawing")
 
 
-async def _holder(request: web.Request) -> KeyHolder:
-    return await request.app[KEYS].holder(request.headers.get("Authorization"))
-
-
 async def post_entry(request: web.Request) -> web.Response:
     """Post an entry: whole, once, in the ledger's total order."""
-    holder = await _holder(request)
+    holder = request[HOLDER]
     if holder.read_only:
         raise refusals.ReadOnlyKey("this key may only read")
     wanted = await read(request, EntryRequest)
@@ -46,7 +41,7 @@ async def post_entry(request: web.Request) -> web.Response:
 
 async def get_entry(request: web.Request) -> web.Response:
     """An entry by its id."""
-    holder = await _holder(request)
+    holder = request[HOLDER]
     try:
         id = UUID(request.match_info["id"])
     except ValueError:
@@ -57,7 +52,7 @@ async def get_entry(request: web.Request) -> web.Response:
 
 async def get_balance(request: web.Request) -> web.Response:
     """An account's balance."""
-    holder = await _holder(request)
+    holder = request[HOLDER]
     wanted = read_query(request, wire.BalanceQuery)
     row = await request.app[LEDGER].balance(holder.ledger, wanted.account, wanted.currency)
     return reply(wire.balance_view(row))
@@ -65,7 +60,7 @@ async def get_balance(request: web.Request) -> web.Response:
 
 async def list_accounts(request: web.Request) -> web.Response:
     """Accounts by path, with their balances, a page at a time."""
-    holder = await _holder(request)
+    holder = request[HOLDER]
     wanted = read_query(request, wire.BalancesQuery)
     rows = await request.app[LEDGER].balances(holder.ledger, wanted.prefix, wanted.after, wanted.limit)
     last = rows[-1] if len(rows) == wanted.limit else None
@@ -79,7 +74,7 @@ async def list_accounts(request: web.Request) -> web.Response:
 
 async def get_statement(request: web.Request) -> web.Response:
     """An account's postings with the balance after each, oldest first."""
-    holder = await _holder(request)
+    holder = request[HOLDER]
     wanted = read_query(request, wire.StatementQuery)
     return await _statement(
         request, holder.ledger, wanted.account, wanted.currency, wanted.after, wanted.limit
@@ -95,7 +90,7 @@ async def _statement(
 
 async def get_trial_balance(request: web.Request) -> web.Response:
     """All balances by class, whether they add up to zero, and any account that drifted from its postings."""
-    holder = await _holder(request)
+    holder = request[HOLDER]
     sequence, rows = await request.app[LEDGER].trial_balance(holder.ledger)
     drifted = await request.app[LEDGER].drift(holder.ledger)
     return reply(wire.trial_balance_view(sequence, rows, drifted))

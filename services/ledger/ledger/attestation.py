@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
+from contracts.receipts import Attestation
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from contracts.receipts import Attestation
 from ledger.domain import refusals
 from ledger.store.receipts import ReceiptRow
 
 PublicKeys = Mapping[str, Ed25519PublicKey]
 
 
-def load_public_keys(path: Path) -> PublicKeys:
+def load_public_keys(path: Path) -> dict[str, Ed25519PublicKey]:
     """Public keys by id, from a JSON file of base64. Old keys stay, so old receipts stay verifiable."""
     return {
         key_id: Ed25519PublicKey.from_public_bytes(base64.b64decode(key))

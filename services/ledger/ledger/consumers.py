@@ -14,6 +14,7 @@ from common.amqp import Delivery, Poison
 from common.errors import DomainError, NotReady, TooMany, Unavailable
 from contracts.ledger import PostRequested
 from contracts.topology import COMMAND_QUEUES
+
 from ledger import wire
 from ledger.domain import refusals
 from ledger.domain.refusals import STORED

@@ -8,8 +8,11 @@ import time
 from dataclasses import dataclass
 from uuid import uuid4
 
+from aiohttp import web
 from common.errors import Invalid, Unauthenticated
+from common.http import Principal, Role
 from common.pg import Pool, transaction
+
 from ledger.store import keys as store
 from ledger.store.chart import ledgers
 
@@ -36,14 +39,25 @@ class KeyHolder:
     read_only: bool
 
 
+READING = web.AppKey("reading", Pool)
+"""The pool for everything but posting."""
+
+HOLDER = web.RequestKey("key_holder", KeyHolder)
+
+
 class KeyRing:
     """Looks keys up, remembering answers for `CACHE_SECONDS`, so a revoked key dies within that time."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
         self._seen: dict[bytes, tuple[float, KeyHolder]] = {}
 
-    async def holder(self, authorization: str | None) -> KeyHolder:
+    async def authenticate(self, request: web.Request) -> Principal:
+        """For routes by API key: the holder is found in `request[HOLDER]` afterwards."""
+        holder = await self.holder(request.app[READING], request.headers.get("Authorization"))
+        request[HOLDER] = holder
+        return Principal(holder.principal, Role.SERVICE)
+
+    async def holder(self, pool: Pool, authorization: str | None) -> KeyHolder:
         """The holder of the bearer key in an Authorization header.
 
         Raises:
@@ -56,7 +70,7 @@ class KeyRing:
         known = self._seen.get(hashed)
         if known and known[0] > time.monotonic():
             return known[1]
-        async with transaction(self._pool, readonly=True) as connection:
+        async with transaction(pool, readonly=True) as connection:
             row = await store.key_by_digest(connection, hashed)
         if row is None:
             self._seen.pop(hashed, None)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from common.errors import DomainError
 from common.pg import Pool, transaction
+
 from ledger.domain import refusals
 from ledger.domain.attestations import check_purpose
 from ledger.domain.commands import Command

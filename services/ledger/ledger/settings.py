@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.settings import ServiceSettings
+from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings, TokenSettings
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
 
-class LedgerSettings(ServiceSettings):
+class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings):
     """The posting process: both doors and the engines.
 
     max_batch    commands in one transaction
@@ -15,11 +17,11 @@ class LedgerSettings(ServiceSettings):
     """
 
     service: str = "ledger"
-    max_batch: int = 256
-    max_queued: int = 4_000
+    max_batch: int = Field(default=256, ge=1, le=1_000)
+    max_queued: int = Field(default=4_000, ge=1)
 
 
-class ReceiptsSettings(ServiceSettings):
+class ReceiptsSettings(ServiceSettings, DatabaseSettings):
     """The receipts process: the only one that can store a receipt.
 
     attestor_public_keys   a JSON file {key id: base64 of a raw Ed25519 public key}
@@ -29,7 +31,5 @@ class ReceiptsSettings(ServiceSettings):
     attestor_public_keys: Path
 
 
-class KeysSettings(ServiceSettings):
-    """The key-management command."""
-
-    service: str = "ledger-keys"
+class KeysSettings(BaseSettings, DatabaseSettings):
+    """The key-management command, which runs under its own role."""

@@ -11,18 +11,18 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
-
-from common.http import Query
-from common.wire import CurrencyText, View
+from common.wire import Body, CurrencyText, View
 from contracts.ledger import EntryRequest, EntryView, PostedLeg
 from contracts.ledger import Side as SideName
+from pydantic import Field
+
 from ledger.domain.chart import Chart, Side
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.store.outcomes import PostedEntry
 from ledger.store.queries import BalanceRow, StatementRow, TrialBalanceRow
 
 _SIGNS = {"debit": Side.DEBIT, "credit": Side.CREDIT}
+
 
 class BalanceView(View):
     """An account's balance after `sequence` postings, positive on its normal side."""
@@ -82,25 +82,25 @@ class TrialBalanceView(View):
     drifted: tuple[str, ...]
 
 
-class BalanceQuery(Query):
+class BalanceQuery(Body):
     account: str = Field(min_length=1, max_length=200)
     currency: CurrencyText = "MXN"
 
 
-class BalancesQuery(Query):
+class BalancesQuery(Body):
     prefix: str = Field(default="", max_length=200)
     after: str = Field(default="", max_length=210)
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class StatementQuery(Query):
+class StatementQuery(Body):
     account: str = Field(min_length=1, max_length=200)
     currency: CurrencyText = "MXN"
     after: int = Field(default=0, ge=0)
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class WalletStatementQuery(Query):
+class WalletStatementQuery(Body):
     account: Literal["available", "held", "withdrawing"] = "available"
     currency: CurrencyText = "MXN"
     after: int = Field(default=0, ge=0)
@@ -124,7 +124,9 @@ def command(
         wanted.reference,
         wanted.metadata,
         wanted.receipt,
-        SettlementPart(part.market, part.version, Decimal(part.total), part.chunk, part.chunks) if part else None,
+        SettlementPart(part.market, part.version, Decimal(part.total), part.chunk, part.chunks)
+        if part
+        else None,
         wanted.effective_at,
         traceparent,
     )
@@ -155,7 +157,7 @@ def entry_view(entry: PostedEntry, chart: Chart) -> EntryView:
 
 def written(amount: Decimal, exponent: int) -> str:
     """An amount with exactly its currency's decimals, and no negative zero."""
-    return f"{amount if amount else abs(amount):.{exponent}f}"
+    return f"{amount or abs(amount):.{exponent}f}"
 
 
 def balance_view(row: BalanceRow) -> BalanceView:
@@ -167,9 +169,7 @@ def balance_view(row: BalanceRow) -> BalanceView:
     )
 
 
-def statement_view(
-    account: str, currency: str, rows: Sequence[StatementRow], limit: int
-) -> StatementView:
+def statement_view(account: str, currency: str, rows: Sequence[StatementRow], limit: int) -> StatementView:
     return StatementView(
         account=account,
         currency=currency,

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
-
 from common.testing import Database, fresh_database
+
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, open_bank
 
 
@@ -16,7 +16,8 @@ async def database() -> AsyncIterator[Database]:
     async with fresh_database("ledger") as made:
         async with made.connect("superuser") as connection:
             await connection.execute(
-                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind", PRINCIPAL
+                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
+                PRINCIPAL,
             )
         yield made
 

@@ -15,9 +15,18 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-
 from common.testing import Database
-from services.ledger.tests.vocabulary import PRINCIPAL, Bank, assert_sound, hold, match, open_bank, posted, settle
+
+from services.ledger.tests.vocabulary import (
+    PRINCIPAL,
+    Bank,
+    assert_sound,
+    hold,
+    match,
+    open_bank,
+    posted,
+    settle,
+)
 
 ROLES = ("ledger_posting", "ledger_receipts", "ledger_keys", "ledger_reader", "ledger_relay")
 
@@ -45,7 +54,8 @@ class Scene:
         for path, _, _ in lines:
             try:
                 await posting.execute(
-                    "INSERT INTO account (ledger_id, path, currency) VALUES (1, $1, 'MXN') ON CONFLICT DO NOTHING", path
+                    "INSERT INTO account (ledger_id, path, currency) VALUES (1, $1, 'MXN') ON CONFLICT DO NOTHING",
+                    path,
                 )
             except asyncpg.CheckViolationError as refusal:
                 return str(refusal.constraint_name)
@@ -66,7 +76,8 @@ class Scene:
         rows = []
         for leg, (path, amount, held) in enumerate(lines, 1):
             state = await posting.fetchrow(
-                "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1", path
+                "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
+                path,
             )
             try:
                 after = str(state["amount"] + Decimal(amount))
@@ -249,10 +260,12 @@ async def test_a_floor_holds_at_every_step(scene: Scene) -> None:
 async def test_a_posting_tells_the_true_balance_and_the_next_number(scene: Scene) -> None:
     posting = scene.at["ledger_posting"]
     account, balance, sequence = await posting.fetchrow(
-        "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1", available(scene.rich)
+        "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
+        available(scene.rich),
     )
     other = await posting.fetchrow(
-        "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1", held(scene.rich)
+        "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
+        held(scene.rich),
     )
     write = (
         "WITH e AS (INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference) "
@@ -264,11 +277,31 @@ async def test_a_posting_tells_the_true_balance_and_the_next_number(scene: Scene
     with pytest.raises(asyncpg.CheckViolationError) as untrue:
         await posting.execute(write, *lie)
     assert untrue.value.constraint_name == "posting_balance_is_true"
-    stale = (top, PRINCIPAL, market, account, sequence + 2, balance + 10, other[0], other[2] + 1, other[1] - 10)
+    stale = (
+        top,
+        PRINCIPAL,
+        market,
+        account,
+        sequence + 2,
+        balance + 10,
+        other[0],
+        other[2] + 1,
+        other[1] - 10,
+    )
     with pytest.raises(asyncpg.SerializationError) as behind:
         await posting.execute(write, *stale)
     assert behind.value.constraint_name == "account_sequence_is_next"
-    gap = (top + 1, PRINCIPAL, market, account, sequence + 1, balance + 10, other[0], other[2] + 1, other[1] - 10)
+    gap = (
+        top + 1,
+        PRINCIPAL,
+        market,
+        account,
+        sequence + 1,
+        balance + 10,
+        other[0],
+        other[2] + 1,
+        other[1] - 10,
+    )
     with pytest.raises(asyncpg.SerializationError):
         await posting.execute(write, *gap)
 
@@ -279,7 +312,12 @@ async def test_an_escrow_pays_its_contributors_whole_once(scene: Scene) -> None:
     stakes = match(scene.market, (scene.rich, scene.offer, Decimal(40)), (scene.poor, offer, Decimal(50)))
     assert posted(await bank.engine.post(stakes))
     escrow, stranger = f"markets/{scene.market}/escrow", await bank.fund()
-    part = {"settlement_version": 1, "settlement_total": Decimal(90), "settlement_chunk": 1, "settlement_chunks": 1}
+    part = {
+        "settlement_version": 1,
+        "settlement_total": Decimal(90),
+        "settlement_chunk": 1,
+        "settlement_chunks": 1,
+    }
 
     assert await scene.forge("bet.settle", [(escrow, "90", None), (available(scene.rich), "-90", None)]) == (
         "entry_settlement_as_kind_says"
@@ -288,7 +326,10 @@ async def test_an_escrow_pays_its_contributors_whole_once(scene: Scene) -> None:
     assert await scene.forge("bet.settle", to_stranger, **part) == "settlement_pays_contributors"
     half: list[Line] = [(escrow, "45", None), (available(scene.rich), "-45", None)]
     assert await scene.forge("bet.settle", half, **part) == "settlement_pays_its_total"
-    assert await scene.forge("bet.settle", half, **part | {"settlement_total": Decimal(45)}) == "settlement_matches_header"
+    assert (
+        await scene.forge("bet.settle", half, **part | {"settlement_total": Decimal(45)})
+        == "settlement_matches_header"
+    )
     void_too_much: list[Line] = [(escrow, "90", None), (available(scene.rich), "-90", None)]
     assert await scene.forge("bet.void", void_too_much, **part) == "stake_returns_no_more_than_given"
     other_market = f"markets/{uuid4()}"
@@ -306,7 +347,10 @@ async def test_an_escrow_pays_its_contributors_whole_once(scene: Scene) -> None:
 
 
 async def test_one_player_cannot_match_alone(scene: Scene) -> None:
-    lines: list[Line] = [(held(scene.rich), "40", scene.offer), (f"markets/{scene.market}/escrow", "-40", None)]
+    lines: list[Line] = [
+        (held(scene.rich), "40", scene.offer),
+        (f"markets/{scene.market}/escrow", "-40", None),
+    ]
     assert await scene.forge("bet.match", lines) == "entry_binds_players"
 
 
@@ -347,7 +391,11 @@ async def test_not_even_the_owner_rewrites_history_by_accident(scene: Scene) -> 
         for statement in ("UPDATE posting SET amount = 1", "UPDATE entry SET kind = 'x'"):
             with pytest.raises(asyncpg.CheckViolationError):
                 await owner.execute(statement)
-        for statement in ("UPDATE balance SET amount = -1", "UPDATE head SET sequence = 0", "DELETE FROM hold"):
+        for statement in (
+            "UPDATE balance SET amount = -1",
+            "UPDATE head SET sequence = 0",
+            "DELETE FROM hold",
+        ):
             with pytest.raises(asyncpg.CheckViolationError):
                 await owner.execute(statement)
 
@@ -386,7 +434,9 @@ async def test_only_the_key_manager_permits_kinds(scene: Scene) -> None:
 async def test_an_account_takes_its_class_from_its_path(scene: Scene) -> None:
     posting = scene.at["ledger_posting"]
     with pytest.raises(asyncpg.CheckViolationError) as refusal:
-        await posting.execute("INSERT INTO account (ledger_id, path, currency) VALUES (1, 'house/secret', 'MXN')")
+        await posting.execute(
+            "INSERT INTO account (ledger_id, path, currency) VALUES (1, 'house/secret', 'MXN')"
+        )
     assert refusal.value.constraint_name == "account_path_is_in_chart"
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await posting.execute(

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from common.testing import Database, fresh_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from common.testing import Database, fresh_database
 from ledger.domain.commands import Command
+
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, hold, match, open_bank, refused, release, settle
 
 STAKE = Decimal(30)
@@ -125,7 +125,8 @@ async def _run(story: Story) -> None:
         database = await stack.enter_async_context(fresh_database("ledger"))
         async with database.connect("superuser") as connection:
             await connection.execute(
-                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind", PRINCIPAL
+                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
+                PRINCIPAL,
             )
         banks = [await open_bank(database, stack), await open_bank(database, stack)]
         await _play(story, banks, database)
@@ -134,5 +135,9 @@ async def _run(story: Story) -> None:
 def test_a_story_pays_out_exactly_what_went_in() -> None:
     """The model itself: what all commands move nets to zero."""
     story = Story(((0, 2), (1, 3), (0, 3)), winner_is_first=True, void=False, deliveries=())
-    legs = [leg for command in commands_of(story, [str(UUID(int=n)) for n in range(4)], str(uuid4())) for leg in command.legs]
+    legs = [
+        leg
+        for command in commands_of(story, [str(UUID(int=n)) for n in range(4)], str(uuid4()))
+        for leg in command.legs
+    ]
     assert sum((leg.amount for leg in legs), Decimal(0)) == 0

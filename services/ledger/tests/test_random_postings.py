@@ -9,9 +9,9 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-
 from common.testing import Database
 from ledger.domain.commands import Command
+
 from services.ledger.tests.vocabulary import Bank, deposit, hold, match, open_bank, refused, release, settle
 
 EXPECTED = {
@@ -47,7 +47,9 @@ class Dice:
         return Decimal(self.random.randint(1, 6_000)) / 100
 
     def command(self) -> Command:
-        one, other = self.random.sample(self.players, 2) if self.random.random() < 0.95 else [self.players[0]] * 2
+        one, other = (
+            self.random.sample(self.players, 2) if self.random.random() < 0.95 else [self.players[0]] * 2
+        )
         market, offer = self.random.choice(self.markets), self.random.choice(self.offers)
         amount = self.amount()
         match self.random.randrange(7):
@@ -59,7 +61,9 @@ class Dice:
             case 3:
                 return release(one, amount, market, offer)
             case 4 | 5:
-                return match(market, (one, offer, amount), (other, self.random.choice(self.offers), self.amount()))
+                return match(
+                    market, (one, offer, amount), (other, self.random.choice(self.offers), self.amount())
+                )
             case _:
                 pay = {f"players/{one}/available": amount}
                 if self.random.random() < 0.5:
@@ -89,6 +93,11 @@ async def test_the_books_balance_after_every_one(database: Database, seed: int) 
 
 async def _post_all(banks: list[Bank], burst: list[Command]) -> set[str]:
     answers = await asyncio.gather(
-        *(bank.engine.post(command) for command in burst for bank in banks if hash(command.key) % 2 or bank is banks[0])
+        *(
+            bank.engine.post(command)
+            for command in burst
+            for bank in banks
+            if hash(command.key) % 2 or bank is banks[0]
+        )
     )
     return {refused(answer) for answer in answers}

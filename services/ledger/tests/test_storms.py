@@ -8,7 +8,18 @@ from decimal import Decimal
 from uuid import uuid4
 
 from common.testing import Database
-from services.ledger.tests.vocabulary import Bank, a_key, deposit, hold, match, open_bank, posted, refused, settle
+
+from services.ledger.tests.vocabulary import (
+    Bank,
+    a_key,
+    deposit,
+    hold,
+    match,
+    open_bank,
+    posted,
+    refused,
+    settle,
+)
 
 
 async def two(database: Database, stack: AsyncExitStack) -> tuple[Bank, Bank]:

@@ -9,7 +9,6 @@ from itertools import count
 from uuid import UUID, uuid4
 
 import asyncpg
-
 from common.pg import Pool, create_pool
 from common.testing import Database
 from ledger.domain.commands import Command, Leg, SettlementPart

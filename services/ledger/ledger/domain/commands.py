@@ -73,7 +73,13 @@ class Command:
             self.effective_at.isoformat() if self.effective_at else "",
             [[leg.account, leg.currency, canonical(leg.amount), str(leg.hold or "")] for leg in self.legs],
             sorted(self.metadata.items()),
-            [str(settlement.market), settlement.version, canonical(settlement.total), settlement.chunk, settlement.chunks]
+            [
+                str(settlement.market),
+                settlement.version,
+                canonical(settlement.total),
+                settlement.chunk,
+                settlement.chunks,
+            ]
             if settlement
             else None,
         ]

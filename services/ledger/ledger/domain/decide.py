@@ -47,7 +47,7 @@ def decide(command: Command, books: Books) -> Decision:
     """
     kind = _permitted_kind(command, books)
     lines = _lines(command, books)
-    _check_template(command, kind, lines, books)
+    _check_template(command, kind, lines)
     _check_balance(command)
     _check_bindings(command, kind, lines)
     holds = _holds_after(command, kind, lines, books)
@@ -56,7 +56,7 @@ def decide(command: Command, books: Books) -> Decision:
     settlement = _settlement_after(command, kind, lines, books)
     if settlement:
         stakes = _returned_stakes(command, kind, lines, books)
-    postings = _post(command, lines)
+    postings = _post(lines)
 
     for posting in postings:
         books.accounts[posting.account.path, posting.account.currency] = posting.account
@@ -108,7 +108,7 @@ def _lines(command: Command, books: Books) -> list[_Line]:
     return lines
 
 
-def _check_template(command: Command, kind: Kind, lines: list[_Line], books: Books) -> None:
+def _check_template(command: Command, kind: Kind, lines: list[_Line]) -> None:
     if len(lines) < 2:
         raise refusals.TemplateViolation("an entry has at least 2 postings", field="postings")
     for line in lines:
@@ -173,7 +173,8 @@ def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books)
             raise refusals.HoldNotReady(f"hold {line.hold} has not been opened", field=f"{line.field}.hold")
         if (known.account_id, known.reference) != (line.account.id, command.reference):
             raise refusals.HoldMismatch(
-                f"hold {line.hold} is not on {line.account.path} for {command.reference}", field=f"{line.field}.hold"
+                f"hold {line.hold} is not on {line.account.path} for {command.reference}",
+                field=f"{line.field}.hold",
             )
         if known.remaining < line.amount:
             raise refusals.HoldExhausted(
@@ -235,7 +236,8 @@ def _settlement_after(command: Command, kind: Kind, lines: list[_Line], books: B
     last = len(header.seen) + 1 == header.chunks
     if paid > header.total or (last and paid != header.total):
         raise refusals.SettlementMismatch(
-            f"the chunks pay {paid} of {header.total} {'in all' if last else 'so far'}", field="settlement.total"
+            f"the chunks pay {paid} of {header.total} {'in all' if last else 'so far'}",
+            field="settlement.total",
         )
     return replace(header, paid=paid, seen=header.seen | {part.chunk})
 
@@ -244,8 +246,14 @@ def _header(command: Command, part: SettlementPart, escrow: Account, books: Book
     """The open settlement this chunk belongs to, or a new one when the whole escrow is there."""
     known = books.settlements.get(command.reference)
     if known is not None and known.version == part.version:
-        if known.closed or (known.total, known.chunks, known.escrow_id) != (part.total, part.chunks, escrow.id):
-            raise refusals.SettlementMismatch("the chunk does not fit its settlement's header", field="settlement")
+        if known.closed or (known.total, known.chunks, known.escrow_id) != (
+            part.total,
+            part.chunks,
+            escrow.id,
+        ):
+            raise refusals.SettlementMismatch(
+                "the chunk does not fit its settlement's header", field="settlement"
+            )
         return known
     if part.version != 1 or known is not None:
         raise refusals.SettlementMismatch(f"version {part.version} is not next", field="settlement.version")
@@ -285,7 +293,7 @@ def _returned_stakes(
     return after
 
 
-def _post(command: Command, lines: list[_Line]) -> tuple[Posting, ...]:
+def _post(lines: list[_Line]) -> tuple[Posting, ...]:
     """The accounts after each leg; refuses any step that crosses a floor."""
     after: dict[int, Account] = {}
     postings = []
@@ -294,7 +302,8 @@ def _post(command: Command, lines: list[_Line]) -> tuple[Posting, ...]:
         balance = account.balance + line.amount
         if account.cls.floored and balance * account.cls.side < 0:
             raise refusals.InsufficientFunds(
-                f"{account.path} holds {abs(account.balance)} {account.currency}", field=f"{line.field}.amount"
+                f"{account.path} holds {abs(account.balance)} {account.currency}",
+                field=f"{line.field}.amount",
             )
         account = replace(account, balance=balance, sequence=account.sequence + 1)
         after[account.id] = account

@@ -14,10 +14,10 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from prometheus_client import Counter
-
 from common.errors import DomainError, NotReady
 from common.pg import Connection, Pool, transaction
+from prometheus_client import Counter
+
 from ledger.domain import refusals
 from ledger.domain.books import Books
 from ledger.domain.chart import Chart
@@ -41,9 +41,7 @@ class Answer:
     replayed: bool = False
 
 
-async def commit_batch(
-    pool: Pool, chart: Chart, commands: Sequence[Command]
-) -> Mapping[UUID, Answer]:
+async def commit_batch(pool: Pool, chart: Chart, commands: Sequence[Command]) -> Mapping[UUID, Answer]:
     """Commit distinct `commands` of one ledger and answer each.
 
     Raises:
@@ -69,16 +67,12 @@ def _guilty(command: Command, broken: asyncpg.IntegrityConstraintViolationError)
     return Answer(refusals.RefusedByDatabase(f"the entry breaks {rule}", extra={"rule": rule}))
 
 
-async def _commit_together(
-    pool: Pool, chart: Chart, commands: Sequence[Command]
-) -> dict[UUID, Answer]:
+async def _commit_together(pool: Pool, chart: Chart, commands: Sequence[Command]) -> dict[UUID, Answer]:
     async with transaction(pool) as connection:
         return await _commit_on(connection, chart, commands)
 
 
-async def _commit_on(
-    connection: Connection, chart: Chart, commands: Sequence[Command]
-) -> dict[UUID, Answer]:
+async def _commit_on(connection: Connection, chart: Chart, commands: Sequence[Command]) -> dict[UUID, Answer]:
     ledger = commands[0].ledger
     sequence = await store.lock_head(connection, ledger)
     answers = {

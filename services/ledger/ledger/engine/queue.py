@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from prometheus_client import Counter, Gauge, Histogram
-
 from common.errors import DomainError
 from common.pg import DatabaseUnavailable, Pool
+from prometheus_client import Counter, Gauge, Histogram
+
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command

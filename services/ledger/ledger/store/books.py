@@ -12,9 +12,9 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-
 from common.errors import DomainError
 from common.pg import Connection
+
 from ledger.domain.books import Account, AccountKey, Books, Hold, Receipt, Settlement, Stake, StakeKey
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, canonical
@@ -23,9 +23,7 @@ from ledger.domain.decide import Decision
 
 async def lock_head(connection: Connection, ledger: int) -> int:
     """Lock the ledger's end and return the last sequence number taken."""
-    sequence = await connection.fetchval(
-        "SELECT sequence FROM head WHERE ledger_id = $1 FOR UPDATE", ledger
-    )
+    sequence = await connection.fetchval("SELECT sequence FROM head WHERE ledger_id = $1 FOR UPDATE", ledger)
     return int(sequence)
 
 
@@ -63,7 +61,8 @@ async def load_accounts(
     accounts = {}
     for row in rows:
         known = chart.classify(row["path"])
-        assert known is not None, f"open account outside the chart: {row['path']}"
+        if known is None:
+            raise RuntimeError(f"open account outside the chart: {row['path']}")
         accounts[row["path"], row["currency"]] = Account(
             row["id"], row["path"], row["currency"], known[0], row["owner"], row["amount"], row["sequence"]
         )
@@ -79,9 +78,7 @@ async def load_holds(connection: Connection, ledger: int, ids: Sequence[UUID]) -
     return {row["id"]: Hold(row["account_id"], row["reference"], row["remaining"]) for row in rows}
 
 
-async def load_receipts(
-    connection: Connection, ledger: int, ids: Sequence[UUID]
-) -> dict[UUID, Receipt]:
+async def load_receipts(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Receipt]:
     rows = await connection.fetch(
         """
         SELECT r.id, r.purpose, r.account, r.amount, r.currency, r.rail, u.receipt_id IS NOT NULL AS spent
@@ -124,9 +121,7 @@ async def load_settlements(
     }
 
 
-async def load_stakes(
-    connection: Connection, ledger: int, keys: Sequence[StakeKey]
-) -> dict[StakeKey, Stake]:
+async def load_stakes(connection: Connection, ledger: int, keys: Sequence[StakeKey]) -> dict[StakeKey, Stake]:
     rows = await connection.fetch(
         """
         SELECT s.reference, s.player, s.contributed, s.returned
@@ -140,9 +135,7 @@ async def load_stakes(
     return {(row["reference"], row["player"]): Stake(row["contributed"], row["returned"]) for row in rows}
 
 
-async def load_escrowed(
-    connection: Connection, ledger: int, references: Sequence[str]
-) -> dict[str, Decimal]:
+async def load_escrowed(connection: Connection, ledger: int, references: Sequence[str]) -> dict[str, Decimal]:
     """What all players contributed to each market."""
     rows = await connection.fetch(
         """
@@ -161,9 +154,7 @@ async def load_permitted(connection: Connection, ledger: int) -> dict[str, froze
     return {row["name"]: frozenset(row["kinds"]) for row in rows}
 
 
-async def load_books(
-    connection: Connection, ledger: int, chart: Chart, commands: Sequence[Command]
-) -> Books:
+async def load_books(connection: Connection, ledger: int, chart: Chart, commands: Sequence[Command]) -> Books:
     """All the state that deciding `commands` can ask for. Opens accounts the chart knows."""
     keys = {(leg.account, leg.currency) for command in commands for leg in command.legs}
     accounts = await load_accounts(connection, ledger, keys, chart)
@@ -286,9 +277,7 @@ SELECT statement_timestamp()
 """
 
 
-async def write_refusals(
-    connection: Connection, refused: Sequence[tuple[Command, DomainError]]
-) -> None:
+async def write_refusals(connection: Connection, refused: Sequence[tuple[Command, DomainError]]) -> None:
     """Store the answers to refused commands; each tells its event through the outbox."""
     await connection.executemany(
         """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-
 from common.pg import Connection
+
 from ledger.domain.chart import AccountClass, Chart, Kind, Side
 
 _SIDES = {"debit": Side.DEBIT, "credit": Side.CREDIT}
@@ -53,5 +53,8 @@ async def load_chart(connection: Connection, ledger: int) -> Chart:
                 "SELECT name, receipt, players, hold, stake, settlement FROM kind WHERE chart = $1", name
             )
         },
-        {row["code"]: row["exponent"] for row in await connection.fetch("SELECT code, exponent FROM currency")},
+        {
+            row["code"]: row["exponent"]
+            for row in await connection.fetch("SELECT code, exponent FROM currency")
+        },
     )

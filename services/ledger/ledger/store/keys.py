@@ -9,7 +9,6 @@ from uuid import UUID
 from common.pg import Connection
 
 
-
 @dataclass(frozen=True, slots=True)
 class KeyRow:
     ledger: int

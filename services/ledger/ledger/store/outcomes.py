@@ -12,9 +12,9 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-
 from common.errors import DomainError
 from common.pg import Connection
+
 from ledger.domain.refusals import STORED
 
 
@@ -63,7 +63,9 @@ async def outcomes(connection: Connection, ledger: int, ids: Sequence[UUID]) -> 
     """What became of the commands among `ids` that are finished."""
     found: dict[UUID, Outcome] = {entry.id: entry for entry in await entries(connection, ledger, ids)}
     for row in await connection.fetch(
-        "SELECT id, fingerprint, problem FROM refusal WHERE ledger_id = $1 AND id = ANY ($2::uuid[])", ledger, ids
+        "SELECT id, fingerprint, problem FROM refusal WHERE ledger_id = $1 AND id = ANY ($2::uuid[])",
+        ledger,
+        ids,
     ):
         problem = json.loads(row["problem"])
         why = STORED[problem["slug"]](problem["detail"], field=problem["field"])

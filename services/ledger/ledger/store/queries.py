@@ -9,7 +9,6 @@ from decimal import Decimal
 from uuid import UUID
 
 from asyncpg import Record
-
 from common.pg import Connection
 
 
@@ -52,12 +51,12 @@ class TrialBalanceRow:
 
 
 def _balance(row: Record) -> BalanceRow:
-    return BalanceRow(row["path"], row["currency"], row["amount"] * row["side"], row["exponent"], row["sequence"])
+    return BalanceRow(
+        row["path"], row["currency"], row["amount"] * row["side"], row["exponent"], row["sequence"]
+    )
 
 
-async def balance(
-    connection: Connection, ledger: int, account: str, currency: str
-) -> BalanceRow | None:
+async def balance(connection: Connection, ledger: int, account: str, currency: str) -> BalanceRow | None:
     row = await connection.fetchrow(
         """
         SELECT a.path, a.currency, a.side, a.exponent, b.amount, b.sequence

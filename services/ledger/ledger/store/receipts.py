@@ -10,6 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from common.pg import Connection, translate
+
 from ledger.domain import refusals
 
 

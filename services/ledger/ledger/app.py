@@ -1,0 +1,90 @@
+"""Wiring the ledger's two processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+from common import pg
+from common.auth import TokenVerifier, by_token
+from common.http import Check, build_app
+
+from ledger import api, receipts_api
+from ledger.attestation import load_public_keys
+from ledger.consumers import consume
+from ledger.engine import PostingEngine
+from ledger.keys import READING, KeyRing
+from ledger.service import Ledger
+from ledger.settings import LedgerSettings, ReceiptsSettings
+from ledger.store.chart import ledgers, load_chart
+
+NEWEST_MIGRATION = "20261121000500"
+
+
+def ledger_app(settings: LedgerSettings) -> web.Application:
+    """The posting process: an engine per ledger, HTTP for those who wait, AMQP for facts."""
+    app = build_app(
+        settings,
+        api.ROUTES,
+        title="El Carril: ledger",
+        readiness=(
+            Check("database", lambda app: pg.answers(app[READING])),
+            Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
+        ),
+        authenticate={
+            "key": KeyRing().authenticate,
+            "token": by_token(TokenVerifier(settings.identity_url, audience="ledger")),
+        },
+    )
+    app.cleanup_ctx.append(lambda app: _engines(app, settings))
+    return app
+
+
+async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        dsn = settings.database_dsn.get_secret_value()
+        # Posting and reading do not share connections: a slow page must not hold up the books.
+        posting = await pg.create_pool(dsn, min_size=2, max_size=4, application_name="ledger-engine")
+        stack.push_async_callback(posting.close)
+        app[READING] = await pg.create_pool(dsn, min_size=1, max_size=6, application_name="ledger-reads")
+        stack.push_async_callback(app[READING].close)
+        engines: dict[int, PostingEngine] = {}
+        async with pg.transaction(app[READING], readonly=True) as connection:
+            for ledger in (await ledgers(connection)).values():
+                engines[ledger] = PostingEngine(
+                    posting,
+                    await load_chart(connection, ledger),
+                    max_batch=settings.max_batch,
+                    max_queued=settings.max_queued,
+                )
+        for engine in engines.values():
+            engine.start()
+            stack.push_async_callback(engine.close)
+        app[api.LEDGER] = Ledger(engines, app[READING])
+        app[api.CHARTS] = {ledger: engine.chart for ledger, engine in engines.items()}
+        await stack.enter_async_context(consume(app[api.LEDGER], settings.amqp_url.get_secret_value()))
+        yield
+
+
+def receipts_app(settings: ReceiptsSettings) -> web.Application:
+    """The receipts process, under the one role that can insert receipts."""
+    app = build_app(
+        settings,
+        receipts_api.ROUTES,
+        title="El Carril: ledger receipts",
+        readiness=(
+            Check("database", lambda app: pg.answers(app[READING])),
+            Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
+        ),
+    )
+    app[receipts_api.PUBLIC_KEYS] = load_public_keys(settings.attestor_public_keys)
+    app.cleanup_ctx.append(lambda app: _pool(app, settings))
+    return app
+
+
+async def _pool(app: web.Application, settings: ReceiptsSettings) -> AsyncIterator[None]:
+    dsn = settings.database_dsn.get_secret_value()
+    app[READING] = await pg.create_pool(dsn, min_size=1, max_size=4, application_name="ledger-receipts")
+    yield
+    await app[READING].close()
