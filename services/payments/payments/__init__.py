@@ -1,0 +1,1 @@
+"""Deposits, withdrawals and the attestor: knows rails and receipts, never balances."""
