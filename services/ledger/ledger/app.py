@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
 from common import pg
+from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.http import Check, build_app
 
@@ -22,6 +23,9 @@ from ledger.store.chart import ledgers, load_chart
 NEWEST_MIGRATION = "20261121000500"
 
 
+CONSUMERS = web.AppKey("consumers", Sequence[Consumer])
+
+
 def ledger_app(settings: LedgerSettings) -> web.Application:
     """The posting process: an engine per ledger, HTTP for those who wait, AMQP for facts."""
     app = build_app(
@@ -31,6 +35,7 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
         readiness=(
             Check("database", lambda app: pg.answers(app[READING])),
             Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
+            Check("broker", _consuming),
         ),
         authenticate={
             "key": KeyRing().authenticate,
@@ -39,6 +44,11 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
     )
     app.cleanup_ctx.append(lambda app: _engines(app, settings))
     return app
+
+
+async def _consuming(app: web.Application) -> None:
+    for consumer in app[CONSUMERS]:
+        await consumer.check()
 
 
 async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncIterator[None]:
@@ -63,7 +73,9 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
             stack.push_async_callback(engine.close)
         app[api.LEDGER] = Ledger(engines, app[READING])
         app[api.CHARTS] = {ledger: engine.chart for ledger, engine in engines.items()}
-        await stack.enter_async_context(consume(app[api.LEDGER], settings.amqp_url.get_secret_value()))
+        app[CONSUMERS] = await stack.enter_async_context(
+            consume(app[api.LEDGER], settings.amqp_url.get_secret_value())
+        )
         yield
 
 

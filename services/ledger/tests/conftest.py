@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 import pytest
 from common.testing import Database, fresh_database
 
-from services.ledger.tests.vocabulary import PRINCIPAL, Bank, open_bank
+from services.ledger.tests.vocabulary import PRINCIPAL, Bank, connected, open_bank
 
 
 @pytest.fixture
 async def database() -> AsyncIterator[Database]:
     async with fresh_database("ledger") as made:
-        async with made.connect("superuser") as connection:
+        async with connected(made, "superuser") as connection:
             await connection.execute(
                 "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
                 PRINCIPAL,

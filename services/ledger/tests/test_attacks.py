@@ -21,6 +21,7 @@ from services.ledger.tests.vocabulary import (
     PRINCIPAL,
     Bank,
     assert_sound,
+    connected,
     hold,
     match,
     open_bank,
@@ -106,9 +107,9 @@ async def scene(database: Database) -> AsyncIterator[Scene]:
         bank = await open_bank(database, stack)
         rich, poor, market, offer = await bank.fund(), await bank.fund(), str(uuid4()), uuid4()
         assert posted(await bank.engine.post(hold(rich, Decimal(40), market, offer)))
-        at = {role: await stack.enter_async_context(database.connect(role)) for role in ROLES}
+        at = {role: await stack.enter_async_context(connected(database, role)) for role in ROLES}
         yield Scene(bank, rich, poor, market, offer, at)
-        async with database.connect("superuser") as connection:
+        async with connected(database, "superuser") as connection:
             await assert_sound(connection)
 
 
@@ -383,7 +384,7 @@ async def test_no_role_rewrites_history_or_writes_derived_rows(scene: Scene, rol
 
 
 async def test_not_even_the_owner_rewrites_history_by_accident(scene: Scene) -> None:
-    async with scene.bank.database.connect("ledger_migrator") as owner:
+    async with connected(scene.bank.database, "ledger_migrator") as owner:
         for table in HISTORY:
             for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
                 with pytest.raises(asyncpg.CheckViolationError):

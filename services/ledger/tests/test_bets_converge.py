@@ -14,7 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.domain.commands import Command
 
-from services.ledger.tests.vocabulary import PRINCIPAL, Bank, hold, match, open_bank, refused, release, settle
+from services.ledger.tests.vocabulary import (
+    PRINCIPAL,
+    Bank,
+    connected,
+    hold,
+    match,
+    open_bank,
+    refused,
+    release,
+    settle,
+)
 
 STAKE = Decimal(30)
 LOT = Decimal(10)
@@ -108,7 +118,7 @@ async def _play(story: Story, banks: list[Bank], database: Database) -> None:
     balances = await banks[0].balances()
     assert balances.get(f"markets/{market}/escrow", Decimal(0)) == 0
     assert all(balances.get(f"players/{player}/held", Decimal(0)) == 0 for player in players)
-    async with database.connect("ledger_reader") as connection:
+    async with connected(database, "ledger_reader") as connection:
         assert await connection.fetchval("SELECT coalesce(sum(remaining), 0) FROM hold") == 0
         assert not await connection.fetch("SELECT reference FROM settlement WHERE state <> 'CLOSED'")
     await banks[0].check()
@@ -123,7 +133,7 @@ def test_holds_and_escrow_converge_to_zero(story: Story) -> None:
 async def _run(story: Story) -> None:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(fresh_database("ledger"))
-        async with database.connect("superuser") as connection:
+        async with connected(database, "superuser") as connection:
             await connection.execute(
                 "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
                 PRINCIPAL,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -20,6 +21,17 @@ PRINCIPAL = "tester"
 _numbers = count(1)
 
 
+@asynccontextmanager
+async def connected(database: Database, role: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection as one of the ledger's roles, or as the superuser."""
+    dsn = database.superuser_dsn if role == "superuser" else database.dsn(role)
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 @dataclass
 class Bank:
     """One engine on the database, and the commands a test posts through it."""
@@ -32,7 +44,7 @@ class Bank:
     async def receipt(self, player: str, amount: Decimal, currency: str = "MXN") -> UUID:
         """A receipt as the receipts process stores it."""
         id = uuid4()
-        async with self.database.connect("ledger_receipts") as connection:
+        async with connected(self.database, "ledger_receipts") as connection:
             await connection.execute(
                 """
                 INSERT INTO receipt (id, ledger_id, rail, tracking_key, document_sha256, purpose, account, amount, currency,
@@ -58,13 +70,13 @@ class Bank:
 
     async def balances(self) -> dict[str, Decimal]:
         """Every account's signed balance, debit positive."""
-        async with self.database.connect("ledger_reader") as connection:
+        async with connected(self.database, "ledger_reader") as connection:
             rows = await connection.fetch("SELECT path, amount FROM account JOIN balance ON account_id = id")
         return {row["path"]: row["amount"] for row in rows}
 
     async def check(self) -> None:
         """The books are sound: zero in all, gapless, every balance the sum of its postings."""
-        async with self.database.connect("ledger_reader") as connection:
+        async with connected(self.database, "ledger_reader") as connection:
             await assert_sound(connection)
 
 
