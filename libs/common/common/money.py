@@ -52,7 +52,7 @@ class Money:
             raise MoneyError(f"{self.currency} has {EXPONENTS[self.currency]} decimals") from None
         except InvalidOperation:
             raise MoneyError(f"an amount has at most {MAX_DIGITS} digits") from None
-        object.__setattr__(self, "amount", exact if exact else exact.copy_abs())  # no negative zero
+        object.__setattr__(self, "amount", exact or exact.copy_abs())  # no negative zero
 
     @classmethod
     def parse(cls, text: str, currency: str) -> "Money":

@@ -13,8 +13,6 @@ from common.telemetry.traces import traceparent
 
 EVENTS_EXCHANGE = "events"
 
-_SHARD_OF = "(hashtextextended({aggregate}, 0) & 15)::smallint"
-
 
 class Envelope(Protocol):
     """What this module needs of a CloudEvent; `contracts` has the real one."""
@@ -47,10 +45,7 @@ async def announce(
     """
     parent = traceparent()
     await conn.execute(
-        f"""
-        INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body, headers)
-        VALUES ({_SHARD_OF.format(aggregate="$4::text")}, $1, $2, $3, $4, $5, $6, $7)
-        """,
+        _ANNOUNCE,
         envelope.id,
         exchange,
         routing_key or envelope.type,
@@ -63,5 +58,12 @@ async def announce(
 
 async def shard_of(conn: Connection, aggregate: str) -> int:
     """The shard (0 to 15) that carries this aggregate's events."""
-    shard: int = await conn.fetchval(f"SELECT {_SHARD_OF.format(aggregate='$1::text')}", aggregate)
+    shard: int = await conn.fetchval(_SHARD_OF, aggregate)
     return shard
+
+
+_ANNOUNCE = """
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body, headers)
+    VALUES ((hashtextextended($4, 0) & 15)::smallint, $1, $2, $3, $4, $5, $6, $7)
+"""
+_SHARD_OF = "SELECT (hashtextextended($1, 0) & 15)::smallint"

@@ -104,7 +104,7 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
     """For an application that is not made by `common.http.build_app`."""
     try:
         return await handler(request)
-    except Exception as error:  # the one place where every error becomes an answer
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
         return problem_response(error, request)
 
 

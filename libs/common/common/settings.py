@@ -16,7 +16,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 class FromFiles(PydanticBaseSettingsSource):
     """Reads the field `x` from the file that `X_FILE` names, without surrounding white space."""
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002 - the base class's signature
+        field_name: str,
+    ) -> tuple[str | None, str, bool]:
         """The file's text. Raises `ValueError` if the value is given directly too."""
         variable = field_name.upper()
         path = os.environ.get(f"{variable}_FILE")
@@ -62,8 +66,8 @@ class ServiceSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of our sources
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of our sources
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments (in tests), then the environment, then files."""
         return init_settings, env_settings, FromFiles(settings_cls)

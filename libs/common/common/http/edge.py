@@ -77,6 +77,7 @@ class Edge:
         self._endpoints = endpoints
         self._readiness = readiness
         self._spans = False
+
     def middleware(self) -> Middleware:
         """The middleware, as aiohttp wants it: a plain function."""
 
@@ -97,7 +98,7 @@ class Edge:
         endpoint = self._endpoints.get(request.match_info.route, _UNMATCHED)
         try:
             response = await self._traced(request, handler, endpoint)
-        except Exception as error:  # the one place where every error becomes an answer
+        except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
             response = problem_response(error, request)
         if not response.prepared:
             response.headers[REQUEST_ID_HEADER] = request_id

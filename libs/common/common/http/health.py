@@ -54,7 +54,7 @@ async def _failure(check: Check, app: web.Application) -> str | None:
             await check.probe(app)
     except TimeoutError:
         return "timeout"
-    except Exception as error:  # a probe may fail in any way; that it failed is the answer
+    except Exception as error:  # noqa: BLE001 - a probe may fail in any way; that it failed is the answer
         return type(error).__name__
     return None
 

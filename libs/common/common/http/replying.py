@@ -22,11 +22,14 @@ def reply(
         return web.Response(status=status or 204, headers=headers)
     if isinstance(view, Answer):
         return _stored(view, headers or {})
+    body = _json(view).encode()
+    return web.Response(body=body, status=status or 200, headers=headers, content_type=JSON)
+
+
+def _json(view: BaseModel | Sequence[BaseModel]) -> str:
     if isinstance(view, BaseModel):
-        text = view.model_dump_json()
-    else:
-        text = f"[{','.join(each.model_dump_json() for each in view)}]"
-    return web.Response(body=text.encode(), status=status or 200, headers=headers, content_type=JSON)
+        return view.model_dump_json()
+    return f"[{','.join(each.model_dump_json() for each in view)}]"
 
 
 def _stored(answer: Answer, headers: Mapping[str, str]) -> web.Response:

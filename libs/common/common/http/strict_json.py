@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from common.problem import FieldError, InvalidInput
 
-_Json: TypeAlias = "None | bool | int | str | list[_Json] | dict[str, _Json] | _Flaw"
+_Json: TypeAlias = "bool | int | str | list[_Json] | dict[str, _Json] | _Flaw | None"
 
 MAX_DEPTH: Final = 32
 MAX_FLAWS: Final = 20
@@ -28,7 +28,7 @@ _TOO_DEEP: Final = f"must not be nested deeper than {MAX_DEPTH} levels"
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
-class _Suspicious(Exception):
+class _Suspicion(Exception):
     """Something in the text is not acceptable; the second reading finds what and where."""
 
 
@@ -65,7 +65,7 @@ def _is_clean(text: str, raw: bytes) -> bool:
     """The fast reading. False is only a suspicion."""
     try:
         _FAST.decode(text)
-    except _Suspicious:
+    except _Suspicion:
         return False
     return r"\u0000" not in text and _is_shallow(raw)
 
@@ -99,13 +99,13 @@ def _flaws(value: _Json, path: tuple[str, ...] = ()) -> Iterator[FieldError]:
 
 
 def _refuse(_: str) -> None:
-    raise _Suspicious
+    raise _Suspicion
 
 
 def _unique(pairs: list[tuple[str, _Json]]) -> dict[str, _Json]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _Suspicious
+        raise _Suspicion
     return members
 
 
