@@ -24,7 +24,8 @@ async def post_receipt(request: web.Request) -> web.Response:
     again, it is answered 200.
     """
     attestation = await read(request, Attestation)
-    receipt = verified(attestation, request.app[PUBLIC_KEYS], EL_CARRIL)
+    keys = request.app[PUBLIC_KEYS]
+    receipt = verified(attestation, keys, EL_CARRIL)
     fresh = await accept_receipt(request.app[READING], receipt)
     return reply(ReceiptView(receipt_id=attestation.receipt_id), status=201 if fresh else 200)
 
