@@ -1,17 +1,18 @@
-"""What the public door lets through, where to, and for whom. Pure: a table, and how a request finds its row."""
+"""What the public door lets through, where to, and for whom."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.errors import Forbidden, Invalid, NotFound
-from common.http import Role
+from common.errors import Forbidden, NotFound
+from common.roles import Role
 
 # One segment of a canonical path: the unreserved characters of RFC 3986. Nothing percent-encoded can
 # be in it, so a path reads the same here and at the upstream, and "." and ".." never name anything.
 SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}")
 MAX_PATH_CHARACTERS = 512
+QUERY = re.compile(r"[!-~]{0,2048}")
 
 KIB = 1024
 
@@ -44,18 +45,6 @@ class NoSuchRoute(NotFound):
     title = "There is nothing at this address"
 
 
-class MethodNotAllowed(Invalid):
-    """The path exists, with other methods."""
-
-    status = 405
-    slug = "method-not-allowed"
-    title = "Method not allowed"
-
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self.allowed = tuple(sorted(allowed))
-        super().__init__(f"Use {', '.join(self.allowed)}.")
-
-
 class RoleForbidden(Forbidden):
     slug = "role-forbidden"
     title = "Not for this role"
@@ -63,7 +52,7 @@ class RoleForbidden(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class PublicRoute:
-    """One row of the routing table. `path` has `{name}` for a variable segment; limits are bytes and seconds."""
+    """One row of the routing table. `path` has `{name}` for a variable segment."""
 
     method: str
     path: str
@@ -76,8 +65,9 @@ class PublicRoute:
     ends_session: bool = False
 
     @property
-    def segments(self) -> tuple[str, ...]:
-        return tuple(self.path.split("/")[1:])
+    def name(self) -> str:
+        """A name unique in the table, for logs and metrics."""
+        return re.sub(r"[^a-z0-9]+", "_", f"{self.method} {self.path}".lower()).strip("_")
 
     @property
     def shape(self) -> str:
@@ -88,49 +78,15 @@ class PublicRoute:
         """An empty set of roles admits everyone with a session."""
         return not self.roles or role in self.roles
 
-    def fits(self, segments: Sequence[str]) -> bool:
-        return len(segments) == len(self.segments) and all(
-            is_variable(wanted) or wanted == given for wanted, given in zip(self.segments, segments, strict=True)
-        )
 
-
-class RoutingTable:
-    """Finds the row for a request. What no row names does not exist."""
-
-    def __init__(self, routes: Sequence[PublicRoute]) -> None:
-        """Raises ValueError when two rows claim the same requests."""
-        self.routes = tuple(routes)
-        claimed = [(route.method, route.shape) for route in self.routes]
-        if len(set(claimed)) < len(claimed):
-            raise ValueError("two routes claim the same method and path")
-
-    def find(self, method: str, raw_path: str) -> PublicRoute:
-        """Literal segments win over variable ones. Raises NoSuchRoute, MethodNotAllowed."""
-        segments = segments_of(raw_path)
-        fitting = [route for route in self.routes if route.fits(segments)]
-        if not fitting:
-            raise NoSuchRoute("No public route has this path.")
-        named = [route for route in fitting if route.method == method]
-        if not named:
-            raise MethodNotAllowed([route.method for route in fitting])
-        return min(named, key=lambda route: [is_variable(segment) for segment in route.segments])
-
-
-def segments_of(raw_path: str) -> tuple[str, ...]:
-    """Split a path as it came on the wire. Raises NoSuchRoute unless it is canonical."""
-    segments = tuple(raw_path.split("/")[1:])
-    canonical = (
+def is_canonical(raw_path: str, raw_query: str = "") -> bool:
+    """Whether an address, as it came on the wire, can only be read in one way."""
+    return (
         len(raw_path) <= MAX_PATH_CHARACTERS
         and raw_path.startswith("/")
-        and all(SEGMENT.fullmatch(segment) for segment in segments)
+        and all(SEGMENT.fullmatch(segment) for segment in raw_path.split("/")[1:])
+        and QUERY.fullmatch(raw_query) is not None
     )
-    if not canonical:
-        raise NoSuchRoute("No public route has this path.")
-    return segments
-
-
-def is_variable(segment: str) -> bool:
-    return segment.startswith("{")
 
 
 def shape_of(path: str) -> str:

@@ -1,11 +1,11 @@
-"""Rate limits by the generic cell rate algorithm (GCRA): one number per key, in one Redis script, on Redis's clock."""
+"""Rate limits by the generic cell rate algorithm (GCRA): one number per key, one script, Redis's clock."""
 
 import logging
 
 from common.errors import TooMany, Unavailable
+from common.redis import TROUBLE
 from prometheus_client import Counter
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.domain import LimitClass, RateLimits
 
@@ -26,7 +26,9 @@ return 0
 """
 
 REFUSED = Counter("gateway_rate_limited", "Requests over their rate limit", ["limit"])
-BLIND = Counter("gateway_rate_limit_blind", "Requests judged while the limiter's store did not answer", ["limit"])
+BLIND = Counter(
+    "gateway_rate_limit_blind", "Requests judged while the limiter's store did not answer", ["limit"]
+)
 
 
 class RateLimited(TooMany):
@@ -57,7 +59,7 @@ class Limiter:
                     keys=[f"gateway:limit:{limit}:{key}"], args=[rule.interval_micros, rule.tolerance_micros]
                 )
             )
-        except (RedisError, OSError, TimeoutError) as error:
+        except TROUBLE as error:
             BLIND.labels(limit).inc()
             if rule.refuse_when_blind:
                 raise LimiterUnavailable("Try again in a moment.", retry_after=2) from error

@@ -3,26 +3,27 @@
 Pure: documents in, document out. A schema keeps its name unless two services use it for different things.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from gateway.domain import Access, PublicRoute, RoutingTable, Service, shape_of
+from gateway.domain import Access, PublicRoute, Service, shape_of
 
 Document: TypeAlias = dict[str, JsonValue]
 
 SCHEMA_PREFIX = "#/components/schemas/"
 SESSION_SCHEME = "session"
 TITLE = "El Carril"
+VERSION = "1.0"
 DESCRIPTION = (
     "The public surface of El Carril. Register, log in, and send the session as `Authorization: Bearer …`. "
     "Amounts are decimal strings. Errors are problem+json (RFC 9457); branch on `type`."
 )
 
 
-class UndocumentedRoute(Exception):
+class UndocumentedRouteError(Exception):
     """The routing table names an operation that its service's document lacks: one of the two is wrong."""
 
 
@@ -30,22 +31,27 @@ class UndocumentedRoute(Exception):
 class _Merged:
     """The document as it grows."""
 
-    paths: dict[str, Document] = field(default_factory=dict)
-    schemas: dict[str, JsonValue] = field(default_factory=dict)
+    paths: dict[str, Document]
+    schemas: Document
 
 
 def public_document(
-    table: RoutingTable, documents: Mapping[Service, Document], *, own_paths: Mapping[str, Document], version: str
+    table: Sequence[PublicRoute], documents: Mapping[Service, Document], *, own: Document
 ) -> Document:
-    """Every routed operation of the services in `documents`, and the gateway's own. Raises UndocumentedRoute."""
-    merged = _Merged(paths={path: dict(operations) for path, operations in own_paths.items()})
+    """Every routed operation of the services in `documents`, and all of the gateway's `own`.
+
+    Raises UndocumentedRouteError.
+    """
+    merged = _Merged(
+        paths={path: _object(operations) for path, operations in _object(own.get("paths")).items()},
+        schemas=_schemas_of(own),
+    )
     for service, document in documents.items():
-        _add_service(merged, [route for route in table.routes if route.service is service], service, document)
-    paths: Document = {path: merged.paths[path] for path in sorted(merged.paths)}
+        _add_service(merged, [route for route in table if route.service is service], service, document)
     return {
         "openapi": "3.1.0",
-        "info": {"title": TITLE, "version": version, "description": DESCRIPTION},
-        "paths": paths,
+        "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
+        "paths": {path: merged.paths[path] for path in sorted(merged.paths)},
         "components": {
             "schemas": {name: merged.schemas[name] for name in sorted(merged.schemas)},
             "securitySchemes": {SESSION_SCHEME: {"type": "http", "scheme": "bearer"}},
@@ -75,14 +81,14 @@ def _documented_path(route: PublicRoute, document: Document) -> str:
     for path in _object(document.get("paths")):
         if shape_of(path) == route.shape:
             return path
-    raise UndocumentedRoute(f"{route.service} does not document {route.path}")
+    raise UndocumentedRouteError(f"{route.service} does not document {route.path}")
 
 
 def _operation(route: PublicRoute, document: Document) -> Document:
     operations = _object(_object(document.get("paths"))[_documented_path(route, document)])
     operation = operations.get(route.method.lower())
     if not isinstance(operation, dict):
-        raise UndocumentedRoute(f"{route.service} does not document {route.method} {route.path}")
+        raise UndocumentedRouteError(f"{route.service} does not document {route.method} {route.path}")
     return operation
 
 

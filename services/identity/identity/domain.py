@@ -8,7 +8,7 @@ from typing import NewType, Self
 from uuid import UUID
 
 from common.errors import Conflict, Invalid, Refused, Unauthenticated
-from common.http import Role
+from common.roles import Role
 from email_validator import EmailNotValidError, validate_email
 from stdnum.exceptions import ValidationError
 from stdnum.mx import curp as curp_rules
@@ -62,7 +62,7 @@ class NotStaff(Invalid):
 
 
 class AlreadyRegistered(Conflict):
-    """The CURP or the e-mail belongs to an account. Which of the two is not told: it would let anyone test an e-mail."""
+    """The CURP or the e-mail belongs to an account. Which one is not told: anyone could test an e-mail."""
 
     slug = "already-registered"
     title = "An account with this CURP or e-mail exists already"
@@ -92,7 +92,9 @@ class Curp:
         try:
             return cls(curp_rules.validate(text))
         except ValidationError as error:
-            raise InvalidCurp(f"{error.message} (a CURP has 18 characters, the last a check digit).", field="curp") from None
+            raise InvalidCurp(
+                f"{error} (a CURP has 18 characters, the last a check digit).", field="curp"
+            ) from None
 
     @property
     def birth_date(self) -> date:
@@ -104,16 +106,18 @@ class Curp:
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """An address in its one canonical spelling: ASCII and lower case, so that uniqueness means one mailbox."""
+    """An address in its one canonical spelling, ASCII and lower case: unique means one mailbox."""
 
     value: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Check the syntax only; that the mailbox exists is for a confirmation to show. Raises InvalidEmail."""
+        """Check the syntax; that the mailbox exists is for a confirmation to show. Raises InvalidEmail."""
         try:
             # "test_environment" admits the reserved .test domain; nothing is ever looked up or sent here.
-            checked = validate_email(text, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+            checked = validate_email(
+                text, check_deliverability=False, allow_smtputf8=False, test_environment=True
+            )
         except EmailNotValidError as error:
             raise InvalidEmail(str(error), field="email") from None
         return cls((checked.ascii_email or checked.normalized).lower())
@@ -170,7 +174,7 @@ class User:
     registered_at: datetime
 
 
-def open_account(applicant: Applicant, *, role: Role, id: UserId, now: datetime) -> User:
+def open_account(applicant: Applicant, *, role: Role, user_id: UserId, now: datetime) -> User:
     """Admit an adult. Raises BirthDateMismatch when the date given is not the CURP's, Underage below 18."""
     born = applicant.curp.birth_date
     if applicant.birth_date is not None and applicant.birth_date != born:
@@ -178,7 +182,7 @@ def open_account(applicant: Applicant, *, role: Role, id: UserId, now: datetime)
     if now.astimezone(CENTRAL_MEXICO).date() < comes_of_age(born):
         raise Underage("The CURP's birth date is less than 18 years ago.", field="curp")
     return User(
-        id=id,
+        id=user_id,
         email=applicant.email,
         full_name=applicant.full_name,
         curp=applicant.curp,
@@ -188,11 +192,14 @@ def open_account(applicant: Applicant, *, role: Role, id: UserId, now: datetime)
     )
 
 
-def appoint(applicant: Applicant, *, role: Role, id: UserId, now: datetime) -> User:
-    """Open a staff account. The CURP's uniqueness makes staff and bettors different people. Raises NotStaff, Underage."""
+def appoint(applicant: Applicant, *, role: Role, user_id: UserId, now: datetime) -> User:
+    """Open a staff account. As a CURP is unique, staff and bettors are different people.
+
+    Raises NotStaff, BirthDateMismatch, Underage.
+    """
     if role not in STAFF_ROLES:
         raise NotStaff(f"Staff roles are {', '.join(sorted(STAFF_ROLES))}.", field="role")
-    return open_account(applicant, role=role, id=id, now=now)
+    return open_account(applicant, role=role, user_id=user_id, now=now)
 
 
 def comes_of_age(born: date) -> date:
@@ -228,5 +235,6 @@ def check_new_password(password: str, applicant: Applicant, *, breached: Contain
 def _personal_words(applicant: Applicant) -> frozenset[str]:
     email, name = applicant.email, applicant.full_name.value
     return frozenset(
-        word.lower() for word in (email.value, email.local_part, name, name.replace(" ", ""), applicant.curp.value)
+        word.lower()
+        for word in (email.value, email.local_part, name, name.replace(" ", ""), applicant.curp.value)
     )

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untype
 from identity.domain import PASSWORD_MIN_CHARACTERS
 
 RETRY_AFTER_SECONDS = 1
+LANES = 1  # a hash keeps one core busy, so `workers` is the number of cores hashing may use
 
 HASHING = Gauge("identity_password_hashing", "Password hashes being computed or waiting for a worker")
 HASH_SECONDS = Histogram("identity_password_hash_seconds", "From asking for a password hash to having it")
@@ -30,22 +30,13 @@ class HashingBusy(Unavailable):
     title = "Too many log-ins at once"
 
 
-@dataclass(frozen=True, slots=True)
-class HashCost:
-    """What one argon2id hash costs. OWASP's floor is 19 MiB, 2 passes, 1 lane (ASVS 5.0 V11.4.2)."""
-
-    memory_kib: int = 19_456
-    passes: int = 2
-    lanes: int = 1
-
-
 class Passwords:
     """Hashes and verifies in a thread pool (argon2 releases the interpreter lock) behind a bounded queue."""
 
-    def __init__(self, cost: HashCost, *, workers: int, queue: int) -> None:
+    def __init__(self, *, memory_kib: int, passes: int, workers: int, queue: int) -> None:
         """At most `workers` hashes run and `queue` wait; whoever comes then is told to come back."""
         self._argon2 = PasswordHasher(
-            time_cost=cost.passes, memory_cost=cost.memory_kib, parallelism=cost.lanes, type=Type.ID
+            time_cost=passes, memory_cost=memory_kib, parallelism=LANES, type=Type.ID
         )
         self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="argon2")
         self._places = workers + queue
@@ -57,7 +48,10 @@ class Passwords:
         return await self._in_worker(lambda: self._argon2.hash(password))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether the password is the stored one. None (no such user) costs the same and is False. Raises HashingBusy."""
+        """Whether the password is the stored one. None (no such user) is False and takes as long.
+
+        Raises HashingBusy.
+        """
         matches = await self._in_worker(lambda: self._matches(stored or self._nobody, password))
         return matches and stored is not None
 

@@ -5,16 +5,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from common.http import Role
 from common.idempotency import Answer, KeyReused, once
 from common.pg import Connection, Pool, transaction
+from common.roles import Role
 
 from identity import domain, events
-from identity.domain import AlreadyRegistered, Applicant, BadCredentials, Email, InvalidEmail, SessionEnded, User, UserId
+from identity.domain import (
+    AlreadyRegistered,
+    Applicant,
+    BadCredentials,
+    Email,
+    InvalidEmail,
+    SessionEnded,
+    User,
+    UserId,
+)
 from identity.passwords import HashingBusy, Passwords, breached_passwords
 from identity.sessions import Session, Sessions, StartedSession
 from identity.store import Credentials, Store
 from identity.tokens import Audience, TokenSigner
+
+Clock = Callable[[], datetime]
+NewId = Callable[[], UUID]
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +48,21 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """An internal token and whom it names."""
+    """An internal token and the session it was issued for."""
 
     token: str
     expires_in_seconds: int
     session: Session
 
 
-class Identity:
-    """Who people are. Holds no state of its own."""
+class Accounts:
+    """People and their passwords."""
 
     def __init__(
-        self,
-        pool: Pool,
-        passwords: Passwords,
-        sessions: Sessions,
-        signer: TokenSigner,
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        new_id: Callable[[], UUID] = uuid4,
+        self, pool: Pool, passwords: Passwords, *, clock: Clock = now_utc, new_id: NewId = uuid4
     ) -> None:
         self._pool = pool
         self._passwords = passwords
-        self._sessions = sessions
-        self._signer = signer
         self._clock = clock
         self._new_id = new_id
 
@@ -84,11 +91,11 @@ class Identity:
     async def appoint(self, applicant: Applicant, role: Role, password: str) -> tuple[User, bool]:
         """Open a staff account; the same appointment again finds it. Second value: whether it is new.
 
-        Raises NotStaff, WeakPassword, Underage; AlreadyRegistered when e-mail or CURP belong to another account.
+        Raises NotStaff, WeakPassword, Underage; AlreadyRegistered when e-mail or CURP are another account's.
         """
         password = domain.normal_form(password)
         domain.check_new_password(password, applicant, breached=breached_passwords())
-        user = domain.appoint(applicant, role=role, id=UserId(self._new_id()), now=self._clock())
+        user = domain.appoint(applicant, role=role, user_id=UserId(self._new_id()), now=self._clock())
         password_hash = await self._passwords.hash(password)
         async with transaction(self._pool) as connection:
             store = Store(connection)
@@ -96,14 +103,13 @@ class Identity:
             if known is not None:
                 return _same_appointment(known.user, user), False
             await store.add(user, password_hash)
-            await store.announce(events.staff_created(user, id=self._new_id()))
+            await store.announce(events.staff_created(user, event_id=self._new_id()))
         return user, True
 
-    async def login(self, email: str, password: str) -> StartedSession:
-        """Open a session for the right e-mail and password.
+    async def prove(self, email: str, password: str) -> User:
+        """The user whose e-mail and password these are.
 
-        Anything else is one BadCredentials after one hash, whether the user exists or not.
-        Raises HashingBusy, SessionsUnavailable.
+        Anything else is one BadCredentials after one hash, whether the user exists or not. Raises HashingBusy.
         """
         password = domain.normal_form(password)
         known = await self._credentials(email)
@@ -112,20 +118,9 @@ class Identity:
             raise BadCredentials("Check both and try again.")
         if self._passwords.is_outdated(known.password_hash):
             await self._rehash(known, password)
-        return await self._start_session(known.user)
+        return known.user
 
-    async def logout(self, user_id: UserId, sid: UUID) -> None:
-        """End a session, then say so: if saying so fails, nobody is left with a session they ended.
-
-        Raises SessionsUnavailable.
-        """
-        if await self._sessions.end(sid):
-            now = self._clock()
-            async with transaction(self._pool) as connection:
-                ended = events.session_ended(sid, user_id, id=self._new_id(), at=now)
-                await Store(connection).announce(ended)
-
-    async def me(self, user_id: UserId) -> User:
+    async def user(self, user_id: UserId) -> User:
         """The user a token names. Raises SessionEnded when there is no such user (any more)."""
         async with transaction(self._pool, readonly=True) as connection:
             user = await Store(connection).user(user_id)
@@ -133,37 +128,22 @@ class Identity:
             raise SessionEnded("The session's user does not exist.")
         return user
 
-    async def token(self, secret: str, audience: Audience) -> IssuedToken:
-        """Exchange a live session for a token to one service. Raises SessionEnded, SessionsUnavailable."""
-        session = await self._sessions.resume(secret)
-        now = self._clock()
-        lifetime = min(self._signer.lifetime, session.ends - now)
-        return IssuedToken(self._signer.sign(session, audience, now=now), int(lifetime.total_seconds()), session)
-
-    async def _start_session(self, user: User) -> StartedSession:
-        """Start it in Redis, then say so. If saying so fails, nobody has been told the secret: it opens nothing."""
-        started = await self._sessions.start(user)
-        now = self._clock()
-        async with transaction(self._pool) as connection:
-            created = events.session_created(started.session, id=self._new_id(), at=now)
-            await Store(connection).announce(created)
-        return started
-
     async def _open_account(
         self, connection: Connection, applicant: Applicant, password_hash: str, show: Callable[[User], Answer]
     ) -> Answer:
-        user = domain.open_account(applicant, role=Role.BETTOR, id=UserId(self._new_id()), now=self._clock())
+        user_id = UserId(self._new_id())
+        user = domain.open_account(applicant, role=Role.BETTOR, user_id=user_id, now=self._clock())
         store = Store(connection)
         await store.add(user, password_hash)
-        await store.announce(events.user_registered(user, id=self._new_id()))
+        await store.announce(events.user_registered(user, event_id=self._new_id()))
         return show(user)
 
     async def _expect_same_password(self, user_id: UserId, password: str) -> None:
-        """The part of the fingerprint that is not stored: a replay with another password is another request."""
+        """What the fingerprint does not cover: a replay with another password is another request."""
         async with transaction(self._pool, readonly=True) as connection:
             stored = await Store(connection).password_hash(user_id)
         if not await self._passwords.verify(stored, password):
-            raise KeyReused("This key was used for a different request.", field="Idempotency-Key")
+            raise KeyReused("this key was used for a different request", field="Idempotency-Key")
 
     async def _credentials(self, email: str) -> Credentials | None:
         try:
@@ -174,13 +154,67 @@ class Identity:
             return await Store(connection).credentials(address)
 
     async def _rehash(self, known: Credentials, password: str) -> None:
-        """Bring an old hash to today's cost while the password is at hand; when the workers are busy, another time."""
+        """Bring an old hash to today's cost while the password is at hand; not while workers are busy."""
         try:
             password_hash = await self._passwords.hash(password)
         except HashingBusy:
             return
         async with transaction(self._pool) as connection:
             await Store(connection).replace_password_hash(known, password_hash)
+
+
+class Access:
+    """Sessions for those who proved who they are, and tokens for those who hold a session."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        accounts: Accounts,
+        sessions: Sessions,
+        signer: TokenSigner,
+        *,
+        clock: Clock = now_utc,
+        new_id: NewId = uuid4,
+    ) -> None:
+        self._pool = pool
+        self._accounts = accounts
+        self._sessions = sessions
+        self._signer = signer
+        self._clock = clock
+        self._new_id = new_id
+
+    async def login(self, email: str, password: str) -> StartedSession:
+        """Start a session in Redis, then say so. If saying so fails, nobody is told the secret: it opens nothing.
+
+        Raises BadCredentials, HashingBusy, SessionsUnavailable.
+        """
+        started = await self._sessions.start(await self._accounts.prove(email, password))
+        now = self._clock()
+        async with transaction(self._pool) as connection:
+            created = events.session_created(started.session, event_id=self._new_id(), at=now)
+            await Store(connection).announce(created)
+        return started
+
+    async def logout(self, user_id: UserId, sid: UUID) -> None:
+        """End a session, then say so: whatever fails, nobody is left with a session they ended.
+
+        Raises SessionsUnavailable.
+        """
+        if not await self._sessions.end(sid):
+            return
+        now = self._clock()
+        async with transaction(self._pool) as connection:
+            ended = events.session_ended(sid, user_id, event_id=self._new_id(), at=now)
+            await Store(connection).announce(ended)
+
+    async def token(self, secret: str, audience: Audience) -> IssuedToken:
+        """Exchange a live session for a token to one service. Raises SessionEnded, SessionsUnavailable."""
+        session = await self._sessions.resume(secret)
+        now = self._clock()
+        lifetime = min(self._signer.lifetime, session.ends - now)
+        return IssuedToken(
+            self._signer.sign(session, audience, now=now), int(lifetime.total_seconds()), session
+        )
 
 
 def _same_appointment(known: User, wanted: User) -> User:

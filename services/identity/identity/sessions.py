@@ -1,7 +1,8 @@
 """Sessions in Redis: the client holds an opaque 256-bit secret, we hold its SHA-256 and two deadlines.
 
-A session's name (`sid`) is taken from the digest, so nothing but the digest has to be kept to find it,
-and from neither can a secret of 256 random bits be found. Redis's own clock decides every expiry. When Redis does not answer nobody is let in.
+A session's name (`sid`) is taken from the digest, so it finds the session without a second index, and
+from neither can a secret of 256 random bits be found. Redis's own clock decides every expiry. When Redis
+does not answer, nobody is let in.
 """
 
 import hashlib
@@ -14,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from common.errors import Unavailable
-from common.http import Role
+from common.redis import TROUBLE
+from common.roles import Role
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from identity.domain import SessionEnded, User, UserId
 
@@ -91,10 +92,15 @@ class Sessions:
                 keys=[_key(sid)],
                 args=[digest, str(user.id), user.role.value, self._idle_seconds, self._absolute_seconds],
             )
-        return StartedSession(secret, Session(sid, user.id, user.role, datetime.fromtimestamp(int(ends), UTC)))
+        return StartedSession(
+            secret, Session(sid, user.id, user.role, datetime.fromtimestamp(int(ends), UTC))
+        )
 
     async def resume(self, secret: str) -> Session:
-        """The live session this secret opens, its idle deadline put off. Raises SessionEnded, SessionsUnavailable."""
+        """The live session this secret opens, its idle deadline put off.
+
+        Raises SessionEnded, SessionsUnavailable.
+        """
         if SECRET_PATTERN.fullmatch(secret) is None:
             raise SessionEnded("There is no such session.")
         digest = _digest(secret)
@@ -129,5 +135,5 @@ def _key(sid: UUID) -> str:
 async def _or_unavailable() -> AsyncIterator[None]:
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except TROUBLE as error:
         raise SessionsUnavailable("Sessions cannot be read now.", retry_after=RETRY_AFTER_SECONDS) from error

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import asyncpg
 from common.errors import DomainError
-from common.http import Role
 from common.outbox import announce
 from common.pg import Connection, translate
+from common.roles import Role
 from contracts.envelope import Envelope
 
 from identity.domain import AlreadyRegistered, Curp, Email, FullName, User, UserId
@@ -38,7 +38,7 @@ class Store:
         self._connection = connection
 
     async def add(self, user: User, password_hash: str) -> None:
-        """Raises AlreadyRegistered when the CURP or the e-mail is taken, also by someone registering just now."""
+        """Raises AlreadyRegistered when the CURP or the e-mail is taken, even a moment ago."""
         with translate(VIOLATIONS):
             await self._connection.execute(
                 """
@@ -65,7 +65,9 @@ class Store:
         return None if row is None else Credentials(_user(row), row["password_hash"])
 
     async def password_hash(self, user_id: UserId) -> str | None:
-        stored: str | None = await self._connection.fetchval("SELECT password_hash FROM users WHERE id = $1", user_id)
+        stored: str | None = await self._connection.fetchval(
+            "SELECT password_hash FROM users WHERE id = $1", user_id
+        )
         return stored
 
     async def replace_password_hash(self, known: Credentials, password_hash: str) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 from uuid import uuid4
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from identity.sessions import Session
 
 ISSUER = "identity"
-TOKEN_TYPE = "at+jwt"
+TYPE = "at+jwt"
 ALGORITHM = "EdDSA"
 LONGEST_LIFETIME = timedelta(seconds=60)
 
@@ -30,10 +35,15 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A verification key as JWKS shows it; `x` is the raw key in base64url (RFC 8037)."""
+    """What verifies a token that names this key id."""
 
     key_id: str
-    x: str
+    key: Ed25519PublicKey
+
+    @property
+    def x(self) -> str:
+        """The raw key in base64url, as a JWK has it (RFC 8037)."""
+        return urlsafe_b64encode(self.key.public_bytes_raw()).rstrip(b"=").decode()
 
 
 class TokenSigner:
@@ -48,7 +58,7 @@ class TokenSigner:
         self.lifetime = lifetime
 
     def sign(self, session: Session, audience: Audience, *, now: datetime) -> str:
-        """A token for one audience that names the session's user and role and does not outlive the session."""
+        """A token for one audience that names the session's user and role and does not outlive it."""
         claims = {
             "iss": ISSUER,
             "aud": audience.value,
@@ -59,12 +69,11 @@ class TokenSigner:
             "iat": now,
             "exp": min(now + self.lifetime, session.ends),
         }
-        return jwt.encode(claims, self._key, ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": self._key_id})
+        return jwt.encode(claims, self._key, ALGORITHM, headers={"typ": TYPE, "kid": self._key_id})
 
     @property
     def public_key(self) -> PublicKey:
-        raw = self._key.public_key().public_bytes_raw()
-        return PublicKey(self._key_id, urlsafe_b64encode(raw).rstrip(b"=").decode())
+        return PublicKey(self._key_id, self._key.public_key())
 
 
 def load_signing_key(path: Path) -> Ed25519PrivateKey:
@@ -76,7 +85,7 @@ def load_signing_key(path: Path) -> Ed25519PrivateKey:
 
 
 def create_signing_key(path: Path) -> None:
-    """Write a new private key that only its owner may read. Raises FileExistsError rather than replace one."""
+    """Write a new private key for its owner's eyes. Raises FileExistsError rather than replace one."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.touch(mode=0o600, exist_ok=False)
     path.write_bytes(pem)

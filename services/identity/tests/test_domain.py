@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from common.http import Role
+from common.roles import Role
 from hypothesis import given
 from hypothesis import strategies as st
 from identity.domain import (
@@ -36,11 +36,13 @@ BORN_2008_FEB_29 = "LOGA080229MDFPRNA6"
 
 
 def applicant(curp: str = BORN_1931, *, birth_date: date | None = None) -> Applicant:
-    return Applicant(Curp.parse(curp), Email.parse("wanda@example.mx"), FullName.parse("Wanda Bolaños"), birth_date)
+    return Applicant(
+        Curp.parse(curp), Email.parse("wanda@example.mx"), FullName.parse("Wanda Bolaños"), birth_date
+    )
 
 
 def bettor(curp: str, now: datetime) -> User:
-    return open_account(applicant(curp), role=Role.BETTOR, id=USER_ID, now=now)
+    return open_account(applicant(curp), role=Role.BETTOR, user_id=USER_ID, now=now)
 
 
 def test_a_curp_may_be_typed_in_any_case_and_with_separators() -> None:
@@ -80,7 +82,9 @@ def test_an_email_has_one_spelling() -> None:
     assert Email.parse("Wanda@EXAMPLE.mx") == Email.parse("wanda@example.MX")
 
 
-@pytest.mark.parametrize("text", ["", "wanda", "wanda@", "@example.mx", "wanda@localhost", "wañda@example.mx", "a b@x.mx"])
+@pytest.mark.parametrize(
+    "text", ["", "wanda", "wanda@", "@example.mx", "wanda@localhost", "wañda@example.mx", "a b@x.mx"]
+)
 def test_a_malformed_email_is_refused(text: str) -> None:
     with pytest.raises(InvalidEmail):
         Email.parse(text)
@@ -123,23 +127,31 @@ def test_the_birthday_begins_at_midnight_in_central_mexico() -> None:
 def test_a_birth_date_that_contradicts_the_curp_is_refused() -> None:
     contradicting = applicant(birth_date=date(1931, 8, 21))
     with pytest.raises(BirthDateMismatch):
-        open_account(contradicting, role=Role.BETTOR, id=USER_ID, now=NOW)
+        open_account(contradicting, role=Role.BETTOR, user_id=USER_ID, now=NOW)
 
 
 @pytest.mark.parametrize("role", [Role.OFFICIAL, Role.CASHIER, Role.AUDITOR, Role.ADMIN])
 def test_staff_are_appointed_to_staff_roles(role: Role) -> None:
-    assert appoint(applicant(), role=role, id=USER_ID, now=NOW).role is role
+    assert appoint(applicant(), role=role, user_id=USER_ID, now=NOW).role is role
 
 
 @pytest.mark.parametrize("role", [Role.BETTOR, Role.SERVICE])
 def test_nobody_is_appointed_to_another_role(role: Role) -> None:
     with pytest.raises(NotStaff):
-        appoint(applicant(), role=role, id=USER_ID, now=NOW)
+        appoint(applicant(), role=role, user_id=USER_ID, now=NOW)
 
 
 @pytest.mark.parametrize(
     "password",
-    ["short", "correcthorse", "CorrectHorse", "wanda@example.mx", "Wanda Bolaños", "wandabolaños", BORN_1931.lower()],
+    [
+        "short",
+        "correcthorse",
+        "CorrectHorse",
+        "wanda@example.mx",
+        "Wanda Bolaños",
+        "wandabolaños",
+        BORN_1931.lower(),
+    ],
 )
 def test_a_short_breached_or_personal_password_is_refused(password: str) -> None:
     with pytest.raises(WeakPassword) as refusal:

@@ -1,0 +1,79 @@
+"""Wiring: what the gateway is made of, and in which order it starts and ends."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+from common import redis
+from common.client import ServiceClient
+from common.http import Check, build_app, openapi
+from redis.asyncio import Redis
+
+from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, routes_of
+from gateway.documents import DOCUMENT, PublicDocument
+from gateway.door import Door
+from gateway.forwarding import Forwarder, open_client
+from gateway.health import DeepHealth
+from gateway.limits import Limiter
+from gateway.routes import ROUTES
+from gateway.sessions import TokenExchange
+from gateway.settings import Settings
+
+TITLE = "El Carril"
+EXCHANGE_TIMEOUT_SECONDS = 3.0
+
+REDIS = web.AppKey("redis", Redis)
+
+# A page sets its own policy; everything else is data that no browser should run, frame or keep.
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def gateway_app(settings: Settings) -> web.Application:
+    """The public door."""
+    app = build_app(
+        settings,
+        routes_of(ROUTES),
+        title=TITLE,
+        readiness=(Check("rate-limits", lambda app: redis.answers(app[REDIS])),),
+    )
+    app.on_response_prepare.append(_secure)
+    app.cleanup_ctx.append(lambda app: _parts(app, settings))
+    return app
+
+
+async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        app[REDIS] = redis.connect(settings.redis_url.get_secret_value())
+        stack.push_async_callback(app[REDIS].aclose)
+        identity = await stack.enter_async_context(
+            ServiceClient(settings.identity_url, timeout_seconds=EXCHANGE_TIMEOUT_SECONDS)
+        )
+        client = await stack.enter_async_context(open_client(connections=settings.upstream_connections))
+        app[DOOR] = Door(
+            TokenExchange(
+                identity, keep_seconds=settings.token_keep_seconds, capacity=settings.sessions_kept
+            ),
+            Limiter(app[REDIS], settings.limits),
+            Forwarder(client, settings.upstreams, connect_seconds=settings.connect_seconds),
+            body_timeout_seconds=settings.body_timeout_seconds,
+        )
+        processes = {**{str(name): url for name, url in settings.upstreams.items()}, **settings.health_urls}
+        app[HEALTH] = DeepHealth(client, processes)
+        own = DOCUMENT.validate_python(openapi(OWN_ROUTES, TITLE, "1.0"))
+        app[PUBLIC_DOCUMENT] = PublicDocument(client, settings.upstreams, ROUTES, own=own)
+        yield
+
+
+async def _secure(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)

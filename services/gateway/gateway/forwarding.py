@@ -1,0 +1,189 @@
+"""Passing a request on to a service and its answer back: bounded both ways, sent once, nothing leaked.
+
+Only listed headers cross in either direction. A request's body is read whole (it is small, and its route says
+how small) before the upstream hears of it, so a slow client occupies nobody else. Answers stream back.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp import web
+from common.errors import DomainError, Unavailable
+from common.problem import PayloadTooLarge, RequestTimeout
+from common.telemetry.context import REQUEST_ID
+from common.telemetry.traces import traceparent
+from multidict import CIMultiDict
+from yarl import URL
+
+from gateway.domain import PublicRoute, Service
+
+REQUEST_HEADERS = ("Accept", "Content-Type", "Idempotency-Key")
+RESPONSE_HEADERS = (
+    "Cache-Control",
+    "Content-Type",
+    "Idempotent-Replayed",
+    "Retry-After",
+    "WWW-Authenticate",
+)
+RETRY_AFTER_SECONDS = 1
+CHUNK_BYTES = 64 * 1024
+
+
+class UpstreamDown(Unavailable):
+    """The service could not be reached: the request has not been sent."""
+
+    slug = "upstream-down"
+    title = "The service is not available"
+
+
+class UpstreamSilent(DomainError):
+    """The service took the request and did not answer in time."""
+
+    status = 504
+    slug = "upstream-timeout"
+    title = "The service did not answer in time"
+
+
+class UpstreamBroke(DomainError):
+    """The connection broke after the request was sent."""
+
+    status = 502
+    slug = "upstream-broke"
+    title = "The service broke off"
+
+
+class TokenRefused(Unavailable):
+    """The service did not accept the token we made for it. The person's session is not to blame."""
+
+    slug = "internal-token-refused"
+    title = "The service is not available"
+
+
+class ConnectionBroken(Exception):
+    """Not an aiohttp error on purpose: aiohttp sends a DELETE again by itself when it sees one of its own."""
+
+
+async def send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """A client middleware that ends aiohttp's hidden retry of mutations it takes for idempotent."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":  # to ask again is harmless
+            raise
+        raise ConnectionBroken from error
+
+
+def open_client(*, connections: int) -> aiohttp.ClientSession:
+    """A client with that many connections to each upstream; close it when done."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=connections, ttl_dns_cache=10),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("Accept-Encoding", "User-Agent"),
+        middlewares=(send_once,),
+    )
+
+
+class Forwarder:
+    """Passes requests on."""
+
+    def __init__(
+        self, client: aiohttp.ClientSession, upstreams: Mapping[Service, str], *, connect_seconds: float
+    ) -> None:
+        self._client = client
+        self._upstreams = {service: base.rstrip("/") for service, base in upstreams.items()}
+        self._connect_seconds = connect_seconds
+
+    async def forward(
+        self, request: web.Request, route: PublicRoute, *, body: bytes, token: str | None
+    ) -> web.StreamResponse:
+        """Send the request once and stream the answer back. The path must be canonical, the query plain.
+
+        Raises UpstreamDown (not sent), UpstreamSilent and UpstreamBroke (the outcome is unknown), TokenRefused.
+        """
+        # Only path and query: a request may name a whole URL, and its host is not ours to follow.
+        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+        target = URL(f"{self._upstreams[route.service]}{request.rel_url.raw_path}{query}", encoded=True)
+        timeout = aiohttp.ClientTimeout(total=route.timeout_seconds, connect=self._connect_seconds)
+        try:
+            async with self._client.request(
+                route.method,
+                target,
+                data=body or None,
+                headers=_onward(request, token),
+                timeout=timeout,
+                allow_redirects=False,
+            ) as answer:
+                if answer.status == web.HTTPUnauthorized.status_code and token is not None:
+                    raise TokenRefused("Try again in a moment.", retry_after=RETRY_AFTER_SECONDS)
+                return await _stream_back(request, answer)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise UpstreamDown("Nothing was done. Try again.", retry_after=RETRY_AFTER_SECONDS) from error
+        except TimeoutError as error:
+            raise UpstreamSilent(_unknown_outcome(route), retry_after=RETRY_AFTER_SECONDS) from error
+        except (ConnectionBroken, aiohttp.ClientError) as error:
+            raise UpstreamBroke(_unknown_outcome(route), retry_after=RETRY_AFTER_SECONDS) from error
+
+
+async def read_bounded(request: web.Request, *, max_bytes: int, timeout_seconds: float) -> bytes:
+    """The whole body. Raises PayloadTooLarge beyond `max_bytes`, RequestTimeout if it dribbles in."""
+    too_large = PayloadTooLarge(f"a body has at most {max_bytes} bytes here", field="body")
+    if (request.content_length or 0) > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_large
+    except TimeoutError:
+        raise RequestTimeout("the body did not arrive in time", field="body") from None
+    return bytes(body)
+
+
+def _onward(request: web.Request, token: str | None) -> CIMultiDict[str]:
+    headers = CIMultiDict(
+        (name, value) for name in REQUEST_HEADERS for value in request.headers.getall(name, ())
+    )
+    ours = {"X-Request-Id": REQUEST_ID.get(), "traceparent": traceparent()}
+    headers.extend({name: value for name, value in ours.items() if value is not None})
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+async def _stream_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    headers = CIMultiDict(
+        (name, value) for name in RESPONSE_HEADERS for value in answer.headers.getall(name, ())
+    )
+    headers["X-Request-Id"] = REQUEST_ID.get() or ""
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = answer.content_length
+    first = await answer.content.readany()  # an upstream that dies before this can still be told as a problem
+    await response.prepare(request)
+    try:
+        await response.write(first)
+        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+            await response.write(chunk)
+        await response.write_eof()
+    except (TimeoutError, OSError, aiohttp.ClientError):
+        _break_off(request)
+    return response
+
+
+def _break_off(request: web.Request) -> None:
+    """The status is out, so the one honest end left is to close: the client sees a body cut short."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _unknown_outcome(route: PublicRoute) -> str:
+    if route.method == "GET":
+        return "Try again."
+    return "Whether the request had its effect is not known: send it again with the same Idempotency-Key."
