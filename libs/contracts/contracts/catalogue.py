@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts import betting, identity, ledger, payments
-from contracts.wire import Command, Event
+from contracts.wire import Command, Event, Message
 
 COMMANDS: Final[tuple[type[Command], ...]] = (ledger.PostRequested,)
 
@@ -45,7 +45,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     payments.WithdrawalFailed,
 )
 
-MESSAGES: Final[Mapping[str, type[Event] | type[Command]]] = MappingProxyType(
+MESSAGES: Final[Mapping[str, type[Message]]] = MappingProxyType(
     {message.type: message for message in (*COMMANDS, *EVENTS)}
 )
 """Type to model. A type is listed once."""

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints
 
-from contracts.wire import Command, Count, Event, Moment
+from contracts.wire import Count, Message, Moment
 
 M = TypeVar("M", bound=BaseModel)
 Payload = type[M]
@@ -52,7 +52,7 @@ class Envelope(BaseModel):
 
 
 def envelope(
-    message: Event | Command,
+    message: Message,
     *,
     id: UUID,  # noqa: A002 - the attribute's name in CloudEvents
     subject: str,

@@ -76,13 +76,16 @@ class Request(Wire):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Event(Wire):
-    """A fact in the past tense. `type` is its CloudEvents type, `service.noun.verb.v1`."""
+class Message(Wire):
+    """Anything that travels in an envelope. `type` is its CloudEvents type, `service.noun.verb.v1`;
+    the service is the one that owns the contract."""
 
     type: ClassVar[str]
 
 
-class Command(Request):
-    """A wish addressed to one service. `type` is its CloudEvents type."""
+class Event(Message):
+    """A fact, in the past tense, told to whoever listens."""
 
-    type: ClassVar[str]
+
+class Command(Request, Message):
+    """A wish addressed to one service."""

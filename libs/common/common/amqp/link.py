@@ -1,0 +1,113 @@
+"""One connection to the broker, made when needed and made again after it broke.
+
+aio-pika's robust connection is not used: consumers get lost after its reconnects (its issues 334 and
+594) and a publish made while it is away waits for ever (556, 636). Here nothing heals by itself:
+whoever owns a channel sees that it is closed and asks for another, every wait has an end, and a
+loop with back-off is in one place per owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from common.errors import Unavailable
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+RPC_TIMEOUT_SECONDS: Final = 5.0
+"""For one question to the broker: open a channel, declare, consume."""
+CLOSE_TIMEOUT_SECONDS: Final = 2.0
+HEARTBEAT_SECONDS: Final = 10
+"""A silent peer is noticed within about half a minute instead of never."""
+
+
+class BrokerUnavailable(Unavailable):
+    """The broker cannot be reached, or went away before it answered."""
+
+    slug = "broker-unavailable"
+    title = "Message broker unavailable"
+
+
+@contextlib.contextmanager
+def broker_errors() -> Iterator[None]:
+    """Turn every way in which a connection can fail into `BrokerUnavailable`.
+
+    When heartbeats stop, aio-pika cancels whoever waits on the connection: a CancelledError in a task
+    that nobody cancelled. Left alone it would silently end that task, so it becomes an error here.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerUnavailable("the connection to the broker was lost", retry_after=1) from error
+    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+        raise BrokerUnavailable(f"the broker did not answer: {error!r}", retry_after=1) from error
+
+
+async def connect(url: str, *, name: str) -> AbstractConnection:
+    """A new connection, shown as `name` in the broker's management pages. Raises `BrokerUnavailable`."""
+    with broker_errors():
+        return await aio_pika.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            client_properties={"connection_name": name},
+            heartbeat=HEARTBEAT_SECONDS,
+        )
+
+
+class Link:
+    """A connection shared by the consumers and publishers of one process."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._connecting = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that, as far as this side knows, works."""
+        return self._connection is not None and not self._connection.is_closed
+
+    async def channel(self, *, confirms: bool) -> AbstractChannel:
+        """A new channel. With `confirms` a publish waits for the broker's word, and an unroutable one
+        raises (by default aiormq would only log it). Raises `BrokerUnavailable`."""
+        connection = await self._open()
+        with broker_errors():
+            async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
+                return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+
+    async def check(self) -> None:
+        """A readiness probe. Raises `BrokerUnavailable` unless the broker opens a channel."""
+        await close_channel(await self.channel(confirms=False))
+
+    async def close(self) -> None:
+        """Close the connection; a broker that does not answer is left without a good-bye."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(BrokerUnavailable), broker_errors():
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                    await connection.close()
+
+    async def _open(self) -> AbstractConnection:
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed:
+                await self.close()
+                self._connection = await connect(self._url, name=self._name)
+            return self._connection
+
+
+async def close_channel(channel: AbstractChannel) -> None:
+    """Close a channel if it still is open; its unacknowledged messages go back to their queue."""
+    if not channel.is_closed:
+        with contextlib.suppress(BrokerUnavailable), broker_errors():
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                await channel.close()
