@@ -111,9 +111,9 @@ async def claim(
     if await conn.fetchval(_CLAIM, principal, key, fingerprint, resource):
         return None
     row = await conn.fetchrow(_STORED, principal, key)
-    if row is None or row["fingerprint"] != fingerprint:
+    if row is not None and row["fingerprint"] != fingerprint:
         raise KeyReused("this key was used for a different request", field="Idempotency-Key")
-    if row["status"] is None:
+    if row is None or row["status"] is None:
         raise KeyInFlight("the first request with this key is still being worked on")
     return Answer(row["status"], row["body"], row["resource"], replayed=True)
 
