@@ -1,0 +1,1 @@
+"""Events, races, offers, matches, results and settlement; knows prices, never balances."""

@@ -1,0 +1,1 @@
+"""Carries outbox rows of one database to the broker, in order and with confirms."""
