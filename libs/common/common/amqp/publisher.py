@@ -55,6 +55,10 @@ class Publisher:
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
+    async def open(self) -> None:
+        """Make sure that there is a channel, without publishing. Raises `BrokerUnavailable`."""
+        await self._opened()
+
     async def publish(self, message: Message) -> None:
         """Publish one message and wait for the broker's word.
 
@@ -71,7 +75,7 @@ class Publisher:
         away, so that an answer that comes late cannot be taken for another's.
         Raises `BrokerUnavailable` when nothing was sent.
         """
-        channel = await self._open()
+        channel = await self._opened()
         answers = await asyncio.gather(*(self._send(channel, message) for message in messages))
         if any(isinstance(answer, Unconfirmed) for answer in answers):
             await self.close()
@@ -82,7 +86,7 @@ class Publisher:
         if channel is not None:
             await close_channel(channel)
 
-    async def _open(self) -> AbstractChannel:
+    async def _opened(self) -> AbstractChannel:
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._link.channel(confirms=True)

@@ -1,0 +1,150 @@
+"""Carrying: claim shards, send their oldest rows, delete what the broker confirmed, commit.
+
+The one place where a network call is made inside a transaction, on purpose. The lock on the shard is
+what keeps a second relay from sending the same shard's rows out of turn, so it must be held until the
+broker has answered. The server ends a transaction that idles for ten seconds: a frozen relay loses
+its shards, and when it thaws it can only repeat rows that another has delivered, never reorder them.
+
+If the relay dies after a confirmation and before the commit, the rows are sent again. Consumers
+recognise them by their event id.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from common.amqp import NotTaken, Unconfirmed
+from common.pg import Connection, Pool, transaction
+
+from relay import metrics, store
+from relay.domain import SHARDS, Carried, Row, next_of_each
+from relay.transports.amqp import AmqpTransport
+
+BATCH: Final = 200
+"""Rows a transaction carries at most, so a kill repeats at most that many for each lane."""
+SHARDS_AT_ONCE: Final = 4
+CAREFUL_SECONDS: Final = 3.0
+"""Time to send one by one; well below the ten seconds after which the server ends the transaction."""
+STUCK_SECONDS: Final = 1.0
+"""How long a shard rests in which the broker refuses a row."""
+
+Answer: TypeAlias = tuple[Row, NotTaken | None]
+
+log = logging.getLogger(__name__)
+
+
+class Stuck:
+    """Shards in which the broker refused a row.
+
+    They are visited once a second and carefully: one row after the other, nothing behind a refused row
+    of the same aggregate. Only the batch in which the refusal first shows is already on its way.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+
+    def resting(self) -> list[int]:
+        """Shards to leave alone for now."""
+        now = time.monotonic()
+        return [shard for shard, until in self._until.items() if until > now]
+
+    def __contains__(self, shard: object) -> bool:
+        return shard in self._until
+
+    def note(self, shards: Sequence[int], refused: Sequence[Row]) -> None:
+        """Remember what a visit to these shards showed."""
+        stuck = {row.shard for row in refused}
+        for shard in shards:
+            if shard in stuck:
+                self._until[shard] = time.monotonic() + STUCK_SECONDS
+            else:
+                self._until.pop(shard, None)
+        metrics.STUCK_SHARDS.set(len(self._until))
+
+
+class Carrier:
+    """Carries batches from one outbox over one transport. Several may work side by side."""
+
+    def __init__(self, pool: Pool, transport: AmqpTransport, stuck: Stuck, *, batch: int = BATCH) -> None:
+        self._pool = pool
+        self._transport = transport
+        self._stuck = stuck
+        self._batch = batch
+
+    async def carry(self) -> Carried:
+        """Carry one batch. All zeros when nothing waits that nobody else holds.
+
+        Raises `DatabaseUnavailable` or `BrokerUnavailable`; what was confirmed before is deleted or
+        will be sent again.
+        """
+        await self._transport.ready()  # before the claim: without a broker nobody should hold shards
+        async with transaction(self._pool) as conn:
+            shards = await self._claim(conn)
+            if not shards:
+                return Carried()
+            per_shard = max(1, self._batch // len(shards))
+            rows = await store.oldest(conn, shards, per_shard=per_shard)
+            careful = any(shard in self._stuck for shard in shards)
+            answers = await (self._send_carefully(rows) if careful else self._send(rows))
+            await store.delete(conn, [row for row, refusal in answers if refusal is None])
+        self._stuck.note(shards, [row for row, refusal in answers if _is_refused(refusal)])
+        return _counted(answers, more=len(rows) >= per_shard)
+
+    async def _claim(self, conn: Connection) -> list[int]:
+        return await store.claim(
+            conn,
+            at_most=SHARDS_AT_ONCE,
+            first=random.randrange(SHARDS),  # noqa: S311 - to spread, not to hide
+            without=self._stuck.resting(),
+        )
+
+    async def _send(self, rows: Sequence[Row]) -> list[Answer]:
+        with metrics.CONFIRM_SECONDS.time():
+            return list(zip(rows, await self._transport.send(rows), strict=True))
+
+    async def _send_carefully(self, rows: Sequence[Row]) -> list[Answer]:
+        """One by one, for as long as there is time, until the broker falls silent."""
+        deadline = time.monotonic() + CAREFUL_SECONDS
+        answers: list[Answer] = []
+        behind: frozenset[str] = frozenset()
+        waiting = list(rows)
+        while waiting and time.monotonic() < deadline:
+            row = waiting.pop(0)
+            (answered,) = await self._send([row])
+            answers.append(answered)
+            if isinstance(answered[1], Unconfirmed):
+                break
+            if answered[1] is not None:
+                behind |= {row.aggregate}
+                waiting = next_of_each(waiting, behind)
+        return answers
+
+
+def _is_refused(refusal: NotTaken | None) -> bool:
+    """The broker said no; silence is something else."""
+    return refusal is not None and not isinstance(refusal, Unconfirmed)
+
+
+def _counted(answers: Sequence[Answer], *, more: bool) -> Carried:
+    refusals = [(row, refusal) for row, refusal in answers if refusal is not None]
+    refused = [(row, refusal) for row, refusal in refusals if _is_refused(refusal)]
+    for row, refusal in refused:
+        log.error(
+            "the broker refuses a row; it stays: %s",
+            refusal,
+            extra={"event_id": str(row.event_id), "aggregate": row.aggregate, "row": row.id},
+        )
+        metrics.REFUSED.labels(type(refusal).__name__.lower()).inc()
+    carried = Carried(
+        delivered=len(answers) - len(refusals),
+        refused=len(refused),
+        unconfirmed=len(refusals) - len(refused),
+        more=more,
+    )
+    metrics.PUBLISHED.inc(carried.delivered)
+    metrics.UNCONFIRMED.inc(carried.unconfirmed)
+    return carried

@@ -1,0 +1,82 @@
+"""Every statement the relay runs: it reads and deletes outbox rows, and locks shards.
+
+Claim and read are two statements on purpose. A statement sees what was committed before it began:
+joined, it could read rows that the shard's last holder has just delivered and deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from common.pg import Connection, Pool
+
+from relay.domain import Backlog, Row
+
+
+async def claim(conn: Connection, *, at_most: int, first: int, without: Collection[int]) -> list[int]:
+    """Lock up to `at_most` shards that have rows and that nobody holds, until the transaction ends.
+
+    The search begins at shard `first`, so that no shard is always last.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT s.shard FROM outbox_shard AS s
+        WHERE s.shard <> ALL ($3::smallint[]) AND EXISTS (SELECT FROM outbox AS o WHERE o.shard = s.shard)
+        ORDER BY (s.shard - $2::int + 16) % 16
+        LIMIT $1 FOR UPDATE OF s SKIP LOCKED
+        """,
+        at_most,
+        first,
+        list(without),
+    )
+    return [row["shard"] for row in rows]
+
+
+async def oldest(conn: Connection, shards: Sequence[int], *, per_shard: int) -> list[Row]:
+    """The oldest rows of each shard, in the order in which they must leave."""
+    rows = await conn.fetch(
+        """
+        SELECT o.shard, o.id, o.event_id, o.exchange, o.routing_key, o.aggregate, o.body, o.headers
+        FROM unnest($1::smallint[]) AS claimed (shard)
+        CROSS JOIN LATERAL (SELECT * FROM outbox WHERE outbox.shard = claimed.shard ORDER BY id LIMIT $2) AS o
+        ORDER BY o.shard, o.id
+        """,
+        shards,
+        per_shard,
+    )
+    return [
+        Row(
+            shard=row["shard"],
+            id=row["id"],
+            event_id=row["event_id"],
+            exchange=row["exchange"],
+            routing_key=row["routing_key"],
+            aggregate=row["aggregate"],
+            body=row["body"],
+            headers=json.loads(row["headers"]),
+        )
+        for row in rows
+    ]
+
+
+async def delete(conn: Connection, rows: Sequence[Row]) -> None:
+    """Forget rows that the broker has."""
+    await conn.execute(
+        "DELETE FROM outbox AS o USING unnest($1::smallint[], $2::bigint[]) AS done (shard, id) "
+        "WHERE o.shard = done.shard AND o.id = done.id",
+        [row.shard for row in rows],
+        [row.id for row in rows],
+    )
+
+
+async def backlog(pool: Pool) -> list[Backlog]:
+    """What waits, shard by shard; shards without rows are left out."""
+    rows = await pool.fetch(
+        """
+        SELECT shard, count(*) AS rows,
+               greatest(0, extract(epoch FROM clock_timestamp() - min(created_at)))::float8 AS oldest_seconds
+        FROM outbox GROUP BY shard
+        """
+    )
+    return [Backlog(row["shard"], row["rows"], row["oldest_seconds"]) for row in rows]

@@ -1,0 +1,1 @@
+"""Where messages can be carried to."""
