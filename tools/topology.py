@@ -18,7 +18,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.amqp import Link
@@ -49,14 +49,14 @@ async def declare(amqp_url: str) -> None:
         await link.close()
 
 
-def definitions(passwords: Mapping[str, str]) -> JsonObject:
+def definitions(passwords: Mapping[str, str], users: Sequence[BrokerUser] = topology.USERS) -> JsonObject:
     """Vhost, users and permissions in RabbitMQ's own format. Raises `KeyError` for a user without a password."""
     return {
         "vhosts": [{"name": topology.VHOST}],
-        "users": [_user(user, passwords[user.name]) for user in topology.USERS],
-        "permissions": [_permission(user) for user in topology.USERS],
+        "users": [_user(user, passwords[user.name]) for user in users],
+        "permissions": [_permission(user) for user in users],
         "topic_permissions": [
-            _topic_permission(user, exchange) for user in topology.USERS for exchange in user.topics
+            _topic_permission(user, exchange) for user in users for exchange in user.topics
         ],
     }
 

@@ -1,0 +1,132 @@
+"""The private RabbitMQ node: started without the distribution's wrapper, which forces a user and a home."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import aiohttp
+from contracts import topology
+from contracts.topology import VHOST, BrokerUser
+
+from tools.stack.layout import ROOT, Layout
+from tools.stack.process import Spec
+from tools.stack.secrets import secret
+from tools.topology import definitions
+
+ADMIN = "admin"
+
+
+def _server() -> Path:
+    found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    if not found:
+        raise FileNotFoundError("rabbitmq-server is not installed")
+    return found[-1]
+
+
+def initialise(layout: Layout) -> None:
+    """Write the node's configuration and its users."""
+    home = layout.home / "rabbitmq"
+    (home / "generated").mkdir(parents=True, exist_ok=True)
+    (home / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="utf-8")
+    (home / "definitions.json").write_text(json.dumps(_definitions(layout)), encoding="utf-8")
+    (home / "rabbitmq.conf").write_text(
+        f"listeners.tcp.default = 127.0.0.1:{layout.port('rabbitmq')}\n"
+        "management.tcp.ip = 127.0.0.1\n"
+        f"management.tcp.port = {layout.port('rabbitmq-management')}\n"
+        f"definitions.import_backend = local_filesystem\ndefinitions.local.path = {home / 'definitions.json'}\n"
+        "log.console = true\nlog.console.level = warning\nlog.file = false\n"
+        "vm_memory_high_watermark.relative = 0.4\ndisk_free_limit.absolute = 200MB\n",
+        encoding="utf-8",
+    )
+
+
+def passwords(layout: Layout) -> dict[str, str]:
+    """Every broker user's password, the operator's included."""
+    return {
+        name: secret(layout, f"rabbitmq-{name}") for name in (ADMIN, *(user.name for user in topology.USERS))
+    }
+
+
+def _definitions(layout: Layout) -> dict[str, object]:
+    """The vhost, the users and what each may do, and an operator for the management pages."""
+    everyone = BrokerUser(ADMIN, configure=".*", write=".*", read=".*", topics={}, tags=("administrator",))
+    return definitions(passwords(layout), (*topology.USERS, everyone))
+
+
+def epmd(layout: Layout) -> Spec:
+    """Erlang's port mapper, of this stack's own."""
+    port = str(layout.port("epmd"))
+    return Spec(
+        "epmd",
+        ["setpriv", "--pdeathsig", "TERM", "epmd", "-address", "127.0.0.1", "-port", port],
+        {},
+        ready=lambda: _listens(int(port)),
+    )
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def spec(layout: Layout) -> Spec:
+    home = layout.home / "rabbitmq"
+    environment = {
+        "HOME": str(home),
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_NODENAME": f"{layout.name}@localhost",
+        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_DIST_PORT": str(layout.port("rabbitmq-distribution")),
+        "ERL_EPMD_PORT": str(layout.port("epmd")),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+    return Spec(
+        "rabbitmq",
+        ["setpriv", "--pdeathsig", "TERM", str(_server())],
+        environment,
+        ready=lambda: _healthy(layout),
+        after=("epmd",),
+        own_group=True,
+        slow_to_stop=True,
+    )
+
+
+async def _healthy(layout: Layout) -> bool:
+    auth = aiohttp.BasicAuth(ADMIN, passwords(layout)[ADMIN])
+    url = f"http://127.0.0.1:{layout.port('rabbitmq-management')}/api/health/checks/virtual-hosts"
+    try:
+        async with (
+            aiohttp.ClientSession(auth=auth) as http,
+            http.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer,
+        ):
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def url(layout: Layout, user: str) -> str:
+    return f"amqp://{user}:{passwords(layout)[user]}@127.0.0.1:{layout.port('rabbitmq')}/{VHOST}"
+
+
+async def declare(layout: Layout) -> None:
+    """Exchanges and queues, idempotently."""
+    process = await asyncio.create_subprocess_exec(
+        str(ROOT / ".venv/bin/python"), "-m", "tools.topology", "declare", cwd=ROOT,
+        env=os.environ | {"AMQP_URL": url(layout, "topology")},
+    )  # fmt: skip
+    if await process.wait() != 0:
+        raise RuntimeError("the broker's topology could not be declared")

@@ -1,0 +1,45 @@
+"""A stack's secrets: made once, at random, kept in files that only their owner can read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tools.stack.layout import Layout
+
+ATTESTOR_KEY_ID = "attestor-1"
+IDENTITY_KEY_ID = "identity-1"
+
+
+def secret(layout: Layout, name: str) -> str:
+    """The secret of that name."""
+    path = layout.secrets / name
+    if not path.exists():
+        write(path, secrets.token_urlsafe(24))
+    return path.read_text(encoding="utf-8")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def make_keys(layout: Layout) -> None:
+    """Identity's signing key, the attestor's signing key, and the public half the ledger verifies with."""
+    identity, attestor = layout.secrets / "identity.pem", layout.secrets / "attestor.seed"
+    if not identity.exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write(identity, pem.decode())
+    if not attestor.exists():
+        write(attestor, base64.b64encode(secrets.token_bytes(32)).decode())
+    private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(attestor.read_text(encoding="utf-8")))
+    public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+    write(layout.secrets / "attestor-public.json", json.dumps({ATTESTOR_KEY_ID: public}))

@@ -1,0 +1,121 @@
+"""El Carril's own processes, as data: command, settings, and what each waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+from tools.stack import postgres, rabbitmq, redis
+from tools.stack.layout import ROOT, Layout
+from tools.stack.process import Spec
+from tools.stack.secrets import ATTESTOR_KEY_ID, IDENTITY_KEY_ID
+
+PYTHON = str(ROOT / ".venv/bin/python")
+
+LEDGER_KINDS = {
+    "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void",
+    "payments": "deposit,withdrawal.reserve,withdrawal.release,withdrawal.done",
+}
+"""What each producer may post, through both doors."""
+
+DATABASES = ("ledger", "betting", "identity", "payments")
+
+
+async def make_ledger_keys(layout: Layout) -> None:
+    """An API key for each producer, made once."""
+    for producer, kinds in LEDGER_KINDS.items():
+        file = layout.secrets / f"ledger-key-{producer}"
+        if file.exists():
+            continue
+        process = await asyncio.create_subprocess_exec(
+            PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--out", str(file),
+            cwd=ROOT, env=os.environ | {"DATABASE_DSN": postgres.dsn(layout, "ledger_keys")},
+        )  # fmt: skip
+        if await process.wait() != 0:
+            raise RuntimeError(f"no ledger key for {producer}")
+
+
+def specs(layout: Layout) -> list[Spec]:
+    """Every service, each after what it needs."""
+    ledger = {
+        "DATABASE_DSN": postgres.dsn(layout, "ledger_posting"),
+        "AMQP_URL": rabbitmq.url(layout, "ledger"),
+        "IDENTITY_URL": layout.url("identity"),
+    }
+    return [
+        _spec(layout, "rail", ["tools.rail"], STATE_FILE=str(layout.home / "rail.jsonl")),
+        _spec(
+            layout, "identity", ["identity"], DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
+            SIGNING_KEY_FILE=str(layout.secrets / "identity.pem"), SIGNING_KEY_ID=IDENTITY_KEY_ID,
+        ),
+        _spec(layout, "ledger", ["ledger", "serve"], after=("identity",), **ledger),
+        _spec(
+            layout, "ledger-receipts", ["ledger", "receipts"], DATABASE_DSN=postgres.dsn(layout, "ledger_receipts"),
+            ATTESTOR_PUBLIC_KEYS=str(layout.secrets / "attestor-public.json"),
+        ),
+        _spec(
+            layout, "attestor", ["payments", "attestor"], after=("rail",),
+            DATABASE_DSN=postgres.dsn(layout, "payments_attestor"), RAIL_URL=layout.url("rail"),
+            SIGNING_KEY_FILE=str(layout.secrets / "attestor.seed"), SIGNING_KEY_ID=ATTESTOR_KEY_ID,
+        ),
+        _spec(
+            layout, "payments", ["payments"], after=("ledger", "ledger-receipts", "rail"),
+            DATABASE_DSN=postgres.dsn(layout, "payments_app"), AMQP_URL=rabbitmq.url(layout, "payments"),
+            IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
+            LEDGER_RECEIPTS_URL=layout.url("ledger-receipts"), RAIL_URL=layout.url("rail"),
+            LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-payments"),
+        ),
+        _spec(
+            layout, "betting", ["betting"], after=("ledger",), DATABASE_DSN=postgres.dsn(layout, "betting_app"),
+            AMQP_URL=rabbitmq.url(layout, "betting"), IDENTITY_URL=layout.url("identity"),
+            LEDGER_URL=layout.url("ledger"), LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
+        ),
+        *(
+            _spec(
+                layout, f"relay-{database}", ["relay"], DATABASE_DSN=postgres.dsn(layout, f"{database}_relay"),
+                AMQP_URL=rabbitmq.url(layout, f"relay-{database}"),
+            )
+            for database in DATABASES
+        ),
+        _spec(
+            layout, "gateway", ["gateway"], after=("identity", "betting", "payments", "ledger"),
+            REDIS_URL=redis.url(layout), IDENTITY_URL=layout.url("identity"), BETTING_URL=layout.url("betting"),
+            PAYMENTS_URL=layout.url("payments"), LEDGER_URL=layout.url("ledger"),
+        ),
+    ]  # fmt: skip
+
+
+def second_ledger(layout: Layout) -> Spec:
+    """Another engine on the same database: for races and for the measurements."""
+    return _spec(
+        layout, "ledger-2", ["ledger", "serve"], DATABASE_DSN=postgres.dsn(layout, "ledger_posting"),
+        AMQP_URL=rabbitmq.url(layout, "ledger"), IDENTITY_URL=layout.url("identity"),
+    )  # fmt: skip
+
+
+def _spec(
+    layout: Layout, name: str, module: list[str], *, after: tuple[str, ...] = (), **settings: str
+) -> Spec:
+    environment = {"SERVICE": name, "HOST": "127.0.0.1", "PORT": str(layout.port(name)), **settings}
+    return Spec(
+        name,
+        ["setpriv", "--pdeathsig", "TERM", PYTHON, "-m", *module],
+        environment,
+        ready=_readiness(layout.url(name)),
+        after=after,
+    )
+
+
+def _readiness(url: str) -> Callable[[], Awaitable[bool]]:
+    async def ready() -> bool:
+        limit = aiohttp.ClientTimeout(total=3)
+        try:
+            async with aiohttp.ClientSession(timeout=limit) as http, http.get(f"{url}/readyz") as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    return ready
