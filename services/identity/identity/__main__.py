@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import getpass
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import DomainError
@@ -16,9 +17,9 @@ from identity.settings import Settings, StaffSettings
 from identity.tokens import create_signing_key
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen command; the exit status is 1 when it was refused."""
-    wanted = _parser().parse_args()
+    wanted = _parser().parse_args(arguments)
     try:
         match wanted.command:
             case "keys":
@@ -30,6 +31,9 @@ def main() -> int:
                 run(identity_app(settings), settings)
     except DomainError as refused:
         print(f"{refused.title}: {refused.detail}", file=sys.stderr)
+        return 1
+    except FileExistsError as error:
+        print(f"{error.filename} exists already: a signing key is not replaced", file=sys.stderr)
         return 1
     return 0
 
