@@ -5,6 +5,8 @@ order as long as its row is locked (and its version bumped) before `announce` is
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
@@ -29,6 +31,20 @@ class Envelope(Protocol):
         """The whole event as JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An event (or, with another exchange, a command) and the aggregate it is about.
+
+    `version` is the aggregate's after the change; `routing_key` is the event's type unless given.
+    """
+
+    aggregate: str
+    version: int
+    envelope: Envelope
+    exchange: str = EVENTS_EXCHANGE
+    routing_key: str | None = None
+
+
 async def announce(
     conn: Connection,
     *,
@@ -38,20 +54,24 @@ async def announce(
     exchange: str = EVENTS_EXCHANGE,
     routing_key: str | None = None,
 ) -> None:
-    """Write an event (or, with another exchange, a command) beside the change it tells of.
+    """Write one `Announcement` beside the change it tells of. See `announce_all`."""
+    await announce_all(conn, (Announcement(aggregate, version, envelope, exchange, routing_key),))
 
-    `version` is the aggregate's after the change; `routing_key` is the event's type unless given.
-    The current trace travels in the message's headers.
+
+async def announce_all(conn: Connection, announcements: Sequence[Announcement]) -> None:
+    """Write what a change has to tell, in this order and in one statement, beside the change itself.
+
+    The current trace travels in the messages' headers.
     """
     parent = traceparent()
     await conn.execute(
         _ANNOUNCE,
-        envelope.id,
-        exchange,
-        routing_key or envelope.type,
-        aggregate,
-        version,
-        envelope.model_dump_json(exclude_none=True),
+        [each.envelope.id for each in announcements],
+        [each.exchange for each in announcements],
+        [each.routing_key or each.envelope.type for each in announcements],
+        [each.aggregate for each in announcements],
+        [each.version for each in announcements],
+        [each.envelope.model_dump_json(exclude_none=True) for each in announcements],
         json.dumps({} if parent is None else {"traceparent": parent}),
     )
 
@@ -64,6 +84,10 @@ async def shard_of(conn: Connection, aggregate: str) -> int:
 
 _ANNOUNCE = """
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body, headers)
-    VALUES ((hashtextextended($4, 0) & 15)::smallint, $1, $2, $3, $4, $5, $6, $7)
+    SELECT (hashtextextended(aggregate, 0) & 15)::smallint, event_id, exchange, routing_key, aggregate, version,
+           body, $7::jsonb
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[]) WITH ORDINALITY
+         AS told (event_id, exchange, routing_key, aggregate, version, body, place)
+    ORDER BY place
 """
 _SHARD_OF = "SELECT (hashtextextended($1, 0) & 15)::smallint"

@@ -1,0 +1,111 @@
+"""What the ledger is asked to book for each thing that happens to a stake.
+
+Every entry of a market has `markets/<id>` as its reference: that is the aggregate, so a market's bookings and the
+ledger's answers to them stay in order. The keys are made of the business's own ids, so a booking cannot happen twice.
+"""
+
+from uuid import UUID
+
+from common.money import Money
+from contracts.ledger import EntryRequest, Posting, PostRequested, SettlementPart, Side
+
+from betting.domain.ids import MarketId, Minor, OfferId, UserId
+from betting.domain.matching import Fill
+from betting.domain.offers import Offer
+from betting.domain.settlement import Chunk, Settlement
+
+HOUSE_COMMISSION = "house/commission"
+
+
+def reference(market: MarketId) -> str:
+    return f"markets/{market}"
+
+
+def hold_key(offer: OfferId) -> str:
+    return f"hold:{offer}"
+
+
+def hold(offer: Offer, currency: str) -> EntryRequest:
+    """Set the whole stake aside. Asked over HTTP, since the bettor waits for yes or no."""
+    return EntryRequest(
+        kind="bet.hold",
+        reference=reference(offer.market_id),
+        metadata={"offer": str(offer.id)},
+        postings=(
+            _leg(Side.DEBIT, _available(offer.user_id), offer.stake, currency),
+            _leg(Side.CREDIT, _held(offer.user_id), offer.stake, currency, hold=offer.id),
+        ),
+    )
+
+
+def release(offer: Offer, currency: str) -> PostRequested:
+    """Give back what never became a bet. An offer ends once, so it is released at most once, and exactly."""
+    return PostRequested(
+        idempotency_key=f"release:{offer.id}",
+        kind="bet.release",
+        reference=reference(offer.market_id),
+        metadata={"offer": str(offer.id)},
+        postings=(
+            _leg(Side.DEBIT, _held(offer.user_id), offer.released, currency, hold=offer.id),
+            _leg(Side.CREDIT, _available(offer.user_id), offer.released, currency),
+        ),
+    )
+
+
+def match(fill: Fill, currency: str) -> PostRequested:
+    """Move both stakes of a bet into the market's escrow."""
+    maker, taker = fill.maker, fill.taker
+    return PostRequested(
+        idempotency_key=f"match:{fill.id}",
+        kind="bet.match",
+        reference=reference(maker.market_id),
+        metadata={"fill": str(fill.id)},
+        postings=(
+            _leg(Side.DEBIT, _held(maker.user_id), fill.maker_stake, currency, hold=maker.id),
+            _leg(Side.DEBIT, _held(taker.user_id), fill.taker_stake, currency, hold=taker.id),
+            _leg(Side.CREDIT, _escrow(maker.market_id), fill.pot, currency),
+        ),
+    )
+
+
+def settle(
+    market: MarketId, version: int, settlement: Settlement, chunk: Chunk, currency: str
+) -> PostRequested:
+    """Pay one chunk of a settlement out of the escrow: winnings less commission, or own stakes back."""
+    legs = [_leg(Side.DEBIT, _escrow(market), chunk.total, currency)]
+    legs += [
+        _leg(Side.CREDIT, _available(share.user_id), share.payout, currency) for share in chunk.shares if share.payout
+    ]
+    if chunk.commission:
+        legs.append(_leg(Side.CREDIT, HOUSE_COMMISSION, chunk.commission, currency))
+    return PostRequested(
+        idempotency_key=f"settle:{market}:{version}:{chunk.number}",
+        kind="bet.void" if settlement.outcome.winner is None else "bet.settle",
+        reference=reference(market),
+        postings=tuple(legs),
+        settlement=SettlementPart(
+            market=market,
+            version=version,
+            total=str(Money.from_minor(settlement.total, currency)),
+            chunk=chunk.number,
+            chunks=len(settlement.chunks),
+        ),
+    )
+
+
+def _available(user: UserId) -> str:
+    return f"players/{user}/available"
+
+
+def _held(user: UserId) -> str:
+    return f"players/{user}/held"
+
+
+def _escrow(market: MarketId) -> str:
+    return f"markets/{market}/escrow"
+
+
+def _leg(side: Side, account: str, amount: Minor, currency: str, *, hold: UUID | None = None) -> Posting:
+    return Posting(
+        account=account, side=side, amount=str(Money.from_minor(amount, currency)), currency=currency, hold=hold
+    )

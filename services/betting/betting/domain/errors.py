@@ -1,0 +1,137 @@
+"""Why betting says no. Each refusal has a slug of its own; one middleware turns them into problem+json."""
+
+from common.errors import Conflict, Forbidden, Invalid, NotFound, NotReady, Refused
+
+
+class RatioOffLadder(Invalid):
+    slug = "ratio-off-ladder"
+    title = "Ratio is not on the ladder"
+
+
+class StakeNotWholeLots(Invalid):
+    slug = "stake-not-whole-lots"
+    title = "Stake is not a whole number of lots"
+
+
+class StakeOutOfBounds(Invalid):
+    slug = "stake-out-of-bounds"
+    title = "Stake is out of the market's bounds"
+
+
+class CurrencyNotTaken(Invalid):
+    slug = "currency-not-taken"
+    title = "The market is in another currency"
+
+
+class TermsInvalid(Invalid):
+    slug = "terms-invalid"
+    title = "These terms cannot be offered"
+
+
+class HorsesInvalid(Invalid):
+    slug = "horses-invalid"
+    title = "A match race is between two different horses"
+
+
+class ResultInvalid(Invalid):
+    slug = "result-invalid"
+    title = "This cannot be the result of the race"
+
+
+class RunnerNotInMarket(Invalid):
+    slug = "runner-not-in-market"
+    title = "The runner is not in this market"
+
+
+class EventNotFound(NotFound):
+    slug = "event-not-found"
+    title = "No such event"
+
+
+class RaceNotFound(NotFound):
+    slug = "race-not-found"
+    title = "No such race"
+
+
+class MarketNotFound(NotFound):
+    slug = "market-not-found"
+    title = "No such market"
+
+
+class OfferNotFound(NotFound):
+    slug = "offer-not-found"
+    title = "No such offer"
+
+
+class EventStateConflict(Conflict):
+    slug = "event-state"
+    title = "The event's state does not allow this"
+
+
+class RaceStateConflict(Conflict):
+    slug = "race-state"
+    title = "The race's state does not allow this"
+
+
+class RaceNumberTaken(Conflict):
+    slug = "race-number-taken"
+    title = "The event already has a race of this number"
+
+
+class MarketExists(Conflict):
+    slug = "market-exists"
+    title = "The race already has this market"
+
+
+class MarketNotOpen(Conflict):
+    slug = "market-not-open"
+    title = "The market is not open"
+
+
+class MarketStateConflict(Conflict):
+    slug = "market-state"
+    title = "The market's state does not allow this"
+
+
+class StaleMarket(Conflict):
+    slug = "stale-market"
+    title = "The market has changed since you saw it"
+
+
+class OfferPending(NotReady):
+    """The hold's answer is not known yet; the offer will be finished without the bettor's help."""
+
+    slug = "offer-pending"
+    title = "The offer is still being placed"
+
+
+class ResultAlreadyDeclared(Conflict):
+    slug = "result-already-declared"
+    title = "You have declared this race's result"
+
+
+class OfficialHasBet(Forbidden):
+    slug = "official-has-bet"
+    title = "An official who bet in an event does not judge it"
+
+
+class HoldRefused(Refused):
+    """The ledger would not set the stake aside, for a reason of its own that `extra` names."""
+
+    slug = "hold-refused"
+    title = "The stake could not be held"
+
+
+class InsufficientFunds(HoldRefused):
+    slug = "insufficient-funds"
+    title = "Insufficient funds"
+
+
+class AccountClosed(HoldRefused):
+    slug = "account-closed"
+    title = "The account is closed"
+
+
+class OfferKeyUsed(Conflict):
+    slug = "offer-key-used"
+    title = "The key has placed an offer before"
