@@ -13,14 +13,11 @@ from identity.__main__ import main
 
 from services.identity.tests.people import PASSWORD, Client, Owner, Papers, as_user, login, papers
 
-
 Create = Callable[..., Awaitable[tuple[int, str]]]
 
 
 @pytest.fixture
-def create(
-    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Create:
+def create(database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Create:
     """Runs `staff create`, the password on standard input; gives the exit status and what was told."""
     monkeypatch.setenv("DATABASE_DSN", database.dsn("identity_app"))
 
