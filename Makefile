@@ -1,0 +1,40 @@
+# Every target does its own set-up: on a fresh Debian 12, `make run` is the first thing to type.
+PY := .venv/bin/python
+SEED ?= 2026
+MEMBERS := $(wildcard libs/*) $(wildcard services/*)
+
+.PHONY: run demo test check docs schema lock setup clean
+
+run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
+	@exec $(PY) -m tools.stack run
+
+demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1 kills processes during it)
+	@exec $(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) $(if $(FAULTS),--faults) $(DEMO_ARGS)
+
+test: setup           ## every test, on a throw-away stack
+	@exec $(PY) -m tools.stack with -- $(PY) -m pytest $(TEST_ARGS)
+
+check: setup          ## lint, types, boundaries, migrations, generated documents
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(foreach member,$(MEMBERS),$(member)/$(notdir $(member))) tools loadtests
+	.venv/bin/lint-imports
+	$(PY) -m tools.lock --check
+	$(PY) -m tools.migrations
+	$(PY) -m tools.docs --check
+	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema --check
+
+docs: setup           ## write the generated documents
+	$(PY) -m tools.docs
+
+schema: setup         ## write every service's schema.sql from its migrations
+	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema
+
+lock: setup           ## resolve requirements.lock anew
+	$(PY) -m tools.lock
+
+setup:
+	@tools/bootstrap
+
+clean:                ## forget the development stack's data
+	rm -rf .run
