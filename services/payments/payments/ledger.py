@@ -1,0 +1,43 @@
+"""The ledger as payments meets it: the receipts process for what the attestor signed, the posting process
+for entries that someone waits for. What happened as a fact goes through the outbox instead.
+
+Every call may be repeated: the receipt's id and the idempotency keys make it harmless.
+"""
+
+from uuid import UUID
+
+from common.client import ServiceClient
+from contracts.ledger import EntryView
+from contracts.receipts import Attestation, ReceiptView
+
+from payments.domain.deposits import Deposit
+from payments.domain.withdrawals import Withdrawal
+from payments.entries import deposit_entry, deposit_key, reserve_entry, withdrawal_key
+
+# The receipts process knows a receipt by its id and takes no key of its own; naming one only tells the
+# client that a repeat is harmless.
+
+
+class Ledger:
+    """Both of the ledger's processes. Each method raises `RemoteProblem` or `Unreachable`."""
+
+    def __init__(self, posting: ServiceClient, receipts: ServiceClient) -> None:
+        self._posting = posting
+        self._receipts = receipts
+
+    async def file_receipt(self, attestation: Attestation) -> None:
+        """Put the receipt on file, where a deposit can spend it."""
+        key = f"receipt:{attestation.receipt_id}"
+        await self._receipts.post("/v1/receipts", attestation, ReceiptView, idempotency_key=key)
+
+    async def book_deposit(self, deposit: Deposit, receipt_id: UUID) -> UUID:
+        """Book it; returns the entry's id."""
+        entry = await self._posting.post(
+            "/v1/entries", deposit_entry(deposit), EntryView, idempotency_key=deposit_key(receipt_id)
+        )
+        return entry.id
+
+    async def reserve(self, withdrawal: Withdrawal) -> None:
+        """Set the amount aside."""
+        key = withdrawal_key(withdrawal.id, "reserve")
+        await self._posting.post("/v1/entries", reserve_entry(withdrawal), EntryView, idempotency_key=key)

@@ -1,0 +1,39 @@
+"""How hard the workers try, and by which clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import SystemRandom
+
+from payments.domain.schedule import backoff
+
+Clock = Callable[[], datetime]
+
+_RANDOM = SystemRandom()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`lease_seconds` is how long one worker may keep what it took: longer than all its calls together,
+    or others begin the same. Tries come after `first_seconds`, doubling up to `longest_seconds`."""
+
+    lease_seconds: float = 20.0
+    first_seconds: float = 0.25
+    longest_seconds: float = 30.0
+
+    def lease_end(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.lease_seconds)
+
+    def next_try(self, now: datetime, tries: int) -> datetime:
+        """When to try again after that many tries, spread at random."""
+        wait = backoff(
+            max(tries, 1),
+            first_seconds=self.first_seconds,
+            longest_seconds=self.longest_seconds,
+            spread=_RANDOM.random(),
+        )
+        return now + wait

@@ -1,0 +1,72 @@
+"""What payments' two processes are told by their environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings, TokenSettings
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from payments.domain.accounts import issue_clabe
+from payments.domain.refusals import InvalidClabe
+from payments.service.pace import Pace
+
+
+class WorkSettings(BaseModel):
+    """How the workers of either process work."""
+
+    rail_url: str
+    rail_timeout_seconds: float = Field(default=4.0, gt=0, le=30)
+    lease_seconds: float = Field(default=20.0, gt=0)
+    """Longer than all calls of one step together."""
+    retry_first_seconds: float = Field(default=0.25, gt=0)
+    retry_longest_seconds: float = Field(default=30.0, gt=0)
+    workers: int = Field(default=8, ge=1, le=64)
+    idle_seconds: float = Field(default=0.2, gt=0, le=10)
+    """Between two looks for work when there was none."""
+    pool_size: int = Field(default=10, ge=2)
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.lease_seconds, self.retry_first_seconds, self.retry_longest_seconds)
+
+
+class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings, WorkSettings):
+    """The serving process: API, workers and the ear for the ledger's events."""
+
+    service: str = "payments"
+    ledger_url: str
+    ledger_receipts_url: str
+    ledger_api_key: SecretStr
+    ledger_timeout_seconds: float = Field(default=4.0, gt=0, le=30)
+    clabe_prefix: str = Field(default="6461801570", pattern=r"^[0-9]{10}$")
+    """Bank, place and client number of our participant's virtual CLABEs."""
+    deposit_window_minutes: float = Field(default=120.0, gt=0)
+    """How long the rail may not know of a claimed transfer. A CEP can take half an hour."""
+    send_window_seconds: float = Field(default=20.0, gt=0)
+    """How long after a send the rail may not know of our order. Longer than the rail's time-out."""
+
+    @field_validator("clabe_prefix")
+    @classmethod
+    def _issues_clabes(cls, prefix: str) -> str:
+        try:
+            issue_clabe(prefix, 0)
+        except InvalidClabe as error:
+            raise ValueError("not the beginning of a known bank's CLABEs") from error
+        return prefix
+
+    @property
+    def deposit_window(self) -> timedelta:
+        return timedelta(minutes=self.deposit_window_minutes)
+
+    @property
+    def send_window(self) -> timedelta:
+        return timedelta(seconds=self.send_window_seconds)
+
+
+class AttestorSettings(ServiceSettings, DatabaseSettings, WorkSettings):
+    """The attestor's process. It is told of no ledger and no broker."""
+
+    service: str = "attestor"
+    signing_key_file: Path
+    """The Ed25519 seed, 32 bytes in base64."""
+    signing_key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
