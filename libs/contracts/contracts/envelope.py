@@ -54,7 +54,7 @@ class Envelope(BaseModel):
 def envelope(
     message: Message,
     *,
-    id: UUID,  # noqa: A002 - the attribute's name in CloudEvents
+    id: UUID,
     subject: str,
     version: int,
     time: datetime,

@@ -129,6 +129,8 @@ class EntryCommitted(EntryView, Event):
     principal: Text
     idempotency_key: IdempotencyKey
     metadata: Metadata = Field(default_factory=dict)
+    effective_at: Moment | None = None
+    receipt: UUID | None = None
     settlement: SettlementPart | None = None
 
 

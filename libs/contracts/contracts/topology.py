@@ -82,10 +82,13 @@ BETTING_LEDGER_EVENTS: Final = "betting.ledger-events"
 PAYMENTS_LEDGER_EVENTS: Final = "payments.ledger-events"
 
 
+KIND_QUALIFIED: Final = ("ledger.entry.committed.v1", "ledger.post.refused.v1")
+"""Types whose routing key goes on with the kind of entry: `ledger.entry.committed.v1.bet.settle`."""
+
+
 def _about_entries(*kinds: str) -> tuple[Binding, ...]:
     """What the ledger did with entries of these families of kinds."""
-    answers = ("ledger.entry.committed.v1", "ledger.post.refused.v1")
-    return tuple(Binding(EVENTS, f"{answer}.{kind}.#") for kind in kinds for answer in answers)
+    return tuple(Binding(EVENTS, f"{answer}.{kind}.#") for kind in kinds for answer in KIND_QUALIFIED)
 
 
 QUEUES: Final = (

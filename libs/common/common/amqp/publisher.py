@@ -9,10 +9,10 @@ from typing import Final
 from uuid import UUID
 
 import aio_pika
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractExchange
 from aio_pika.exceptions import DeliveryError, PublishError
 
-from common.amqp.link import BrokerUnavailable, Link, broker_errors, close_channel
+from common.amqp.link import Link, close_channel
 
 CONFIRM_TIMEOUT_SECONDS: Final = 5.0
 
@@ -75,8 +75,22 @@ class Publisher:
         away, so that an answer that comes late cannot be taken for another's.
         Raises `BrokerUnavailable` when nothing was sent.
         """
+        if not messages:
+            return []
         channel = await self._opened()
-        answers = await asyncio.gather(*(self._send(channel, message) for message in messages))
+        exchanges = {
+            name: await channel.get_exchange(name, ensure=False)
+            for name in {message.exchange for message in messages}
+        }
+        sent = [asyncio.create_task(_send(exchanges[message.exchange], message)) for message in messages]
+        try:
+            # One clock for all, in place of one each: at thousands a second that is felt.
+            await asyncio.wait(sent, timeout=self._timeout_seconds)
+        finally:
+            for task in sent:
+                task.cancel()  # does nothing to those that are done
+        await asyncio.wait(sent)
+        answers = [_answer(task, message) for task, message in zip(sent, messages, strict=True)]
         if any(isinstance(answer, Unconfirmed) for answer in answers):
             await self.close()
         return answers
@@ -92,36 +106,33 @@ class Publisher:
                 self._channel = await self._link.channel(confirms=True)
             return self._channel
 
-    async def _send(self, channel: AbstractChannel, message: Message) -> NotTaken | None:
-        try:
-            with broker_errors():
-                await self._publish(channel, message)
-        except BrokerUnavailable as error:
-            return _refusal(message, error)
-        return None
 
-    async def _publish(self, channel: AbstractChannel, message: Message) -> None:
-        exchange = await channel.get_exchange(message.exchange, ensure=False)
-        async with asyncio.timeout(self._timeout_seconds):
-            await exchange.publish(
-                aio_pika.Message(
-                    message.body,
-                    message_id=str(message.id),
-                    content_type=CONTENT_TYPE,
-                    delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                    headers=dict(message.headers),
-                ),
-                message.routing_key,
-                mandatory=True,
-            )
+async def _send(exchange: AbstractExchange, message: Message) -> None:
+    await exchange.publish(
+        aio_pika.Message(
+            message.body,
+            message_id=str(message.id),
+            content_type=CONTENT_TYPE,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            headers=dict(message.headers),
+        ),
+        message.routing_key,
+        mandatory=True,
+    )
 
 
-def _refusal(message: Message, error: BrokerUnavailable) -> NotTaken:
+def _answer(sent: asyncio.Task[None], message: Message) -> NotTaken | None:
+    """What became of a publish that is over. aio-pika cancels it when heartbeats stop, as we do when
+    time is up: both mean that nobody knows."""
     where = f"{message.exchange}/{message.routing_key}"
-    match error.__cause__:
+    if sent.cancelled():
+        return Unconfirmed(f"no confirmation for {where}")
+    match sent.exception():
+        case None:
+            return None
         case PublishError():
             return Unroutable(f"no queue is bound for {where}")
         case DeliveryError():
             return Nacked(f"the broker refused {where}")
-        case _:
-            return Unconfirmed(f"no confirmation for {where}: {error.detail}")
+        case error:
+            return Unconfirmed(f"no confirmation for {where}: {error!r}")
