@@ -93,9 +93,9 @@ async def fresh_database(service: str) -> AsyncIterator[Database]:
         await _copy(admin, service, name)
         yield Database(
             name=name,
-            superuser_dsn=_in_database(running.postgres.superuser_dsn, name),
+            superuser_dsn=in_database(running.postgres.superuser_dsn, name),
             dsns={
-                role: _in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)
+                role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)
             },
         )
     finally:
@@ -107,7 +107,8 @@ def _is_of(role: str, service: str) -> bool:
     return role.startswith(f"{service}_")
 
 
-def _in_database(dsn: str, name: str) -> str:
+def in_database(dsn: str, name: str) -> str:
+    """The same login, in another database."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 

@@ -3,10 +3,9 @@
 from decimal import Decimal, localcontext
 
 import pytest
+from common.money import EXPONENTS, MAX_DIGITS, Money, MoneyError
 from hypothesis import given
 from hypothesis import strategies as st
-
-from common.money import EXPONENTS, MAX_DIGITS, Money, MoneyError
 
 CURRENCIES = st.sampled_from(sorted(EXPONENTS))
 MINORS = st.integers(min_value=-(10**34), max_value=10**34)

@@ -35,7 +35,7 @@ async def serve(app: web.Application, settings: ServiceSettings, stop: asyncio.E
         app,
         access_log=None,
         keepalive_timeout=KEEPALIVE_SECONDS,
-        shutdown_timeout=settings.shutdown_seconds,
+        shutdown_timeout=settings.shutdown_seconds / 2,  # aiohttp waits, cancels, and waits as long again
     )
     await runner.setup()
     try:
