@@ -1,34 +1,3 @@
-\restrict dbmate
-
--- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
--- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
-
-SET statement_timeout = 0;
-SET lock_timeout = 0;
-SET idle_in_transaction_session_timeout = 0;
-SET client_encoding = 'UTF8';
-SET standard_conforming_strings = on;
-SELECT pg_catalog.set_config('search_path', '', false);
-SET check_function_bodies = false;
-SET xmloption = content;
-SET client_min_messages = warning;
-SET row_security = off;
-
---
--- Name: public; Type: SCHEMA; Schema: -; Owner: -
---
-
--- *not* creating schema, since initdb creates it
-
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
---
--- Name: idempotency; Type: TABLE; Schema: public; Owner: -
---
-
 CREATE TABLE public.idempotency (
     principal text NOT NULL,
     key text NOT NULL,
@@ -39,11 +8,6 @@ CREATE TABLE public.idempotency (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT idempotency_fingerprint_is_sha256 CHECK ((octet_length(fingerprint) = 32))
 );
-
-
---
--- Name: outbox; Type: TABLE; Schema: public; Owner: -
---
 
 CREATE TABLE public.outbox (
     shard smallint NOT NULL,
@@ -59,11 +23,6 @@ CREATE TABLE public.outbox (
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0');
 
-
---
--- Name: outbox_id_seq; Type: SEQUENCE; Schema: public; Owner: -
---
-
 ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.outbox_id_seq
     START WITH 1
@@ -73,30 +32,15 @@ ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
-
---
--- Name: outbox_shard; Type: TABLE; Schema: public; Owner: -
---
-
 CREATE TABLE public.outbox_shard (
     shard smallint NOT NULL,
     claim smallint DEFAULT 0 NOT NULL,
     CONSTRAINT outbox_shard_in_range CHECK (((shard >= 0) AND (shard <= 15)))
 );
 
-
---
--- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
---
-
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
-
-
---
--- Name: users; Type: TABLE; Schema: public; Owner: -
---
 
 CREATE TABLE public.users (
     id uuid NOT NULL,
@@ -117,76 +61,48 @@ CREATE TABLE public.users (
     CONSTRAINT users_role_is_known CHECK ((role = ANY (ARRAY['bettor'::text, 'official'::text, 'cashier'::text, 'auditor'::text, 'admin'::text])))
 );
 
-
---
--- Name: idempotency idempotency_pkey; Type: CONSTRAINT; Schema: public; Owner: -
---
-
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (principal, key);
-
-
---
--- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: public; Owner: -
---
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
 
-
---
--- Name: outbox_shard outbox_shard_pkey; Type: CONSTRAINT; Schema: public; Owner: -
---
-
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
-
-
---
--- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
---
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
-
---
--- Name: users users_curp_is_unique; Type: CONSTRAINT; Schema: public; Owner: -
---
-
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_curp_is_unique UNIQUE (curp);
-
-
---
--- Name: users users_email_is_unique; Type: CONSTRAINT; Schema: public; Owner: -
---
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_email_is_unique UNIQUE (email);
 
-
---
--- Name: users users_pkey; Type: CONSTRAINT; Schema: public; Owner: -
---
-
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+GRANT USAGE ON SCHEMA public TO identity_app;
+GRANT USAGE ON SCHEMA public TO identity_relay;
 
---
--- PostgreSQL database dump complete
---
+GRANT SELECT,INSERT ON TABLE public.idempotency TO identity_app;
 
-\unrestrict dbmate
+GRANT UPDATE(status) ON TABLE public.idempotency TO identity_app;
 
+GRANT UPDATE(body) ON TABLE public.idempotency TO identity_app;
 
---
--- Dbmate schema migrations
---
+GRANT UPDATE(resource) ON TABLE public.idempotency TO identity_app;
 
-INSERT INTO public.schema_migrations (version) VALUES
-    ('20261121000100'),
-    ('20261121000200'),
-    ('20261121000300'),
-    ('20261121000400');
+GRANT INSERT ON TABLE public.outbox TO identity_app;
+GRANT SELECT,DELETE ON TABLE public.outbox TO identity_relay;
+
+GRANT SELECT ON TABLE public.outbox_shard TO identity_relay;
+
+GRANT UPDATE(claim) ON TABLE public.outbox_shard TO identity_relay;
+
+GRANT SELECT ON TABLE public.schema_migrations TO identity_app;
+GRANT SELECT ON TABLE public.schema_migrations TO identity_relay;
+
+GRANT SELECT,INSERT ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(password_hash) ON TABLE public.users TO identity_app;

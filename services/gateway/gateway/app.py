@@ -1,6 +1,6 @@
 """Wiring: what the gateway is made of, and in which order it starts and ends."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, routes_of
 from gateway.documents import DOCUMENT, PublicDocument
+from gateway.domain import PublicRoute
 from gateway.door import Door
 from gateway.forwarding import Forwarder, open_client
 from gateway.health import DeepHealth
@@ -37,20 +38,22 @@ SECURITY_HEADERS: Final = {
 }
 
 
-def gateway_app(settings: Settings) -> web.Application:
-    """The public door."""
+def gateway_app(settings: Settings, table: Sequence[PublicRoute] = ROUTES) -> web.Application:
+    """The public door, with what the table lets through it."""
     app = build_app(
         settings,
-        routes_of(ROUTES),
+        routes_of(table),
         title=TITLE,
         readiness=(Check("rate-limits", lambda app: redis.answers(app[REDIS])),),
     )
     app.on_response_prepare.append(_secure)
-    app.cleanup_ctx.append(lambda app: _parts(app, settings))
+    app.cleanup_ctx.append(lambda app: _parts(app, settings, table))
     return app
 
 
-async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+async def _parts(
+    app: web.Application, settings: Settings, table: Sequence[PublicRoute]
+) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         app[REDIS] = redis.connect(settings.redis_url.get_secret_value())
         stack.push_async_callback(app[REDIS].aclose)
@@ -69,7 +72,7 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         processes = {**{str(name): url for name, url in settings.upstreams.items()}, **settings.health_urls}
         app[HEALTH] = DeepHealth(client, processes)
         own = DOCUMENT.validate_python(openapi(OWN_ROUTES, TITLE, "1.0"))
-        app[PUBLIC_DOCUMENT] = PublicDocument(client, settings.upstreams, ROUTES, own=own)
+        app[PUBLIC_DOCUMENT] = PublicDocument(client, settings.upstreams, table, own=own)
         yield
 
 

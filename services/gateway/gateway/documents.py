@@ -1,7 +1,7 @@
 """The services' own OpenAPI documents, fetched and cut to the public surface."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 import aiohttp
@@ -31,7 +31,7 @@ class PublicDocument:
         self,
         client: aiohttp.ClientSession,
         upstreams: Mapping[Service, str],
-        table: tuple[PublicRoute, ...],
+        table: Sequence[PublicRoute],
         *,
         own: Document,
     ) -> None:

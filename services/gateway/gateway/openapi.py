@@ -43,8 +43,8 @@ def public_document(
     Raises UndocumentedRouteError.
     """
     merged = _Merged(
-        paths={path: _object(operations) for path, operations in _object(own.get("paths")).items()},
-        schemas=_schemas_of(own),
+        paths={path: dict(_object(operations)) for path, operations in _object(own.get("paths")).items()},
+        schemas=dict(_schemas_of(own)),
     )
     for service, document in documents.items():
         _add_service(merged, [route for route in table if route.service is service], service, document)

@@ -1,0 +1,77 @@
+"""The gateway's own pages: deep health, the public document, Swagger UI."""
+
+import asyncio
+
+from gateway.domain import Service
+from gateway.routes import ROUTES
+
+from services.gateway.tests.conftest import Behind, Client, MakeGateway
+
+
+async def test_everything_is_healthy(gateway: Client) -> None:
+    answer = await gateway.get("/v1/health")
+    health = await answer.json()
+    assert (answer.status, health["status"]) == (200, "ok")
+    assert set(health["services"]) == {"identity", "betting", "payments", "ledger"}
+    assert health["services"]["identity"] == {
+        "status": "ready",
+        "checks": {"database": "ok", "migrations": "ok", "sessions": "ok"},
+    }
+
+
+async def test_what_is_away_is_named_without_its_address(make_gateway: MakeGateway) -> None:
+    nowhere = "http://127.0.0.1:1"
+    async with make_gateway(health_urls={"relay-ledger": nowhere}) as gateway:
+        answer = await gateway.get("/v1/health")
+        health = await answer.json()
+    assert (answer.status, health["status"]) == (503, "degraded")
+    assert health["services"]["relay-ledger"] == {"status": "down", "checks": {}}
+    assert health["services"]["ledger"]["status"] == "ready"
+    assert "127.0.0.1" not in str(health)
+
+
+async def test_a_service_that_lacks_something_says_what(make_gateway: MakeGateway) -> None:
+    """A second gateway without Redis stands in for a service whose dependency is down."""
+    async with (
+        make_gateway(redis_url="redis://127.0.0.1:1/0") as lame,
+        make_gateway(health_urls={"lame": str(lame.make_url("/"))}) as gateway,
+    ):
+        health = await (await gateway.get("/v1/health")).json()
+    assert health["services"]["lame"] == {"status": "not ready", "checks": {"rate-limits": "ConnectionError"}}
+
+
+async def test_asking_often_does_not_ask_the_services_often(gateway: Client, behind: Behind) -> None:
+    await asyncio.gather(*(gateway.get("/v1/health") for _ in range(30)))
+    assert behind.asked_identity["/readyz"] == 1
+
+
+async def test_the_document_shows_the_table_and_nothing_else(gateway: Client) -> None:
+    document = await (await gateway.get("/openapi.json")).json()
+    shown = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert shown == {(row.method, row.path) for row in ROUTES} | {("GET", "/v1/health")}
+    assert document["paths"]["/v1/login"]["post"]["security"] == []
+    assert document["paths"]["/v1/wallet"]["get"]["security"] == [{"session": []}]
+    assert "internal" not in str(document["paths"].keys())
+
+
+async def test_a_service_that_goes_away_stays_in_the_document(
+    make_gateway: MakeGateway, behind: Behind
+) -> None:
+    async with make_gateway(ledger_url="http://127.0.0.1:1") as gateway:
+        answer = await gateway.get("/openapi.json")
+        assert (answer.status, (await answer.json())["detail"]) == (503, "not seen yet: ledger")
+    async with make_gateway() as gateway:
+        before = await (await gateway.get("/openapi.json")).json()
+        await behind.identity.close()
+        assert await (await gateway.get("/openapi.json")).json() == before
+
+
+async def test_the_documentation_page_needs_nothing_from_elsewhere(gateway: Client) -> None:
+    page = await (await gateway.get("/docs")).text()
+    assert "http" not in page.replace("<!doctype html>", "").replace("<html", "")
+    for asset in ("swagger-ui.css", "swagger-ui-bundle.js"):
+        assert (await gateway.get(f"/docs/{asset}")).status == 200
+
+
+def test_every_service_has_rows() -> None:
+    assert {row.service for row in ROUTES} == set(Service)
