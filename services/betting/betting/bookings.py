@@ -74,7 +74,9 @@ def settle(
     """Pay one chunk of a settlement out of the escrow: winnings less commission, or own stakes back."""
     legs = [_leg(Side.DEBIT, _escrow(market), chunk.total, currency)]
     legs += [
-        _leg(Side.CREDIT, _available(share.user_id), share.payout, currency) for share in chunk.shares if share.payout
+        _leg(Side.CREDIT, _available(share.user_id), share.payout, currency)
+        for share in chunk.shares
+        if share.payout
     ]
     if chunk.commission:
         legs.append(_leg(Side.CREDIT, HOUSE_COMMISSION, chunk.commission, currency))
@@ -107,5 +109,9 @@ def _escrow(market: MarketId) -> str:
 
 def _leg(side: Side, account: str, amount: Minor, currency: str, *, hold: UUID | None = None) -> Posting:
     return Posting(
-        account=account, side=side, amount=str(Money.from_minor(amount, currency)), currency=currency, hold=hold
+        account=account,
+        side=side,
+        amount=str(Money.from_minor(amount, currency)),
+        currency=currency,
+        hold=hold,
     )

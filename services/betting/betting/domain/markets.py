@@ -61,7 +61,9 @@ class Terms:
 
     def __post_init__(self) -> None:
         if not 0 <= self.commission_bps <= MAX_COMMISSION_BPS:
-            raise TermsInvalid(f"commission is 0 to {MAX_COMMISSION_BPS} basis points", field="commission_bps")
+            raise TermsInvalid(
+                f"commission is 0 to {MAX_COMMISSION_BPS} basis points", field="commission_bps"
+            )
         if not LARGEST_PART <= self.min_stake <= self.max_stake:
             raise TermsInvalid(f"the minimum stake is at least {LARGEST_PART} minor units", field="min_stake")
 

@@ -92,4 +92,6 @@ def check_stake(stake: Minor, ratio: Ratio, *, min_stake: Minor, max_stake: Mino
     if not min_stake <= stake <= max_stake:
         raise StakeOutOfBounds("the stake is below the minimum or above the maximum", field="stake")
     if stake % ratio.risk:
-        raise StakeNotWholeLots(f"a stake at {ratio} is a multiple of {ratio.risk} minor units", field="stake")
+        raise StakeNotWholeLots(
+            f"a stake at {ratio} is a multiple of {ratio.risk} minor units", field="stake"
+        )

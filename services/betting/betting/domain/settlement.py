@@ -16,6 +16,15 @@ from betting.domain.offers import Side
 USERS_PER_CHUNK = 200
 
 
+class Verdict(StrEnum):
+    """What an outcome means for one bet of one bettor."""
+
+    WON = "WON"
+    LOST = "LOST"
+    PUSH = "PUSH"
+    VOID = "VOID"
+
+
 class Outcome(StrEnum):
     A = "A"
     B = "B"
@@ -26,6 +35,12 @@ class Outcome(StrEnum):
     def winner(self) -> Side | None:
         """The side that takes the pots; none if stakes go back."""
         return {Outcome.A: Side.A, Outcome.B: Side.B}.get(self)
+
+    def verdict(self, side: Side) -> Verdict:
+        """What it means for whoever backed `side`."""
+        if self.winner is None:
+            return Verdict(self.value)
+        return Verdict.WON if side is self.winner else Verdict.LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +97,11 @@ class Settlement:
 
 
 def settle(
-    positions: Sequence[Position], outcome: Outcome, *, commission_bps: int, users_per_chunk: int = USERS_PER_CHUNK
+    positions: Sequence[Position],
+    outcome: Outcome,
+    *,
+    commission_bps: int,
+    users_per_chunk: int = USERS_PER_CHUNK,
 ) -> Settlement:
     """Share out the escrow of a market. Payouts and commissions sum to everything staked, exactly."""
     shares = tuple(

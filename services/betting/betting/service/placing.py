@@ -44,7 +44,7 @@ LONGEST_WAIT_SECONDS = 60
 """Between two attempts at the same offer, however often the ledger has been silent."""
 
 _finished = Counter("betting_offers_finished_total", "Offers whose placing came to an end.", ("status",))
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Placing:
         try:
             await self._finish(offer, currency)
         except (OfferPending, Unavailable) as silence:
-            _log.info("an offer is still pending", extra={"offer": offer.id, "why": silence.detail})
+            log.info("an offer is still pending", extra={"offer": offer.id, "why": silence.detail})
 
     async def _write_down(self, store: ExchangeStore, call: Call, wanted: WantedOffer) -> Offer:
         market = await store.market(wanted.market_id)

@@ -86,7 +86,9 @@ class Programme:
 
         return await once_in(self._pool, call, work)
 
-    async def schedule_race(self, call: Call, event_id: EventId, wanted: WantedRace, show: Show[Race]) -> Answer:
+    async def schedule_race(
+        self, call: Call, event_id: EventId, wanted: WantedRace, show: Show[Race]
+    ) -> Answer:
         """Put a match race on the card. Raises EventNotFound, HorsesInvalid; RaceNumberTaken is a stored answer."""
         first, second = check_horses(wanted.horses)
 
@@ -116,7 +118,9 @@ class Programme:
 
         return await once_in(self._pool, call, work)
 
-    async def open_market(self, call: Call, race_id: RaceId, wanted: WantedMarket, show: Show[Market]) -> Answer:
+    async def open_market(
+        self, call: Call, race_id: RaceId, wanted: WantedMarket, show: Show[Market]
+    ) -> Answer:
         """Open the race's market. Its terms are fixed from here on.
 
         Raises RaceNotFound, TermsInvalid; RaceStateConflict, EventStateConflict and MarketExists are stored answers.
@@ -155,5 +159,10 @@ class Programme:
             max_stake=wanted.max_stake,
         )
         return Market(
-            id=MarketId(self._new_id()), terms=terms, status=MarketStatus.OPEN, version=1, sequence=0, escrow=0
+            id=MarketId(self._new_id()),
+            terms=terms,
+            status=MarketStatus.OPEN,
+            version=1,
+            sequence=0,
+            escrow=0,
         )

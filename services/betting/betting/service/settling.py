@@ -6,11 +6,11 @@ when the last of them is booked. A booking the ledger refuses means that the two
 """
 
 import logging
+from uuid import UUID
 
 from common.inbox import first_sight
 from common.outbox import announce_all
 from common.pg import Connection, Pool, retry_serialization, transaction
-from contracts.envelope import Envelope
 from contracts.ledger import EntryCommitted, PostRefused
 from prometheus_client import Counter
 
@@ -30,7 +30,7 @@ FIRST_VERSION = 1
 VOID_REASON = "the race was not run"
 
 _defects = Counter("betting_market_defects_total", "Markets suspended because the ledger and betting differ.")
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Settling:
@@ -38,13 +38,15 @@ class Settling:
         self._pool = pool
         self._clock = clock
 
-    async def settle_due(self, *, limit: int = 32) -> int:
-        """Settle markets whose race is decided. How many there were."""
+    async def settle_due(self, *, limit: int = 32) -> None:
+        """Settle markets whose race is decided. One market's trouble must not keep the others waiting."""
         async with transaction(self._pool, readonly=True) as conn:
             markets = await SettlementStore(conn).awaiting(limit)
         for market_id in markets:
-            await self.settle(market_id)
-        return len(markets)
+            try:
+                await self.settle(market_id)
+            except Exception:
+                log.exception("a market could not be settled", extra={"market": market_id})
 
     async def settle(self, market_id: MarketId) -> None:
         """Compute a closed market's settlement and ask the ledger to pay it. Does nothing to any other market.
@@ -77,13 +79,13 @@ class Settling:
             chronicle.book(bookings.settle(market.id, FIRST_VERSION, settlement, chunk, currency))
         await _record(conn, chronicle)
 
-    async def booked(self, envelope: Envelope, entry: EntryCommitted) -> None:
+    async def booked(self, event_id: UUID, entry: EntryCommitted) -> None:
         """The ledger booked a chunk. With the last one the market is SETTLED or VOID."""
         part = entry.settlement
         if part is None:
             return
         async with transaction(self._pool) as conn:
-            if not await first_sight(conn, CONSUMER, envelope.id):
+            if not await first_sight(conn, CONSUMER, event_id):
                 return
             store = SettlementStore(conn)
             market = await ExchangeStore(conn).market_for_update(MarketId(part.market))
@@ -95,18 +97,20 @@ class Settling:
                 booked = await store.book(market.id, part.version, market.terms.currency, now=now)
                 await self._complete(conn, market, booked)
 
-    async def refused(self, envelope: Envelope, market_id: MarketId, refusal: PostRefused) -> None:
+    async def refused(self, event_id: UUID, market_id: MarketId, refusal: PostRefused) -> None:
         """The ledger will never book something that has happened here."""
         reason = f"{refusal.kind} {refusal.idempotency_key}: {refusal.problem.slug}"
         async with transaction(self._pool) as conn:
-            if not await first_sight(conn, CONSUMER, envelope.id):
+            if not await first_sight(conn, CONSUMER, event_id):
                 return
             market = await ExchangeStore(conn).market_for_update(market_id)
             await self._suspend(conn, market, reason)
 
     async def _complete(self, conn: Connection, market: Market, booked: Booked) -> None:
         void = booked.outcome is Outcome.VOID
-        chronicle = Chronicle(market.moved(MarketStatus.VOID if void else MarketStatus.SETTLED), self._clock())
+        chronicle = Chronicle(
+            market.moved(MarketStatus.VOID if void else MarketStatus.SETTLED), self._clock()
+        )
         if void:
             chronicle.voided(VOID_REASON, booked.total)
         else:
@@ -116,7 +120,7 @@ class Settling:
     async def _suspend(self, conn: Connection, market: Market, reason: str) -> None:
         """Stop a market for a defect. A second one changes nothing: people are on their way."""
         _defects.inc()
-        _log.error("market suspended for a defect", extra={"market": market.id, "reason": reason})
+        log.error("market suspended for a defect", extra={"market": market.id, "reason": reason})
         if market.status is MarketStatus.SUSPENDED:
             return
         chronicle = Chronicle(market.suspended(reason), self._clock())

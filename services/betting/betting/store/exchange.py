@@ -76,9 +76,7 @@ class ExchangeStore:
 
     # -- offers
 
-    async def add_offer(
-        self, offer: Offer, currency: str, *, key: str, next_attempt_at: datetime
-    ) -> None:
+    async def add_offer(self, offer: Offer, currency: str, *, key: str, next_attempt_at: datetime) -> None:
         """Write a PENDING offer down. Raises OfferKeyUsed if its bettor's key made an offer before."""
         with translate({"offer_key_is_used_once": lambda: OfferKeyUsed("this key placed an offer long ago")}):
             await self._conn.execute(

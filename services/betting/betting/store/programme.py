@@ -5,7 +5,13 @@ from datetime import datetime
 
 from common.pg import Connection, translate
 
-from betting.domain.errors import EventNotFound, OfficialHasBet, RaceNotFound, RaceNumberTaken, ResultAlreadyDeclared
+from betting.domain.errors import (
+    EventNotFound,
+    OfficialHasBet,
+    RaceNotFound,
+    RaceNumberTaken,
+    ResultAlreadyDeclared,
+)
 from betting.domain.ids import EventId, MarketId, RaceId, RunnerId, UserId
 from betting.domain.races import Declaration, Event, Margin, Race, RaceStatus, Runner
 from betting.store.rows import EVENT_COLUMNS, Row, event_of
@@ -19,7 +25,8 @@ RACE_COLUMNS = """
 
 def race_of(row: Row) -> Race:
     first, second = (
-        Runner(RunnerId(runner), horse) for runner, horse in zip(row["runner_ids"], row["horses"], strict=True)
+        Runner(RunnerId(runner), horse)
+        for runner, horse in zip(row["runner_ids"], row["horses"], strict=True)
     )
     return Race(
         id=RaceId(row["id"]),
@@ -74,7 +81,9 @@ class ProgrammeStore:
 
     async def add_race(self, race: Race, created_by: UserId) -> int:
         """The race's first version. Raises RaceNumberTaken."""
-        with translate({"race_number_is_unique": lambda: RaceNumberTaken("take another number", field="number")}):
+        with translate(
+            {"race_number_is_unique": lambda: RaceNumberTaken("take another number", field="number")}
+        ):
             await self._conn.execute(
                 """
                 INSERT INTO race (id, event_id, number, distance_m, starts_at, status, sequence, created_by)
@@ -110,7 +119,9 @@ class ProgrammeStore:
         return race_of(row)
 
     async def race_of_market(self, market_id: MarketId) -> RaceId | None:
-        race_id: RaceId | None = await self._conn.fetchval("SELECT race_id FROM market WHERE id = $1", market_id)
+        race_id: RaceId | None = await self._conn.fetchval(
+            "SELECT race_id FROM market WHERE id = $1", market_id
+        )
         return race_id
 
     async def save_race(self, race: Race, *, scratch_reason: str | None = None) -> int:
@@ -143,7 +154,9 @@ class ProgrammeStore:
         """Raises OfficialHasBet, ResultAlreadyDeclared."""
         refusals = {
             "declaration_is_impartial": lambda: OfficialHasBet("you have an offer in this event"),
-            "declaration_officials_differ": lambda: ResultAlreadyDeclared("a different official declares as well"),
+            "declaration_officials_differ": lambda: ResultAlreadyDeclared(
+                "a different official declares as well"
+            ),
         }
         with translate(refusals):
             await self._conn.execute(

@@ -16,7 +16,16 @@ from betting.domain.races import Declaration, Event, Race
 from betting.domain.ratios import Ratio
 from betting.domain.settlement import Outcome
 from betting.store.programme import RACE_COLUMNS, declaration_of, race_of
-from betting.store.rows import EVENT_COLUMNS, MARKET_COLUMNS, OFFER_COLUMNS, Row, event_of, market_of, minor, offer_of
+from betting.store.rows import (
+    EVENT_COLUMNS,
+    MARKET_COLUMNS,
+    OFFER_COLUMNS,
+    Row,
+    event_of,
+    market_of,
+    minor,
+    offer_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,8 @@ class ReadingStore:
         market = {RaceId(row["race_id"]): market_of(row) for row in markets}
         result = {RaceId(row["race_id"]): declaration_of(row) for row in results}
         return [
-            RaceCard(race, market.get(race.id), result.get(race.id)) for race in (race_of(row) for row in races)
+            RaceCard(race, market.get(race.id), result.get(race.id))
+            for race in (race_of(row) for row in races)
         ]
 
     async def book(self, market_id: MarketId, currency: str) -> list[Level]:
@@ -135,7 +145,8 @@ class ReadingStore:
             market_id,
         )
         return [
-            Level(Side(row["side"]), Ratio(row["risk"], row["win"]), minor(row["amount"], currency)) for row in rows
+            Level(Side(row["side"]), Ratio(row["risk"], row["win"]), minor(row["amount"], currency))
+            for row in rows
         ]
 
     async def own_offer(self, offer_id: OfferId, owner: UserId) -> OwnOffer:
@@ -213,7 +224,9 @@ class ReadingStore:
         ]
 
     async def _markets(self, ids: Sequence[UUID]) -> Mapping[UUID, Market]:
-        rows = await self._conn.fetch(f"SELECT {MARKET_COLUMNS} FROM market WHERE id = ANY ($1)", list(set(ids)))
+        rows = await self._conn.fetch(
+            f"SELECT {MARKET_COLUMNS} FROM market WHERE id = ANY ($1)", list(set(ids))
+        )
         return {row["id"]: market_of(row) for row in rows}
 
 

@@ -39,7 +39,8 @@ class SettlementStore:
     async def positions(self, market_id: MarketId, currency: str) -> list[Position]:
         """What every bettor has in the market."""
         rows = await self._conn.fetch(
-            "SELECT user_id, stake_a, stake_b, pot_a, pot_b FROM market_position WHERE market_id = $1", market_id
+            "SELECT user_id, stake_a, stake_b, pot_a, pot_b FROM market_position WHERE market_id = $1",
+            market_id,
         )
         return [
             Position(

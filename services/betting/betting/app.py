@@ -1,0 +1,85 @@
+"""Wiring: what betting is made of, and in which order it starts and ends."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from aiohttp import web
+from common import pg
+from common.amqp import Consumer
+from common.auth import TokenVerifier, by_token
+from common.client import ServiceClient
+from common.http import Check, build_app
+
+from betting import api
+from betting.consumers import consume
+from betting.ledger import Holds
+from betting.service.officiating import Officiating
+from betting.service.placing import Placing
+from betting.service.programme import Programme
+from betting.service.reading import Reading
+from betting.service.settling import Settling
+from betting.service.trading import Trading
+from betting.settings import Settings
+from betting.workers import repeating
+
+TITLE = "El Carril: betting"
+NEWEST_MIGRATION = "20261121000600"
+
+POOL = web.AppKey("pool", pg.Pool)
+CONSUMER = web.AppKey("consumer", Consumer)
+
+
+def betting_app(settings: Settings) -> web.Application:
+    """The serving process: HTTP, the ledger's answers, and the workers."""
+    app = build_app(
+        settings,
+        api.ROUTES,
+        title=TITLE,
+        readiness=(
+            Check("database", lambda app: pg.answers(app[POOL])),
+            Check("migrations", lambda app: pg.migrated(app[POOL], NEWEST_MIGRATION)),
+            Check("broker", lambda app: app[CONSUMER].check()),
+        ),
+        authenticate={"token": by_token(TokenVerifier(settings.identity_url, audience="betting"))},
+    )
+    app.cleanup_ctx.append(lambda app: _parts(app, settings))
+    return app
+
+
+async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        pool = app[POOL] = await pg.create_pool(
+            settings.database_dsn.get_secret_value(), max_size=settings.pool_size, application_name="betting"
+        )
+        stack.push_async_callback(pool.close)
+        ledger = await stack.enter_async_context(_ledger(settings))
+        placing = app[api.PLACING] = Placing(
+            pool,
+            Holds(ledger),
+            show=api.own_offer_answer,
+            patience=timedelta(seconds=settings.patience_seconds),
+        )
+        settling = Settling(pool)
+        app[api.PROGRAMME] = Programme(pool)
+        app[api.TRADING] = Trading(pool)
+        app[api.OFFICIATING] = Officiating(pool)
+        app[api.READING] = Reading(pool)
+        app[CONSUMER] = await stack.enter_async_context(
+            consume(settling, settings.amqp_url.get_secret_value())
+        )
+        for name, work, seconds in (
+            ("finish pending offers", placing.resume, settings.sweep_seconds),
+            ("settle decided markets", settling.settle_due, settings.settle_seconds),
+        ):
+            await stack.enter_async_context(repeating(name, work, every_seconds=seconds))
+        yield
+
+
+def _ledger(settings: Settings) -> ServiceClient:
+    return ServiceClient(
+        settings.ledger_url,
+        timeout_seconds=settings.ledger_timeout_seconds,
+        headers={"Authorization": f"Bearer {settings.ledger_api_key.get_secret_value()}"},
+        connections=settings.ledger_connections,
+    )

@@ -1,0 +1,63 @@
+"""What betting hears of the ledger."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+from common.amqp import Consumer, Delivery, Link, Poison
+from contracts.envelope import Envelope
+from contracts.ledger import EntryCommitted, PostRefused
+from contracts.topology import BETTING_LEDGER_EVENTS
+
+from betting.domain.ids import MarketId
+from betting.service.settling import Settling
+
+PAYING: Final = frozenset({"bet.settle", "bet.void"})
+FACTS: Final = frozenset({"bet.match", "bet.release", *PAYING})
+"""What has happened here and must be booked. A hold is a question, and may be refused."""
+
+
+class LedgerEvents:
+    """Handles the queue of the ledger's answers. What changes nothing here is not remembered either."""
+
+    def __init__(self, settling: Settling) -> None:
+        self._settling = settling
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Raises Poison, pydantic's ValidationError, Unavailable."""
+        envelope = delivery.envelope
+        match envelope.type:
+            case EntryCommitted.type:
+                entry = EntryCommitted.model_validate(envelope.data)
+                if entry.kind in PAYING:
+                    await self._settling.booked(envelope.id, entry)
+            case PostRefused.type:
+                refusal = PostRefused.model_validate(envelope.data)
+                if refusal.kind in FACTS:
+                    await self._settling.refused(envelope.id, _market_of(refusal.reference), refusal)
+            case other:
+                raise Poison(f"betting knows no {other}")
+
+
+def _market_of(reference: str) -> MarketId:
+    try:
+        return MarketId(UUID(reference.removeprefix("markets/")))
+    except ValueError:
+        raise Poison(f"{reference} is no market") from None
+
+
+@asynccontextmanager
+async def consume(settling: Settling, amqp_url: str) -> AsyncIterator[Consumer]:
+    """Listen to the ledger while the block runs."""
+    async with AsyncExitStack() as stack:
+        link = Link(amqp_url, name="betting")
+        stack.push_async_callback(link.close)
+        consumer = Consumer(
+            link,
+            BETTING_LEDGER_EVENTS,
+            LedgerEvents(settling).handle,
+            parse=Envelope.model_validate_json,
+        )
+        await stack.enter_async_context(consumer.running())
+        yield consumer

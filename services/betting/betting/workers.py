@@ -1,0 +1,35 @@
+"""Work that no request waits for: finishing pending offers, settling decided markets."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def repeating(
+    name: str, work: Callable[[], Awaitable[object]], *, every_seconds: float
+) -> AsyncIterator[None]:
+    """Do the work again and again while the block runs. On leaving it the turn in hand is finished.
+
+    A turn that fails is logged and the next one tries again: what is due is in the database.
+    """
+    stopping = asyncio.Event()
+
+    async def turns() -> None:
+        while not stopping.is_set():
+            try:
+                await work()
+            except Exception:
+                log.exception("%s failed; trying again", name)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), every_seconds)
+
+    running = asyncio.create_task(turns(), name=name)
+    try:
+        yield
+    finally:
+        stopping.set()
+        await running
