@@ -1,0 +1,145 @@
+"""One lane driven by hand: order, deletion, and what the broker refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractQueue
+from common import pg
+from common.amqp import BrokerUnavailable, Link
+from relay import service
+from relay.domain import Carried
+from relay.lanes import drain
+from relay.service import Carrier, Stuck
+from relay.transports.amqp import AmqpTransport
+
+from services.relay.tests.outbox import Listener, Outbox
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stuck shards are visited again at once."""
+    monkeypatch.setattr(service, "STUCK_SECONDS", 0.0)
+
+
+@pytest.fixture
+async def full_queue(outbox: Outbox, link: Link, listener: Listener) -> AsyncIterator[AbstractQueue]:
+    """A queue that takes one message under the key `full` and refuses the next."""
+    channel = await link.channel(confirms=False)
+    queue = await channel.declare_queue(
+        f"{outbox.exchange}.full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await queue.bind(outbox.exchange, "full")
+    yield queue
+    assert not listener.heard
+    await queue.delete(if_unused=False, if_empty=False)
+
+
+async def bound(channel: AbstractChannel, outbox: Outbox, key: str) -> None:
+    queue = await channel.get_queue(f"{outbox.exchange}.heard")
+    await queue.bind(outbox.exchange, key)
+
+
+async def test_rows_leave_in_order_and_are_deleted(
+    carrier: Carrier, outbox: Outbox, listener: Listener
+) -> None:
+    for start in range(1, 100, 10):
+        for market in range(20):
+            await outbox.announce(f"markets/{market}", range(start, start + 10))
+    while (await carrier.carry()).delivered:
+        pass
+    await listener.heard_all(2_000)
+    assert await outbox.rows() == 0
+    assert len(listener.heard) == 2_000
+    listener.assert_in_order()
+    assert listener.headers[0]["traceparent"] == "00-aa-bb-01"
+
+
+async def test_an_empty_outbox_gives_nothing_to_do(carrier: Carrier, listener: Listener) -> None:
+    assert await carrier.carry() == Carried()
+    assert not listener.heard
+
+
+async def test_an_unroutable_row_stays_and_the_rest_goes(
+    carrier: Carrier, outbox: Outbox, listener: Listener
+) -> None:
+    await outbox.announce("markets/1", [1], key="nobody")
+    await outbox.announce("markets/2", [1, 2, 3])
+    first = await carrier.carry()
+    assert (first.delivered, first.refused) == (3, 1)
+    assert await outbox.rows() == 1
+    await listener.heard_all(3)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_nothing_overtakes_a_row_known_to_be_stuck(
+    carrier: Carrier, outbox: Outbox, listener: Listener, link: Link
+) -> None:
+    await outbox.announce("markets/1", [1], key="nobody")
+    assert (await carrier.carry()).refused == 1
+    await outbox.announce("markets/1", [2, 3])
+    assert await carrier.carry() == Carried(refused=1)
+    await bound(await link.channel(confirms=False), outbox, "nobody")
+    assert (await carrier.carry()).delivered == 3
+    await listener.heard_all(3)
+    listener.assert_in_order()
+
+
+async def test_a_stuck_shard_is_left_alone_for_a_while(
+    carrier: Carrier, outbox: Outbox, listener: Listener
+) -> None:
+    await outbox.announce("markets/1", [1], key="nobody")
+    assert (await carrier.carry()).refused == 1
+    assert await carrier.carry() == Carried()
+    await asyncio.sleep(service.STUCK_SECONDS)
+    assert (await carrier.carry()).refused == 1
+    assert not listener.heard
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_nacked_row_stays_until_the_broker_has_room(
+    carrier: Carrier, outbox: Outbox, full_queue: AbstractQueue
+) -> None:
+    await outbox.announce("markets/1", [1, 2], key="full")
+    assert await carrier.carry() == Carried(delivered=1, refused=1)
+    assert await outbox.rows() == 1
+    await full_queue.purge()
+    assert (await carrier.carry()).delivered == 1
+    assert await outbox.rows() == 0
+
+
+async def test_without_a_broker_no_shard_is_held(outbox: Outbox) -> None:
+    await outbox.announce("markets/1", [1])
+    pool = await pg.create_pool(outbox.dsn, application_name="relay-test")
+    carrier = Carrier(pool, AmqpTransport(Link("amqp://nobody@127.0.0.1:1/", name="test")), Stuck())
+    with pytest.raises(BrokerUnavailable):
+        await carrier.carry()
+    assert await outbox.free_shards() == 16
+    assert await outbox.rows() == 1
+    await pool.close()
+
+
+async def test_a_shard_that_another_holds_is_skipped(
+    carrier: Carrier, outbox: Outbox, listener: Listener
+) -> None:
+    await outbox.announce("markets/1", [1])
+    other: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(outbox.dsn)
+    async with other.transaction():
+        await other.execute("SELECT FROM outbox_shard FOR UPDATE")
+        assert await carrier.carry() == Carried()
+    assert (await carrier.carry()).delivered == 1
+    await other.close()
+    await listener.heard_all(1)
+
+
+async def test_draining_tells_what_is_left(carrier: Carrier, outbox: Outbox, listener: Listener) -> None:
+    await outbox.announce("markets/1", range(1, 501))
+    await outbox.announce("markets/2", [1], key="nobody")
+    pool = await pg.create_pool(outbox.dsn, application_name="relay-test")
+    assert await drain(carrier, pool) == 1
+    await pool.close()
+    await listener.heard_all(500)
+    listener.assert_in_order()
