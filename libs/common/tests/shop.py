@@ -130,13 +130,17 @@ ROUTES = (
 )
 
 
-def settings(**changes: float) -> ServiceSettings:
+def settings(**changes: float | str) -> ServiceSettings:
     """Settings with short waits."""
-    defaults: dict[str, float] = {"max_body_bytes": 2048, "body_timeout_seconds": 0.3, "drain_seconds": 0.3}
+    defaults: dict[str, float | str] = {
+        "max_body_bytes": 2048,
+        "body_timeout_seconds": 0.3,
+        "drain_seconds": 0.3,
+    }
     return ServiceSettings.model_validate({"service": "shop", "port": 1, **defaults, **changes})
 
 
-def shop(readiness: Sequence[Check] = (), **changes: float) -> web.Application:
+def shop(readiness: Sequence[Check] = (), **changes: float | str) -> web.Application:
     """The service's application."""
     return build_app(
         settings(**changes), ROUTES, title="Shop", readiness=readiness, authenticate={"token": authenticate}

@@ -11,6 +11,7 @@ from common.errors import Refused
 from common.http import Check, Route, build_app, reply
 from common.http.app import READINESS
 from common.idempotency import Answer
+from common.telemetry.logs import REDACTED
 
 from libs.common.tests.shop import ROUTES, Client, list_orders, open_shop, settings, shop
 
@@ -282,17 +283,33 @@ class TestSystemRoutes:
         assert set(document["paths"]) == {"/v1/orders", "/v1/failures/{how}", "/v1/waits/{seconds}"}
 
 
-async def test_access_is_logged_without_query_and_credentials(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, logger="access"):
-        await client.get("/v1/orders?after=1")
+async def test_access_is_logged_without_query_and_credentials(capsys: pytest.CaptureFixture[str]) -> None:
+    async with open_shop(shop()) as client:
+        first = await client.get("/v1/orders?after=1")
         await place(client)
+        await client.get('/v1/"lk_live_hunter2"/é')
         await client.get("/healthz")
-    lines = [
-        (record.getMessage(), vars(record)["subject"]) for record in caplog.records if record.name == "access"
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["message"], line["subject"]) for line in lines] == [
+        ("GET /v1/orders 200", None),
+        ("POST /v1/orders 201", "ana"),
+        (f'GET /v1/"{REDACTED}"/é 404', None),
     ]
-    assert lines == [("GET /v1/orders 200", None), ("POST /v1/orders 201", "ana")]
+    assert lines[0]["request_id"] == first.headers["X-Request-Id"]
+    assert lines[0]["ms"] > 0
+    assert {line["service"] for line in lines} == {"shop"}
+
+
+async def test_access_is_logged_within_a_moment_or_not_at_all(
+    client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.telemetry.access.FLUSH_SECONDS", 0.01)
+    await client.get("/v1/orders")
+    await asyncio.sleep(0.05)
+    assert capsys.readouterr().out.count("\n") == 1
+    async with open_shop(shop(log_level="WARNING")) as silent:
+        await silent.get("/v1/orders")
+    assert capsys.readouterr().out == ""
 
 
 async def test_while_draining_every_answer_closes_its_connection() -> None:

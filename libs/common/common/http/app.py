@@ -13,6 +13,7 @@ from common.http.openapi import openapi
 from common.http.reading import BODY_TIMEOUT_SECONDS
 from common.http.routes import Auth, Authenticate, Handler, Route
 from common.settings import ServiceSettings
+from common.telemetry.access import AccessLog
 from common.telemetry.traces import otlp_exporter, provide_traces
 
 READINESS = web.AppKey("readiness", Readiness)
@@ -39,10 +40,12 @@ def build_app(
         app.router.add_route(route.method, route.path, route.handler): _endpoint(route, authenticate or {})
         for route in routes
     }
-    edge = Edge(endpoints | _system(app, routes, title, version), app[READINESS])
+    access = AccessLog(settings.service) if settings.log_level in ("DEBUG", "INFO") else None
+    edge = Edge(endpoints | _system(app, routes, title, version), app[READINESS], access)
     app.middlewares.append(edge.middleware())
     app.cleanup_ctx.append(_traces(settings))
     app.on_startup.append(edge.start)
+    app.on_cleanup.append(edge.stop)
     return app
 
 

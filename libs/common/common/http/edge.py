@@ -4,7 +4,6 @@ One and not six: each layer costs a coroutine and a closure per request, and the
 thousands of requests a second from one process.
 """
 
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -22,13 +21,12 @@ from common.http.health import Readiness
 from common.http.routes import IDEMPOTENCY_KEY, PRINCIPAL, Authenticate
 from common.problem import problem_response
 from common.roles import Role
+from common.telemetry.access import AccessLog
 from common.telemetry.context import REQUEST_ID
 from common.telemetry.traces import continued, span, traces_provided
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 MAX_KEY_LENGTH: Final = 255
-
-_access = logging.getLogger("access")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS: Final = Histogram(
@@ -73,9 +71,16 @@ _UNMATCHED: Final = Endpoint(method="any", path="unmatched")
 class Edge:
     """Request id, trace, caller, role, idempotency key, problem+json, metrics and access log."""
 
-    def __init__(self, endpoints: Mapping[web.AbstractRoute, Endpoint], readiness: Readiness) -> None:
+    def __init__(
+        self,
+        endpoints: Mapping[web.AbstractRoute, Endpoint],
+        readiness: Readiness,
+        access: AccessLog | None,
+    ) -> None:
+        """`access` None means that requests are not logged."""
         self._endpoints = endpoints
         self._readiness = readiness
+        self._access = access
         self._spans = False
 
     def middleware(self) -> Middleware:
@@ -90,6 +95,11 @@ class Edge:
     async def start(self, _: web.Application) -> None:
         """Ask once whether spans are wanted."""
         self._spans = traces_provided()
+
+    async def stop(self, _: web.Application) -> None:
+        """Write what is still to be logged."""
+        if self._access is not None:
+            self._access.flush()
 
     async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = perf_counter()
@@ -106,8 +116,16 @@ class Edge:
                 response.force_close()
         seconds = perf_counter() - started
         endpoint.observe(response.status, seconds)
-        if not endpoint.quiet or response.status >= 500:
-            _log_access(request, response.status, seconds)
+        if self._access is not None and (not endpoint.quiet or response.status >= 500):
+            principal = request.get(PRINCIPAL)
+            self._access.note(
+                request.method,
+                request.path,
+                response.status,
+                seconds=seconds,
+                request_id=request_id,
+                subject=None if principal is None else principal.subject,
+            )
         return response
 
     async def _traced(self, request: web.Request, handler: Handler, endpoint: Endpoint) -> web.StreamResponse:
@@ -158,11 +176,3 @@ def _request_id(request: web.Request) -> str:
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
     return os.urandom(16).hex()
-
-
-def _log_access(request: web.Request, status: int, seconds: float) -> None:
-    if _access.isEnabledFor(logging.INFO):
-        principal = request.get(PRINCIPAL)
-        subject = None if principal is None else principal.subject
-        told = {"ms": round(seconds * 1000, 2), "subject": subject}
-        _access.info("%s %s %d", request.method, request.path, status, extra=told)
