@@ -34,8 +34,6 @@ class Door:
         request[PRINCIPAL] = Principal(token.subject, token.role)
         if not route.admits(token.role):
             raise RoleForbidden("your role may not do this")
-        if route.ends_session:  # before, so that the next request asks identity; after, for those in between
-            self._exchange.forget(secret)
         try:
             return await self._pass(request, route, limited_as=token.subject, token=token.token)
         except TokenRefused:

@@ -155,6 +155,14 @@ async def test_redis_holds_no_secret(redis: Redis) -> None:
     assert await sessions.resume(started.secret) == started.session
 
 
+async def test_a_session_is_opened_by_its_whole_digest_not_by_its_name(redis: Redis) -> None:
+    sessions = Sessions(redis, idle=timedelta(minutes=1), absolute=timedelta(minutes=1))
+    started = await sessions.start(SOMEBODY)
+    await redis.hset(f"identity:session:{started.session.sid}", "digest", b"another secret's digest")
+    with pytest.raises(SessionEnded):
+        await sessions.resume(started.secret)
+
+
 async def test_an_unused_session_ends(redis: Redis) -> None:
     sessions = Sessions(redis, idle=timedelta(seconds=1), absolute=timedelta(minutes=1))
     started = await sessions.start(SOMEBODY)
