@@ -139,6 +139,18 @@ async def migrate(layout: Layout) -> None:
             )  # fmt: skip
 
 
+async def keep_pristine(layout: Layout) -> None:
+    """Copy every migrated, still empty database before a service touches it: tests take theirs from the copies."""
+    connection = await asyncpg.connect(superuser_dsn(layout))
+    try:
+        for service in SERVICES:
+            await connection.execute(
+                f'CREATE DATABASE "{service}_pristine" TEMPLATE "{service}" ALLOW_CONNECTIONS false'
+            )
+    finally:
+        await connection.close()
+
+
 async def _checked(*command: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

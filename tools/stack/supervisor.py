@@ -62,6 +62,8 @@ class Supervisor:
     async def _prepare_databases(self) -> None:
         await postgres.provision(self._layout)
         await postgres.migrate(self._layout)
+        if self._throw_away:
+            await postgres.keep_pristine(self._layout)
 
     async def _start_all(self, specs: list[Spec], timeout_seconds: float) -> None:
         """Each as soon as what it waits for is ready; those that wait for nothing at once."""

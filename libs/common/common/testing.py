@@ -94,9 +94,7 @@ async def fresh_database(service: str) -> AsyncIterator[Database]:
         yield Database(
             name=name,
             superuser_dsn=in_database(running.postgres.superuser_dsn, name),
-            dsns={
-                role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)
-            },
+            dsns={role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)},
         )
     finally:
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
@@ -115,15 +113,19 @@ def in_database(dsn: str, name: str) -> str:
 async def _copy(admin: "asyncpg.Connection[asyncpg.Record]", service: str, name: str) -> None:
     """Copy tables and data by template; what belongs to the database itself needs copying by hand.
 
-    A template cannot be copied while somebody is connected to it, so this waits a while.
+    A throw-away stack keeps pristine copies to take from, since a database cannot be copied while
+    somebody is connected to it. On another stack this waits a while for the services to leave.
     """
+    pristine = f"{service}_pristine"
+    kept = await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", pristine)
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(asyncpg.ObjectInUseError),
         stop=stop_after_delay(TEMPLATE_WAIT_SECONDS),
         wait=wait_random(0.05, 0.3),
         reraise=True,
     )
-    create = f'CREATE DATABASE "{name}" TEMPLATE "{service}" OWNER "{service}_owner"'
+    template = pristine if kept else service
+    create = f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER "{service}_owner"'
     await retrying(admin.execute, create)
     for statement in await admin.fetch(_PRIVILEGES_AND_SETTINGS, service, name):
         await admin.execute(statement[0])
