@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def running_stack() -> Stack:
 async def ledger_key(stack: Stack, principal: str, *kinds: str) -> str:
     """A fresh API key for `principal`, through the ledger's own key command."""
     process = await asyncio.create_subprocess_exec(
-        os.environ.get("PYTHON", "python"), "-m", "ledger", "keys", "create", "--name", principal, "--kinds",
+        sys.executable, "-m", "ledger", "keys", "create", "--name", principal, "--kinds",
         ",".join(kinds), stdout=asyncio.subprocess.PIPE, env=os.environ | {"DATABASE_DSN": stack["dsn"]["ledger_keys"]},
     )  # fmt: skip
     told, _ = await process.communicate()

@@ -13,6 +13,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
@@ -57,7 +58,7 @@ async def row_lock(stack: Stack, clients: int, seconds: int, *, hot: bool) -> fl
     connection = await asyncpg.connect(superuser)
     try:
         await connection.execute(f"CREATE DATABASE {name}")
-        dsn = re.sub(r"/[^/?]*(\?|$)", rf"/{name}\1", superuser, count=1) if superuser.count("/") > 2 else superuser
+        dsn = urlunsplit(urlsplit(superuser)._replace(path=f"/{name}"))
         await _run("psql", "-q", "-v", "ON_ERROR_STOP=1", dsn, "-f", str(HERE / "rowlock_schema.sql"))
         told = await _run(
             "pgbench", "-n", "-M", "prepared", f"-c{clients}", "-j1", f"-T{seconds}", "-D", f"hot={int(hot)}",

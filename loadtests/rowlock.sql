@@ -6,5 +6,5 @@ WITH k AS (INSERT INTO idempotency (key) VALUES (gen_random_uuid()) RETURNING ke
 INSERT INTO posting SELECT :entry, id, CASE WHEN id = :a THEN -1 ELSE 1 END FROM account WHERE id IN (:a, :b);
 UPDATE account SET balance = balance - 1, version = version + 1 WHERE id = :a;
 UPDATE account SET balance = balance + 1, version = version + 1 WHERE id = :b;
-INSERT INTO outbox (body) VALUES (jsonb_build_object('entry', :entry));
+INSERT INTO outbox (body) VALUES (jsonb_build_object('entry', :entry::bigint));
 COMMIT;

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from contracts.topology import UNHEARD_QUEUE
 
 SERVICES = ("ledger", "betting", "identity", "payments")
 DRAINED_WITHIN_SECONDS = 60.0
@@ -84,20 +85,19 @@ async def _outboxes(stack: Stack) -> dict[str, int]:
 
 
 async def _queues(stack: Stack, *, dead: bool) -> dict[str, int]:
-    """Queues that hold messages: the dead-letter ones, or all others."""
+    """Queues that hold messages: the dead-letter ones, or all others that have a reader."""
     broker = stack["rabbitmq"]
-    user = broker["admin"]
-    auth = aiohttp.BasicAuth(user["user"], user["password"])
-    async with (
-        aiohttp.ClientSession(auth=auth) as http,
-        http.get(f"{broker['management']}/api/queues/{broker['vhost']}?disable_stats=false") as answer,
-    ):
+    url = f"http://{broker['host']}:{broker['management']}/api/queues/{broker['vhost']}"
+    auth = aiohttp.BasicAuth("admin", broker["users"]["admin"])
+    async with aiohttp.ClientSession(auth=auth) as http, http.get(url) as answer:
         answer.raise_for_status()
         queues = await answer.json()
     return {
-        queue["name"]: queue.get("messages", 0)
+        queue["name"]: queue["messages"]
         for queue in queues
-        if queue.get("messages", 0) and queue["name"].endswith(".dead") == dead
+        if queue.get("messages")
+        and queue["name"].endswith(".dead") == dead
+        and queue["name"] != UNHEARD_QUEUE
     }
 
 
