@@ -72,18 +72,22 @@ class Link:
         self._connection: AbstractConnection | None = None
         self._connecting = asyncio.Lock()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection that, as far as this side knows, works."""
-        return self._connection is not None and not self._connection.is_closed
-
     async def channel(self, *, confirms: bool) -> AbstractChannel:
         """A new channel. With `confirms` a publish waits for the broker's word, and an unroutable one
-        raises (by default aiormq would only log it). Raises `BrokerUnavailable`."""
-        connection = await self._open()
-        with broker_errors():
-            async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
-                return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        raises (by default aiormq would only log it).
+
+        Raises `BrokerUnavailable`. The connection is then given up, since one that cannot open a channel is
+        broken or half-open: the next call makes a new one instead of waiting for missed heartbeats.
+        """
+        connection = await self._opened()
+        try:
+            with broker_errors():
+                async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
+                    return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        except BrokerUnavailable:
+            if self._connection is connection:
+                await self.close()
+            raise
 
     async def check(self) -> None:
         """A readiness probe. Raises `BrokerUnavailable` unless the broker opens a channel."""
@@ -97,12 +101,18 @@ class Link:
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await connection.close()
 
-    async def _open(self) -> AbstractConnection:
+    async def _opened(self) -> AbstractConnection:
         async with self._connecting:
-            if self._connection is None or self._connection.is_closed:
+            if self._connection is None or not _works(self._connection):
                 await self.close()
                 self._connection = await connect(self._url, name=self._name)
             return self._connection
+
+
+def _works(connection: AbstractConnection) -> bool:
+    """As far as this side knows. `is_closed` alone says no only after our own `close`, not when the
+    broker or the network ended it."""
+    return connection.connected.is_set() and not connection.is_closed
 
 
 async def close_channel(channel: AbstractChannel) -> None:

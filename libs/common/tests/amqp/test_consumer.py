@@ -1,0 +1,281 @@
+"""The consumer on a real broker: every ending, every interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractQueue
+from common import pg
+from common.amqp import BrokerUnavailable, Consumer, Delivery, Link, Message, Poison, RetryPolicy, consumer
+from common.amqp.declare import declare_work_queue
+from common.amqp.names import retry_queue
+from common.errors import NotReady
+from common.inbox import first_sight
+from common.testing import stack
+
+from libs.common.tests.amqp.conftest import Bench, eventually
+from libs.common.tests.amqp.proxy import Proxy
+
+
+@pytest.fixture
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog looks often, so that a test need not wait long."""
+    monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(consumer, "RPC_TIMEOUT_SECONDS", 0.5)
+
+
+async def consuming(made: Consumer) -> None:
+    async def is_ready() -> bool:
+        try:
+            await made.check()
+        except BrokerUnavailable:
+            return False
+        return True
+
+    await eventually(is_ready)
+
+
+async def test_order_is_kept_within_a_key(bench: Bench) -> None:
+    async def slowly(delivery: Delivery) -> None:
+        await asyncio.sleep(random.uniform(0, 0.003))
+        await bench.note(delivery)
+
+    await bench.publish(*(bench.event(f"k{n % 7}", n) for n in range(700)))
+    async with bench.consumer(slowly).running():
+        await bench.handled_all(700)
+    for key in range(7):
+        assert [n for k, n in bench.handled if k == f"k{key}"] == list(range(key, 700, 7))
+
+
+async def test_unordered_messages_of_one_key_are_handled_together(bench: Bench) -> None:
+    everybody = asyncio.Barrier(8)
+
+    async def together(delivery: Delivery) -> None:
+        await everybody.wait()
+        await bench.note(delivery)
+
+    await bench.publish(*(bench.event("k", n) for n in range(8)))
+    async with bench.consumer(together, ordered=False).running():
+        await bench.handled_all(8)
+
+
+async def test_prefetch_bounds_what_is_in_hand(bench: Bench) -> None:
+    release = asyncio.Event()
+
+    async def hold(_: Delivery) -> None:
+        await release.wait()
+
+    await bench.publish(*(bench.event(f"k{n}", n) for n in range(50)))
+
+    async def ten_are_out() -> bool:
+        return await bench.waiting() == 40
+
+    async with bench.consumer(hold, prefetch=10).running():
+        await eventually(ten_are_out)
+        await asyncio.sleep(0.2)
+        assert await bench.waiting() == 40
+        release.set()
+
+
+async def test_what_is_not_ready_comes_again_later(bench: Bench) -> None:
+    attempts: list[tuple[int, float]] = []
+
+    async def second_time(delivery: Delivery) -> None:
+        attempts.append((delivery.attempt, asyncio.get_running_loop().time()))
+        if delivery.attempt == 1:
+            raise NotReady("the escrow is not complete")
+        await bench.note(delivery)
+
+    await bench.publish(bench.event("k", 1))
+    async with bench.consumer(second_time).running():
+        await bench.handled_all(1)
+    assert [attempt for attempt, _ in attempts] == [1, 2]
+    assert attempts[1][1] - attempts[0][1] >= 1.0
+    assert await bench.waiting(retry_queue(bench.queue, 1)) == 0
+
+
+async def test_poison_goes_to_the_dead_letters_with_its_reason(bench: Bench) -> None:
+    async def refuse(delivery: Delivery) -> None:
+        if delivery.envelope.sequence == 1:
+            raise Poison("no such market")
+        await bench.note(delivery)
+
+    poisonous = bench.event("k", 1)
+    await bench.publish(poisonous, bench.event("k", 2))
+    async with bench.consumer(refuse).running():
+        await bench.handled_all(1)
+        dead = await bench.dead_letter()
+    assert bench.handled == [("k", 2)]
+    assert dead.message_id == str(poisonous.id)
+    assert dead.body == poisonous.model_dump_json().encode()
+    assert dead.headers["x-reason"] == "Poison: no such market"
+    assert dead.headers["x-queue"] == bench.queue
+    assert dead.headers["x-attempt"] == 1
+
+
+async def test_what_is_no_envelope_is_dead(bench: Bench) -> None:
+    await bench.publisher.publish(Message(uuid4(), bench.exchange, "it", b"\xff not json"))
+    async with bench.consumer().running():
+        dead = await bench.dead_letter()
+    assert str(dead.headers["x-reason"]).startswith("not an envelope")
+
+
+async def test_a_defect_is_retried_and_then_dead(bench: Bench) -> None:
+    async def fail(delivery: Delivery) -> None:
+        await bench.note(delivery)
+        raise KeyError("bug")
+
+    await bench.publish(bench.event("k", 1))
+    policy = RetryPolicy(delays_seconds=(1,), defect_attempts=2)
+    async with bench.consumer(fail, retries=policy).running():
+        dead = await bench.dead_letter()
+    assert len(bench.handled) == 2
+    assert dead.headers["x-attempt"] == 2
+    assert dead.headers["x-reason"] == "KeyError: 'bug'"
+
+
+async def test_a_handler_that_hangs_is_stopped_and_its_message_retried(bench: Bench) -> None:
+    async def hang_once(delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            await asyncio.sleep(60)
+        await bench.note(delivery)
+
+    await bench.publish(bench.event("k", 1))
+    async with bench.consumer(hang_once, handler_timeout_seconds=0.2).running():
+        await bench.handled_all(1, within_seconds=5)
+
+
+async def test_a_consumer_that_dies_again_and_again_loses_the_message_to_the_dead_letters(
+    bench: Bench,
+) -> None:
+    """The broker's own limit, for messages that take the process down before it can judge them."""
+    await bench.publish(bench.event("k", 1))
+    for _ in range(6):
+        link = Link(stack().rabbitmq.url("topology"), name="dying")
+        queue = await (await link.channel(confirms=False)).get_queue(bench.queue)
+
+        async def it_was_delivered(queue: AbstractQueue = queue) -> bool:
+            return await queue.get(fail=False) is not None
+
+        await eventually(it_was_delivered)
+        await link.close()
+    await bench.dead_letter()
+
+
+async def test_an_event_that_comes_twice_has_one_effect(bench: Bench) -> None:
+    """With the inbox in the transaction of the effect, as every consumer of ours does it."""
+    database = stack().postgres.superuser_dsn
+    schema = f"inbox_{uuid4().hex[:12]}"
+    admin: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(database)
+    await admin.execute(
+        f"CREATE SCHEMA {schema}; SET search_path = {schema};"
+        "CREATE TABLE inbox (consumer text, event_id uuid, PRIMARY KEY (consumer, event_id));"
+        "CREATE TABLE effect (key text, sequence int)"
+    )
+    pool = await pg.create_pool(database, application_name="amqp-test")
+
+    async def once(delivery: Delivery) -> None:
+        async with pg.transaction(pool) as conn:
+            await conn.execute(f"SET LOCAL search_path = {schema}")
+            if await first_sight(conn, "test", delivery.envelope.id):
+                await conn.execute(
+                    "INSERT INTO effect VALUES ($1, $2)",
+                    delivery.envelope.partitionkey,
+                    delivery.envelope.sequence,
+                )
+        await bench.note(delivery)
+
+    events = [bench.event(f"k{n % 3}", n) for n in range(60)]
+    await bench.publish(*events, *events)
+    async with bench.consumer(once).running():
+
+        async def all_came_twice() -> bool:
+            return len(bench.handled) == 120
+
+        await eventually(all_came_twice)
+    effects = Counter((row["key"], row["sequence"]) for row in await admin.fetch("SELECT * FROM effect"))
+    assert effects == Counter({(event.partitionkey, event.sequence): 1 for event in events})
+    await admin.execute(f"DROP SCHEMA {schema} CASCADE")
+    await admin.close()
+    await pool.close()
+
+
+async def test_it_resumes_after_the_link_is_cut_and_loses_nothing(
+    bench: Bench, proxy: Proxy, proxied: Link
+) -> None:
+    async def slowly(delivery: Delivery) -> None:
+        await asyncio.sleep(0.005)
+        await bench.note(delivery)
+
+    await bench.publish(*(bench.event(f"k{n % 5}", n) for n in range(500)))
+    async with bench.consumer(slowly, link=proxied).running():
+        for part in (100, 200, 300):
+            await bench.handled_all(part)
+            proxy.cut()
+        await bench.handled_all(500)
+    for key in range(5):
+        first_seen = list(dict.fromkeys(n for k, n in bench.handled if k == f"k{key}"))
+        assert first_seen == list(range(key, 500, 5)), "a redelivery may repeat, not reorder"
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_it_notices_a_link_that_went_silent(bench: Bench, proxy: Proxy, proxied: Link) -> None:
+    made = bench.consumer(link=proxied)
+    async with made.running():
+        await consuming(made)
+        proxy.stall()
+
+        async def it_knows() -> bool:
+            try:
+                await made.check()
+            except BrokerUnavailable:
+                return True
+            return False
+
+        await eventually(it_knows)
+        proxy.cut()
+        proxy.flow()
+        await bench.publish(bench.event("k", 1))
+        await bench.handled_all(1)
+
+
+async def test_it_survives_the_deletion_of_its_queue(bench: Bench) -> None:
+    made = bench.consumer()
+    async with made.running():
+        await consuming(made)
+        await bench.channel.queue_delete(bench.queue)
+        await asyncio.sleep(0.3)
+        with pytest.raises(BrokerUnavailable):
+            await made.check()
+        await declare_work_queue(bench.channel, bench.queue, [(bench.exchange, "it")])
+        await bench.publish(bench.event("k", 1))
+        await bench.handled_all(1)
+
+
+async def test_stopping_finishes_what_is_in_hand_and_leaves_the_rest(bench: Bench) -> None:
+    async def slowly(delivery: Delivery) -> None:
+        await asyncio.sleep(0.05)
+        await bench.note(delivery)
+
+    await bench.publish(*(bench.event(f"k{n}", n) for n in range(100)))
+    async with bench.consumer(slowly, prefetch=20).running():
+        await bench.handled_all(5)
+    handled = len(bench.handled)
+    assert len(set(bench.handled)) == handled < 100
+
+    async def the_rest_is_there() -> bool:
+        return await bench.waiting() == 100 - handled
+
+    await eventually(the_rest_is_there)
+
+
+async def test_starting_does_not_wait_for_a_broker_that_is_away(bench: Bench) -> None:
+    made = bench.consumer(link=Link("amqp://nobody@127.0.0.1:1/", name="test"))
+    async with asyncio.timeout(5), made.running():
+        with pytest.raises(BrokerUnavailable):
+            await made.check()
