@@ -133,9 +133,9 @@ BEGIN
       WHERE m.id = NEW.market_id
         AND (NEW.total <> m.escrow
              OR NEW.total <> (SELECT coalesce(sum(pot), 0) FROM fill f WHERE f.market_id = m.id)
-             OR (NEW.chunks, NEW.total) IS DISTINCT FROM (
-                    SELECT count(*)::integer, coalesce(sum(c.total), 0)::numeric FROM settlement_chunk c
-                     WHERE c.market_id = NEW.market_id AND c.version = NEW.version));
+             OR NOT EXISTS (SELECT FROM settlement_chunk c
+                             WHERE c.market_id = NEW.market_id AND c.version = NEW.version
+                            HAVING count(*) = NEW.chunks AND coalesce(sum(c.total), 0) = NEW.total));
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER settlement_is_exact AFTER INSERT ON settlement DEFERRABLE INITIALLY DEFERRED

@@ -60,7 +60,7 @@ class Trading:
                 raise MarketNotFound("no such market")
             race = (await programme.race_for_update(race_id)).moved(RaceStatus.AT_GATE)
             market = await ExchangeStore(conn).market_for_update(market_id)
-            await programme.save_race(race)
+            await programme.save_race(race, told=False)  # the market's closing says it all
             return show(await close_market(conn, market, Ending.MARKET_CLOSED, self._clock()))
 
         return await once_in(self._pool, call, work)

@@ -159,7 +159,7 @@ class ExchangeStore:
             """
             UPDATE offer o
                SET status = n.status, sequence = n.sequence, matched = n.matched, remaining = n.remaining,
-                   released = n.released, ending = n.ending, ended_at = CASE WHEN n.live THEN NULL ELSE $9 END
+                   released = n.released, ending = n.ending, ended_at = CASE WHEN n.live THEN NULL ELSE $9::timestamptz END
               FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
                           $7::text[], $8::boolean[])
                    AS n (id, status, sequence, matched, remaining, released, ending, live)

@@ -124,16 +124,17 @@ class ProgrammeStore:
         )
         return race_id
 
-    async def save_race(self, race: Race, *, scratch_reason: str | None = None) -> int:
-        """The race's new version."""
+    async def save_race(self, race: Race, *, scratch_reason: str | None = None, told: bool = True) -> int:
+        """The race's version, a new one if an event will tell of the change."""
         version: int = await self._conn.fetchval(
             """
-            UPDATE race SET status = $2, scratch_reason = $3, sequence = sequence + 1 WHERE id = $1
-            RETURNING sequence
+            UPDATE race SET status = $2, scratch_reason = $3, sequence = sequence + $4::boolean::integer
+            WHERE id = $1 RETURNING sequence
             """,
             race.id,
             race.status,
             scratch_reason,
+            told,
         )
         return version
 

@@ -1,0 +1,131 @@
+"""A ledger small enough to be read at a glance: it books what betting asks for and refuses what cannot be.
+
+The real one is tried by the end-to-end tests. This one can be made to fall silent at the worst moments.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from contracts.ledger import EntryCommitted, EntryRequest, PostedLeg, PostRequested, Side
+
+CREDIT = {Side.DEBIT: -1, Side.CREDIT: 1}
+
+
+class Refusal(Exception):
+    """A lasting no."""
+
+
+class NotYet(Exception):
+    """What the entry waits for has not been booked."""
+
+
+@dataclass
+class Books:
+    balances: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    holds: dict[UUID, Decimal] = field(default_factory=dict)
+    answers: dict[str, EntryCommitted | Refusal] = field(default_factory=dict)
+    paid: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def fund(self, user: UUID, amount: str) -> None:
+        self.balances[f"players/{user}/available"] += Decimal(amount)
+
+    def post(self, key: str, wanted: EntryRequest) -> EntryCommitted:
+        """Book an entry once. Raises Refusal (for ever) or NotYet."""
+        if key not in self.answers:
+            try:
+                self._book(wanted)
+                self.answers[key] = self._entry(key, wanted)
+            except Refusal as refusal:
+                self.answers[key] = refusal
+        answer = self.answers[key]
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    @property
+    def everything(self) -> Decimal:
+        return sum(self.balances.values(), Decimal(0))
+
+    def of(self, user: UUID) -> Mapping[str, str]:
+        """What a player has, by account."""
+        prefix = f"players/{user}/"
+        return {
+            path.removeprefix(prefix): str(amount)
+            for path, amount in self.balances.items()
+            if path.startswith(prefix)
+        }
+
+    def _book(self, wanted: EntryRequest) -> None:
+        self._check(wanted)
+        for leg in wanted.postings:
+            self.balances[leg.account] += CREDIT[leg.side] * Decimal(leg.amount)
+            if leg.hold is not None:
+                self.holds[leg.hold] = self.holds.get(leg.hold, Decimal(0)) + CREDIT[leg.side] * Decimal(
+                    leg.amount
+                )
+
+    def _check(self, wanted: EntryRequest) -> None:
+        sums: dict[str, Decimal] = defaultdict(Decimal)
+        for leg in wanted.postings:
+            sums[leg.account] += CREDIT[leg.side] * Decimal(leg.amount)
+            drawn = leg.hold is not None and leg.side is Side.DEBIT
+            if drawn and self.holds.get(leg.hold, Decimal(0)) < Decimal(leg.amount):  # type: ignore[arg-type]
+                raise Refusal("hold-exhausted")
+            if leg.hold is not None and leg.side is Side.CREDIT and leg.hold in self.holds:
+                raise Refusal("hold-exists")
+        if sum(sums.values()) != 0:
+            raise Refusal("unbalanced-entry")
+        part = wanted.settlement
+        if part is not None:
+            escrow = f"markets/{part.market}/escrow"
+            if self.balances[escrow] + self.paid_out(part.market, part.version) < Decimal(part.total):
+                raise NotYet
+            if self.paid[escrow, part.chunk]:
+                raise Refusal("settlement-mismatch")
+            self.paid[escrow, part.chunk] += 1
+        if any(self.balances[account] + amount < 0 for account, amount in sums.items()):
+            raise Refusal("insufficient-funds")
+
+    def paid_out(self, market: UUID, version: int) -> Decimal:
+        """What the chunks booked so far took out of a market's escrow."""
+        return sum(
+            (
+                Decimal(answer.postings[0].amount)
+                for key, answer in self.answers.items()
+                if key.startswith(f"settle:{market}:{version}:") and isinstance(answer, EntryCommitted)
+            ),
+            Decimal(0),
+        )
+
+    def _entry(self, key: str, wanted: EntryRequest) -> EntryCommitted:
+        return EntryCommitted(
+            id=uuid5(NAMESPACE_OID, key),
+            sequence=len(self.answers) + 1,
+            kind=wanted.kind,
+            posted_at=datetime.now(UTC),
+            reference=wanted.reference,
+            principal="betting",
+            idempotency_key=key,
+            metadata=wanted.metadata,
+            settlement=wanted.settlement,
+            postings=tuple(
+                PostedLeg(
+                    account=leg.account,
+                    side=leg.side,
+                    amount=leg.amount,
+                    currency=leg.currency,
+                    balance=str(self.balances[leg.account]),
+                    account_sequence=1,
+                    hold=leg.hold,
+                )
+                for leg in wanted.postings
+            ),
+        )
+
+    def command(self, wanted: PostRequested) -> EntryCommitted:
+        """Book a command from the broker."""
+        return self.post(wanted.idempotency_key, wanted)

@@ -1,0 +1,99 @@
+"""The ledger's HTTP door over `Books`, with moods; and identity's keys beside it."""
+
+import asyncio
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import Enum, auto
+from uuid import UUID
+
+import jwt
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from contracts.ledger import EntryRequest, EntryView
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from services.betting.tests.books import Books, Refusal
+
+API_KEY = "lk_live_test"
+
+
+class Mood(Enum):
+    WELL = auto()
+    DEAF = auto()  # the request never has an effect
+    MUTE = auto()  # the hold is booked, the answer lost
+    BUSY = auto()
+    BROKEN = auto()  # answers, but nothing that decides
+
+
+class FakeLedger:
+    def __init__(self) -> None:
+        self.books = Books()
+        self.mood = Mood.WELL
+        self.requests = 0
+        self.slow_seconds = 0.0
+        self.url = ""
+
+    async def post_entry(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == f"Bearer {API_KEY}"
+        self.requests += 1
+        wanted = EntryRequest.model_validate_json(await request.read())
+        await asyncio.sleep(self.slow_seconds)
+        if self.mood is Mood.DEAF:
+            _hang_up(request)
+        if self.mood is Mood.BUSY:
+            return _problem(429, "overloaded")
+        if self.mood is Mood.BROKEN:
+            return _problem(422, "refused-by-database")
+        try:
+            entry = self.books.post(request.headers["Idempotency-Key"], wanted)
+        except Refusal as refusal:
+            return _problem(422, str(refusal))
+        if self.mood is Mood.MUTE:
+            _hang_up(request)
+        view = EntryView.model_validate(entry.model_dump())
+        return web.Response(status=201, body=view.model_dump_json().encode(), content_type="application/json")
+
+
+def _hang_up(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.abort()
+
+
+def _problem(status: int, slug: str) -> web.Response:
+    body = {"type": f"/problems/{slug}", "title": slug, "status": status, "detail": f"the ledger says {slug}"}
+    return web.json_response(body, status=status, content_type="application/problem+json")
+
+
+class FakeIdentity:
+    """Signs tokens, and shows the key that verifies them."""
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+        self.url = ""
+
+    async def jwks(self, _: web.Request) -> web.Response:
+        raw = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        x = urlsafe_b64encode(raw).rstrip(b"=").decode()
+        return web.json_response({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "test", "x": x}]})
+
+    def token(self, user: UUID, role: str) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": "identity", "aud": "betting", "sub": str(user), "role": role, "iat": now, "exp": now + 60,
+        }  # fmt: skip
+        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "test", "typ": "at+jwt"})
+
+
+@asynccontextmanager
+async def neighbours() -> AsyncIterator[tuple[FakeLedger, FakeIdentity]]:
+    """Both on one server of their own."""
+    ledger, identity = FakeLedger(), FakeIdentity()
+    app = web.Application()
+    app.router.add_post("/v1/entries", ledger.post_entry)
+    app.router.add_get("/.well-known/jwks.json", identity.jwks)
+    async with TestServer(app) as server:
+        ledger.url = identity.url = str(server.make_url("")).rstrip("/")
+        yield ledger, identity

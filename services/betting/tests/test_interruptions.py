@@ -1,0 +1,193 @@
+"""Placing is a saga: wherever it stops, the sweeper finishes it, and the money is where it belongs."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from betting.api import own_offer_answer
+from betting.domain.errors import OfferPending
+from betting.service.placing import Placing
+from common.errors import DomainError
+from common.idempotency import Answer, KeyInFlight
+
+from services.betting.tests.fake_ledger import Mood
+from services.betting.tests.venue import JUDGES, Floor, Placed, Venue, call
+
+
+class Interrupted(Awaitable[Answer]):
+    """Runs a coroutine and cancels its task when it waits for the n-th time."""
+
+    def __init__(self, work: Coroutine[Any, Any, Answer], waits: int) -> None:
+        self._work = work
+        self._left = waits
+        self.cut = False
+
+    def __await__(self) -> Generator[Any, Any, Answer]:
+        inner = self._work.__await__()
+        step = partial(next, inner)
+        try:
+            while True:
+                waited_for = step()
+                self._count()
+                try:
+                    yield waited_for
+                except BaseException as error:  # noqa: BLE001 - it is passed on
+                    step = partial(inner.throw, error)
+                else:
+                    step = partial(next, inner)
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+
+    def _count(self) -> None:
+        task = asyncio.current_task()
+        if self._left == 0 and task is not None:
+            self.cut = task.cancel()
+        self._left -= 1
+
+
+async def interrupted(work: Coroutine[Any, Any, Answer], waits: int) -> bool:
+    """Whether the work was cut off before it was done."""
+    attempt = Interrupted(work, waits)
+
+    async def run() -> Answer:
+        return await attempt
+
+    with suppress(asyncio.CancelledError, DomainError):
+        await asyncio.create_task(run())
+    return attempt.cut
+
+
+@pytest.fixture
+async def floor(venue: Venue) -> Floor:
+    return await venue.market()
+
+
+async def test_a_placement_cut_off_anywhere_is_finished(venue: Venue, floor: Floor) -> None:
+    """The taker of a resting offer is cut off at its first wait, then at its second, and so on to the end."""
+    maker = venue.bettor("100000.00")
+    waits, offers = 0, 0
+    cut = True
+    while cut:
+        await floor.place(maker, 0, (5, 4), 5)
+        taker, key = venue.bettor("10.00"), f"cut-{waits}"
+        wanted = floor.wanted(1, (1, 1), 4)
+        cut = await interrupted(venue.placing.place(call(taker, key), wanted), waits)
+        await venue.sweep()
+
+        answer = Placed.of(await venue.placing.place(call(taker, key), wanted))
+        assert (answer.http, answer.matched, answer.status) == (201, "4.00", "FILLED"), waits
+        await venue.deliver()
+        assert venue.books.of(taker) == {"available": "6.00", "held": "0.00"}, waits
+        offers += 2
+        waits += 1
+    assert waits > 15
+    assert len(await floor.offers()) == offers
+    assert "PENDING" not in (await floor.offers()).values()
+    await venue.check_money()
+    await floor.finish(0)
+    assert await floor.status() == "SETTLED"
+    await venue.check_money()
+    venue.check_history()
+
+
+@pytest.mark.parametrize("mood", [Mood.DEAF, Mood.MUTE, Mood.BUSY, Mood.BROKEN])
+async def test_a_hold_without_an_answer_is_asked_again_with_its_key(
+    venue: Venue, floor: Floor, mood: Mood
+) -> None:
+    ana = venue.bettor()
+    venue.ledger.mood = mood
+    with pytest.raises(OfferPending) as pending:
+        await floor.place(ana, 0, (1, 1), 100, key="tap")
+    assert pending.value.retry_after is not None
+    with pytest.raises(KeyInFlight):
+        await floor.place(ana, 0, (1, 1), 100, key="tap")
+    (offer,) = await floor.offers()
+    with pytest.raises(OfferPending):
+        await floor.cancel(ana, offer)
+
+    assert await venue.placing.resume() == 0  # its request has not run out of patience
+    venue.clock.ahead = timedelta(seconds=11)
+    assert await venue.placing.resume() == 1
+    assert await floor.offers() == {offer: "PENDING"}
+    assert await venue.placing.resume() == 0  # it backs off
+
+    venue.ledger.mood = Mood.WELL
+    await venue.sweep()
+    answer = await floor.place(ana, 0, (1, 1), 100, key="tap")
+    assert (answer.id, answer.status, answer.replayed) == (offer, "OPEN", True)
+    assert venue.books.of(ana) == {"available": "900.00", "held": "100.00"}
+    await venue.check_money()
+
+
+async def test_a_hold_refused_late_is_a_rejection(venue: Venue, floor: Floor) -> None:
+    poor = venue.bettor("1.00")
+    venue.ledger.mood = Mood.DEAF
+    with pytest.raises(OfferPending):
+        await floor.place(poor, 0, (1, 1), 100, key="tap")
+    venue.ledger.mood = Mood.WELL
+    await venue.sweep()
+    answer = await floor.place(poor, 0, (1, 1), 100, key="tap")
+    assert (answer.http, answer.problem) == (422, "/problems/insufficient-funds")
+    assert await floor.offers() == {answer.id: "REJECTED"}
+
+
+@pytest.mark.parametrize("end", ["close", "scratch"])
+async def test_a_hold_that_comes_after_the_gate_goes_back(venue: Venue, floor: Floor, end: str) -> None:
+    ana = venue.bettor()
+    venue.ledger.mood = Mood.MUTE
+    with pytest.raises(OfferPending):
+        await floor.place(ana, 0, (1, 1), 100, key="tap")
+    await (floor.close() if end == "close" else floor.scratch())
+    venue.ledger.mood = Mood.WELL
+    await venue.sweep()
+
+    answer = await floor.place(ana, 0, (1, 1), 100, key="tap")
+    assert (answer.http, answer.problem) == (409, "/problems/market-not-open")
+    assert await floor.offers() == {answer.id: "LAPSED"}
+    await venue.deliver()
+    assert venue.books.of(ana) == {"available": "1000.00", "held": "0.00"}
+    await venue.check_money()
+    venue.check_history()
+
+
+async def test_request_and_sweeper_at_once_place_one_offer(venue: Venue, floor: Floor) -> None:
+    ana = venue.bettor()
+    venue.ledger.slow_seconds = 0.3
+    venue.placing = Placing(venue.pool, venue.holds, show=own_offer_answer, patience=timedelta(0))
+    asked = asyncio.create_task(floor.place(ana, 0, (1, 1), 100, key="tap"))
+    await asyncio.sleep(0.1)
+    await asyncio.gather(*(venue.placing.resume() for _ in range(3)))
+    with suppress(OfferPending):
+        await asked
+    again = await floor.place(ana, 0, (1, 1), 100, key="tap")
+    assert await floor.offers() == {again.id: "OPEN"}
+    assert venue.books.of(ana)["held"] == "100.00"
+
+
+async def test_a_settlement_cut_off_anywhere_is_finished(venue: Venue) -> None:
+    waits, cut = 0, True
+    while cut:
+        floor = await venue.market()
+        for side in (0, 1):
+            await floor.place(venue.bettor(), side, (1, 1), 100)
+        await floor.close()
+        await floor.declare(0)
+        await floor.declare(0, judge=JUDGES[1])
+
+        async def settle(market: Floor = floor) -> Answer:
+            await venue.settling.settle(market.market.id)
+            return Answer(200, "")
+
+        cut = await interrupted(settle(), waits)
+        await venue.settling.settle_due()
+        await venue.deliver()
+        assert await floor.status() == "SETTLED", waits
+        waits += 1
+    assert waits > 8
+    await venue.check_money()
+    venue.check_history()
