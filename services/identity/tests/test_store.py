@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-import pytest_asyncio
-from common.testing import Database, fresh_database
+from common.testing import Database
 
 from services.identity.tests.people import Owner
 
@@ -28,15 +27,9 @@ def add(**changes: str) -> str:
     return ADD.format(**(good | changes))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def database() -> AsyncIterator[Database]:
-    """One for all of these tests: what they write is rolled back."""
-    async with fresh_database("identity") as copy:
-        yield copy
-
-
 @asynccontextmanager
 async def connected(database: Database, role: str) -> AsyncIterator[Owner]:
+    """As that role, in a transaction that is rolled back."""
     connection = await asyncpg.connect(database.dsn(role))
     transaction = connection.transaction()
     await transaction.start()
