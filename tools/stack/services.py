@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 
@@ -22,6 +23,9 @@ LEDGER_KINDS = {
 """What each producer may post, through both doors."""
 
 DATABASES = ("ledger", "betting", "identity", "payments")
+
+WATCHED = ("ledger-receipts", "attestor", *(f"relay-{database}" for database in DATABASES))
+"""What the gateway's deep health shows besides the services it routes to."""
 
 
 async def make_ledger_keys(layout: Layout) -> None:
@@ -84,6 +88,7 @@ def specs(layout: Layout) -> list[Spec]:
             layout, "gateway", ["gateway"], after=("identity", "betting", "payments", "ledger"),
             REDIS_URL=redis.url(layout), IDENTITY_URL=layout.url("identity"), BETTING_URL=layout.url("betting"),
             PAYMENTS_URL=layout.url("payments"), LEDGER_URL=layout.url("ledger"),
+            HEALTH_URLS=json.dumps({name: layout.url(name) for name in WATCHED}),
         ),
     ]  # fmt: skip
 
