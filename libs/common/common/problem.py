@@ -90,8 +90,7 @@ def problem_response(error: Exception, request: web.Request) -> web.Response:
     if isinstance(error, DomainError):
         if error.status >= 500:
             _log.warning("unavailable: %s", error.detail, exc_info=error)
-        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        return _respond(request, problem_of(error), error.status, headers)
+        return _respond(request, problem_of(error), error.status, _headers(error))
     if isinstance(error, web.HTTPException):
         return _from_http(error, request)
     _log.error("unforeseen error", exc_info=error, extra={"method": request.method, "path": request.path})
@@ -106,6 +105,15 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         return await handler(request)
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
         return problem_response(error, request)
+
+
+def _headers(error: DomainError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
 
 
 def _from_http(error: web.HTTPException, request: web.Request) -> web.Response:

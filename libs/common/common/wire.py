@@ -33,9 +33,9 @@ class Body(BaseModel):
 
 
 class View(BaseModel):
-    """What we answer. Frozen, so a stored answer is the one that was sent."""
+    """What we answer. Whoever reads it ignores fields it does not know: we may add some."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 def money_in(amount: str, currency: str, *, field: str = "amount") -> Money:

@@ -1,6 +1,7 @@
 """A service's HTTP as a client sees it, over a real socket."""
 
 import asyncio
+import gzip
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -127,6 +128,30 @@ class TestInput:
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"/problems/request-timeout" in answer
 
+    async def test_of_a_body_that_is_not_what_it_says(self, client: Client) -> None:
+        headers = {**BETTOR, "Content-Type": "application/json", "Content-Encoding": "gzip"}
+        response = await client.post("/v1/orders", data=b"junk", headers=headers)
+        assert (await problem(response, 400, "invalid-request"))["field"] == "body"
+
+    async def test_of_a_little_body_that_swells(self, client: Client) -> None:
+        headers = {**BETTOR, "Content-Type": "application/json", "Content-Encoding": "gzip"}
+        response = await client.post("/v1/orders", data=gzip.compress(b" " * 1_000_000), headers=headers)
+        await problem(response, 413, "payload-too-large")
+
+    async def test_of_a_body_that_breaks_off_is_not_our_error(
+        self, client: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        head = "POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bettor\r\nIdempotency-Key: 1\r\n"
+        assert client.port is not None
+        _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+        await asyncio.sleep(0.05)
+        writer.close()
+        await asyncio.sleep(0.1)
+        assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+        text = await (await client.get("/metrics")).text()
+        assert 'method="POST",route="/v1/orders",status="400"' in text
+
     @pytest.mark.parametrize(
         ("query", "field"),
         [
@@ -149,6 +174,7 @@ class TestCaller:
         for headers in ({}, {"Authorization": "Basic x"}, {"Authorization": "Bearer"}):
             response = await client.post("/v1/orders", data=b"not even json", headers=headers)
             assert (await problem(response, 401, "unauthenticated"))["field"] == "Authorization"
+            assert response.headers["WWW-Authenticate"] == "Bearer"
 
     async def test_another_role_is_403(self, client: Client) -> None:
         await problem(await place(client, Authorization="Bearer auditor"), 403, "forbidden")

@@ -6,19 +6,22 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from tenacity import retry, stop_after_delay, wait_fixed
 
 PROGRAM = """
-from libs.common.tests.shop import shop, settings
+from libs.common.tests.shop import settings, shop
 from common.http import run
-chosen = settings(port={port}, drain_seconds=0.4, shutdown_seconds=2)
-run(shop(), chosen)
+changes = {{"port": {port}, "drain_seconds": 0.4, "shutdown_seconds": 2, "trace_ratio": 1.0, **{collector}}}
+run(shop(**changes), settings(**changes))
 """
 
 
@@ -39,7 +42,14 @@ def free_port() -> int:
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Running]:
-    program = PROGRAM.format(port=(port := free_port()))
+    async with started(tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(tmp_path: Path, **collector: str) -> AsyncIterator[Running]:
+    """The service's process, as soon as it serves."""
+    program = PROGRAM.format(port=(port := free_port()), collector=collector)
     log = tmp_path / "log"
     with log.open("wb") as output:  # not a pipe: nobody would read it, and a full one stops the writer
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=output)
@@ -112,3 +122,30 @@ async def test_a_request_without_end_does_not_hold_the_stop_up(service: Running)
         assert monotonic() - started < 0.4 + 2 + 1
         with pytest.raises(aiohttp.ClientError):
             await endless
+
+
+async def test_spans_reach_the_collector_the_last_ones_included(tmp_path: Path) -> None:
+    sent: list[tuple[str, bytes]] = []
+
+    async def collect(request: web.Request) -> web.Response:
+        sent.append((request.path, await request.read()))
+        return web.Response()
+
+    collector = web.Application()
+    collector.router.add_post("/{any:.*}", collect)
+    async with TestServer(collector) as server, aiohttp.ClientSession() as session:
+        endpoint = str(server.make_url("/"))
+        async with started(tmp_path, otel_exporter_otlp_endpoint=endpoint) as service:
+            await session.get(f"{service.url}/v1/orders")
+            service.process.send_signal(signal.SIGTERM)
+            assert await stopped(service) == 0
+    assert {path for path, _ in sent} == {"/v1/traces"}
+    assert any(b"GET /v1/orders" in body for _, body in sent)
+
+
+async def test_a_collector_that_is_not_there_does_not_hold_the_stop_up(tmp_path: Path) -> None:
+    async with started(tmp_path, otel_exporter_otlp_endpoint="http://127.0.0.1:1") as service:
+        async with aiohttp.ClientSession() as session:
+            assert (await session.get(f"{service.url}/v1/orders")).status == 200
+        service.process.send_signal(signal.SIGTERM)
+        assert await stopped(service) == 0

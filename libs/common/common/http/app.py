@@ -1,5 +1,6 @@
 """Building a service's application from its routes."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
@@ -100,6 +101,6 @@ def _traces(settings: ServiceSettings) -> Callable[[web.Application], AsyncItera
         exporter = otlp_exporter(settings.otel_exporter_otlp_endpoint)
         provider = provide_traces(settings.service, exporter, ratio=settings.trace_ratio)
         yield
-        provider.shutdown()
+        await asyncio.to_thread(provider.shutdown)
 
     return context

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from common.http import strict_json
@@ -14,6 +15,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 BODY_TIMEOUT_SECONDS: Final = web.AppKey("body_timeout_seconds", float)
 """How long a body may take to arrive; `build_app` sets it."""
+
+_BROKEN: Final = (ConnectionResetError, ClientPayloadError, HttpProcessingError, web.RequestPayloadError)
+"""Every way in which aiohttp says that a body broke off or cannot be decoded."""
 
 MAX_PATH: Final = 200
 """Characters of a field's path that are told: the client chose its names."""
@@ -69,6 +73,9 @@ async def _body(request: web.Request) -> bytes:
         raise _too_large(request) from None
     except TimeoutError:
         raise RequestTimeout("the body did not arrive in time", field="body") from None
+    except _BROKEN as error:
+        broken = FieldError("body", "did not arrive whole, or is not encoded as it says")
+        raise InvalidInput((broken,)) from error
 
 
 def _too_large(request: web.Request) -> PayloadTooLarge:

@@ -16,12 +16,15 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+EXPORT_TIMEOUT_SECONDS: Final = 3.0
+"""How long a collector may take, also when a process stops and sends its last spans."""
+
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 def otlp_exporter(endpoint: str) -> SpanExporter:
     """An exporter that sends spans over HTTP to an OpenTelemetry collector at that base address."""
-    return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_TIMEOUT_SECONDS)
 
 
 def provide_traces(service: str, exporter: SpanExporter, *, ratio: float = 1.0) -> TracerProvider:
