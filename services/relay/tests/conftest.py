@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -15,7 +15,8 @@ from common.testing import stack
 from relay.service import Carrier, Stuck
 from relay.transports.amqp import AmqpTransport
 
-from services.relay.tests.outbox import Listener, Outbox, RelayProcess, throw_away_outbox
+from libs.common.tests.amqp.proxy import Proxy
+from services.relay.tests.outbox import Listener, MakeRelay, Outbox, RelayProcess, throw_away_outbox
 
 
 @pytest.fixture
@@ -57,14 +58,25 @@ async def carrier(outbox: Outbox, link: Link) -> AsyncIterator[Carrier]:
 
 
 @pytest.fixture
-async def start_relay(outbox: Outbox, amqp_url: str) -> AsyncIterator[Callable[..., RelayProcess]]:
-    """Makes relay processes on free ports; whatever still runs at the end is killed."""
+async def proxy() -> AsyncIterator[Proxy]:
+    """A link to the broker that can be stalled and cut."""
+    broker = stack().rabbitmq
+    async with Proxy(broker.host, broker.port).listening() as listening:
+        yield listening
+
+
+@pytest.fixture
+async def start_relay(outbox: Outbox, amqp_url: str) -> AsyncIterator[MakeRelay]:
+    """Makes relay processes on free ports, through a proxy if asked to; whatever still runs at the end is
+    killed."""
     made: list[RelayProcess] = []
 
-    def make() -> RelayProcess:
+    def make(proxy: Proxy | None = None) -> RelayProcess:
+        broker = stack().rabbitmq.port
+        url = amqp_url if proxy is None else amqp_url.replace(f":{broker}/", f":{proxy.port}/")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            made.append(RelayProcess(outbox, amqp_url, free.getsockname()[1]))
+            made.append(RelayProcess(outbox, url, free.getsockname()[1]))
         return made[-1]
 
     yield make

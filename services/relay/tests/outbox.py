@@ -11,12 +11,15 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 import aiohttp
 import asyncpg
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from common.testing import stack
+
+from libs.common.tests.amqp.proxy import Proxy
 
 TABLES = """
     CREATE TABLE outbox_shard (shard smallint PRIMARY KEY, claim smallint NOT NULL DEFAULT 0);
@@ -196,3 +199,9 @@ class RelayProcess:
         """Kill it if it still runs."""
         if self._process is not None and self._process.returncode is None:
             await self.kill()
+
+
+class MakeRelay(Protocol):
+    """The fixture that makes relay processes."""
+
+    def __call__(self, proxy: Proxy | None = None) -> RelayProcess: ...

@@ -6,11 +6,11 @@ import asyncio
 import random
 import re
 import signal
-from collections.abc import Callable
 
 import aiohttp
 
-from services.relay.tests.outbox import Listener, Outbox, RelayProcess, eventually
+from libs.common.tests.amqp.proxy import Proxy
+from services.relay.tests.outbox import Listener, MakeRelay, Outbox, RelayProcess, eventually
 
 LANES, BATCH = 4, 200
 FENCE_SECONDS = 10
@@ -34,7 +34,7 @@ async def scraped(relay: RelayProcess) -> dict[str, float]:
 
 
 async def test_two_relays_share_the_shards(
-    outbox: Outbox, listener: Listener, start_relay: Callable[[], RelayProcess]
+    outbox: Outbox, listener: Listener, start_relay: MakeRelay
 ) -> None:
     relays = [start_relay(), start_relay()]
     for relay in relays:
@@ -50,7 +50,7 @@ async def test_two_relays_share_the_shards(
 
 
 async def test_a_killed_relay_loses_nothing_and_reorders_nothing(
-    outbox: Outbox, listener: Listener, start_relay: Callable[[], RelayProcess]
+    outbox: Outbox, listener: Listener, start_relay: MakeRelay
 ) -> None:
     relay = start_relay()
     kills = 5
@@ -68,8 +68,26 @@ async def test_a_killed_relay_loses_nothing_and_reorders_nothing(
     assert len(listener.heard) - written <= kills * LANES * BATCH
 
 
+async def test_a_link_that_breaks_and_stalls_loses_nothing_and_reorders_nothing(
+    outbox: Outbox, listener: Listener, proxy: Proxy, start_relay: MakeRelay
+) -> None:
+    relay = start_relay(proxy)
+    await relay.start()
+    writing = asyncio.create_task(write(outbox, markets=30, upto=150))
+    for breaks in range(1, 4):
+        await listener.heard_all(breaks * 500)
+        proxy.stall()
+        await asyncio.sleep(0.2)
+        proxy.cut()
+        proxy.flow()
+    written = await writing
+    await outbox.emptied()
+    await listener.heard_all(written)
+    listener.assert_in_order()
+
+
 async def test_a_frozen_relay_loses_its_shards_to_another(
-    outbox: Outbox, listener: Listener, start_relay: Callable[[], RelayProcess]
+    outbox: Outbox, listener: Listener, start_relay: MakeRelay
 ) -> None:
     frozen, other = start_relay(), start_relay()
     await outbox.announce("markets/0", range(1, 5_001))
@@ -93,7 +111,7 @@ async def test_a_frozen_relay_loses_its_shards_to_another(
 
 
 async def test_told_to_stop_it_finishes_and_exits_with_success(
-    outbox: Outbox, listener: Listener, start_relay: Callable[[], RelayProcess]
+    outbox: Outbox, listener: Listener, start_relay: MakeRelay
 ) -> None:
     relay = start_relay()
     await outbox.announce("markets/0", range(1, 2_001))
@@ -106,7 +124,7 @@ async def test_told_to_stop_it_finishes_and_exits_with_success(
 
 
 async def test_once_empties_the_outbox_and_says_what_is_left(
-    outbox: Outbox, listener: Listener, start_relay: Callable[[], RelayProcess]
+    outbox: Outbox, listener: Listener, start_relay: MakeRelay
 ) -> None:
     relay = start_relay()
     await outbox.announce("markets/0", range(1, 1_001))
@@ -119,7 +137,7 @@ async def test_once_empties_the_outbox_and_says_what_is_left(
 
 
 async def test_it_tells_its_health_and_its_lag(
-    outbox: Outbox, listener: Listener, start_relay: Callable[[], RelayProcess]
+    outbox: Outbox, listener: Listener, start_relay: MakeRelay
 ) -> None:
     await outbox.announce("markets/0", [1, 2, 3], key="nobody")
     await outbox.writer.execute("UPDATE outbox SET created_at = now() - interval '1 minute'")
