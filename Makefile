@@ -19,7 +19,7 @@ check: setup          ## lint, types, boundaries, migrations, generated document
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(foreach member,$(MEMBERS),$(member)/$(notdir $(member))) tools loadtests
 	.venv/bin/lint-imports
-	$(PY) -m tools.lock --check
+	$(PY) -m tools.bootstrap check-lock
 	$(PY) -m tools.migrations
 	$(PY) -m tools.docs --check
 	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema --check
@@ -30,11 +30,11 @@ docs: setup           ## write the generated documents
 schema: setup         ## write every service's schema.sql from its migrations
 	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema
 
-lock: setup           ## resolve requirements.lock anew
-	$(PY) -m tools.lock
+lock:                 ## resolve requirements.lock anew
+	python3 -m tools.bootstrap lock
 
 setup:
-	@tools/bootstrap
+	@python3 -m tools.bootstrap
 
 clean:                ## forget the development stack's data
 	rm -rf .run
