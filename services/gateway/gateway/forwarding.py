@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import aiohttp
 from aiohttp import web
 from common.errors import DomainError, Unavailable
-from common.problem import PayloadTooLarge, RequestTimeout
+from common.http.reading import BROKEN
+from common.problem import FieldError, InvalidInput, PayloadTooLarge, RequestTimeout
 from common.telemetry.context import REQUEST_ID
 from common.telemetry.traces import traceparent
 from multidict import CIMultiDict
@@ -131,7 +132,10 @@ class Forwarder:
 
 
 async def read_bounded(request: web.Request, *, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The whole body. Raises PayloadTooLarge beyond `max_bytes`, RequestTimeout if it dribbles in."""
+    """The whole body.
+
+    Raises PayloadTooLarge beyond `max_bytes`, RequestTimeout if it dribbles in, InvalidInput if it breaks off.
+    """
     too_large = PayloadTooLarge(f"a body has at most {max_bytes} bytes here", field="body")
     if (request.content_length or 0) > max_bytes:
         raise too_large
@@ -144,6 +148,9 @@ async def read_bounded(request: web.Request, *, max_bytes: int, timeout_seconds:
                     raise too_large
     except TimeoutError:
         raise RequestTimeout("the body did not arrive in time", field="body") from None
+    except BROKEN as error:
+        broken = FieldError("body", "did not arrive whole, or is not encoded as it says")
+        raise InvalidInput((broken,)) from error
     return bytes(body)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
 from uuid import UUID
@@ -20,7 +20,7 @@ from common.client import RemoteProblem, ServiceClient, Unreachable
 from common.errors import Unauthenticated, Unavailable
 from common.http import bearer
 from common.roles import Role
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from gateway.domain import Service
 
@@ -43,16 +43,16 @@ class SessionsUnavailable(Unavailable):
 
 
 class TokenRequest(BaseModel):
-    """What identity is asked. It holds a secret: it is sent and never shown."""
+    """What identity is asked."""
 
-    session: str
+    session: str = Field(repr=False)
     audience: Service
 
 
 class TokenView(BaseModel):
     """What identity answers to an exchange."""
 
-    token: str
+    token: str = Field(repr=False)
     expires_in: int
     subject: UUID
     role: Role
@@ -62,7 +62,7 @@ class TokenView(BaseModel):
 class InternalToken:
     """A token to one service, whom it names, and until when (on the loop's clock) it is used again."""
 
-    token: str
+    token: str = field(repr=False)
     subject: str
     role: Role
     use_until: float

@@ -1,6 +1,7 @@
 """What passes the public door, what does not, and what happens when the other side fails."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -193,6 +194,33 @@ async def test_a_body_that_dribbles_in_is_given_up(make_gateway: MakeGateway, be
             f"POST /v1/offers HTTP/1.1\r\nHost: x\r\nAuthorization: {session}\r\nContent-Length: 100\r\n\r\nx",
         )
     assert head.split()[1] == "408"
+    assert not behind.upstreams[Service.BETTING].requests
+
+
+async def test_a_body_in_broken_chunks_is_the_clients_fault(gateway: Client, behind: Behind) -> None:
+    session = (await bettor(gateway))["Authorization"]
+    head = await raw(
+        gateway,
+        "POST /v1/offers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        f"Authorization: {session}\r\n\r\nzz\r\nx",
+    )
+    assert head.split()[1] == "400"
+    assert not behind.upstreams[Service.BETTING].requests
+
+
+async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault(
+    gateway: Client, behind: Behind
+) -> None:
+    headers = {**await bettor(gateway), "Content-Encoding": "gzip"}
+    answer = await gateway.post("/v1/offers", data=b"this is not gzip", headers=headers)
+    assert (answer.status, (await answer.json())["field"]) == (400, "body")
+    assert not behind.upstreams[Service.BETTING].requests
+
+
+async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(gateway: Client, behind: Behind) -> None:
+    headers = {**await bettor(gateway), "Content-Encoding": "gzip"}
+    answer = await gateway.post("/v1/offers", data=gzip.compress(b"x" * 1_000_000), headers=headers)
+    assert answer.status == 413
     assert not behind.upstreams[Service.BETTING].requests
 
 

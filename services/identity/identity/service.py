@@ -1,7 +1,7 @@
 """Identity's use cases, one transaction each. Hashing and Redis stay outside of the transactions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -41,7 +41,7 @@ class Registration:
     """
 
     applicant: Applicant
-    password: str
+    password: str = field(repr=False)
     key: str
     fingerprint: bytes
 
@@ -50,7 +50,7 @@ class Registration:
 class IssuedToken:
     """An internal token and the session it was issued for."""
 
-    token: str
+    token: str = field(repr=False)
     expires_in_seconds: int
     session: Session
 

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -68,7 +68,7 @@ class Session:
 class StartedSession:
     """A new session with its secret, which is told once and kept nowhere."""
 
-    secret: str
+    secret: str = field(repr=False)
     session: Session
 
 

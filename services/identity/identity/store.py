@@ -1,7 +1,7 @@
 """Every SQL statement of identity, each beside its row mapping."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 from common.errors import DomainError
@@ -28,7 +28,7 @@ class Credentials:
     """A user and the password hash stored for them. Apart from User, which may be shown and logged."""
 
     user: User
-    password_hash: str
+    password_hash: str = field(repr=False)
 
 
 class Store:

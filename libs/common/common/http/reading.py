@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 BODY_TIMEOUT_SECONDS: Final = web.AppKey("body_timeout_seconds", float)
 """How long a body may take to arrive; `build_app` sets it."""
 
-_BROKEN: Final = (ConnectionResetError, ClientPayloadError, HttpProcessingError, web.RequestPayloadError)
+BROKEN: Final = (ConnectionResetError, ClientPayloadError, HttpProcessingError, web.RequestPayloadError)
 """Every way in which aiohttp says that a body broke off or cannot be decoded."""
 
 MAX_PATH: Final = 200
@@ -73,7 +73,7 @@ async def _body(request: web.Request) -> bytes:
         raise _too_large(request) from None
     except TimeoutError:
         raise RequestTimeout("the body did not arrive in time", field="body") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         broken = FieldError("body", "did not arrive whole, or is not encoded as it says")
         raise InvalidInput((broken,)) from error
 
