@@ -110,11 +110,11 @@ INSERT INTO deposit_step (before, after, actor) VALUES
 
 CREATE FUNCTION deposit_takes_a_step() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    before text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
+    coming_from text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
 BEGIN
-    IF before <> NEW.state AND NOT EXISTS (SELECT FROM deposit_step AS step
-            WHERE step.before = deposit_takes_a_step.before AND step.after = NEW.state AND step.actor = current_user) THEN
-        RAISE EXCEPTION 'deposit %: % may not take it from "%" to "%"', NEW.id, current_user, before, NEW.state
+    IF coming_from <> NEW.state AND NOT EXISTS (SELECT FROM deposit_step AS step
+            WHERE step.before = coming_from AND step.after = NEW.state AND step.actor = current_user) THEN
+        RAISE EXCEPTION 'deposit %: % may not take it from "%" to "%"', NEW.id, current_user, coming_from, NEW.state
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'deposit_follows_its_states';
     END IF;
     RETURN NEW;

@@ -76,11 +76,11 @@ INSERT INTO withdrawal_step (before, after) VALUES
 
 CREATE FUNCTION withdrawal_takes_a_step() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    before text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
+    coming_from text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
 BEGIN
-    IF before <> NEW.state AND NOT EXISTS (SELECT FROM withdrawal_step AS step
-            WHERE step.before = withdrawal_takes_a_step.before AND step.after = NEW.state) THEN
-        RAISE EXCEPTION 'withdrawal %: "%" does not lead to "%"', NEW.id, before, NEW.state
+    IF coming_from <> NEW.state AND NOT EXISTS (SELECT FROM withdrawal_step AS step
+            WHERE step.before = coming_from AND step.after = NEW.state) THEN
+        RAISE EXCEPTION 'withdrawal %: "%" does not lead to "%"', NEW.id, coming_from, NEW.state
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'withdrawal_follows_its_states';
     END IF;
     -- An order is known to the rail by its clave for ever.

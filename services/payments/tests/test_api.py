@@ -1,0 +1,182 @@
+"""Payments over HTTP: who may ask what, and bad input named and without effect."""
+
+from collections.abc import AsyncIterator, Mapping
+from itertools import product
+from typing import TypeAlias
+from uuid import uuid4
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from common.errors import Unauthenticated
+from common.http import Principal, Role, build_app
+from common.settings import ServiceSettings
+from payments import api
+from payments.domain.accounts import PlayerId
+
+from services.payments.tests.railhouse import SENDER
+from services.payments.tests.world import World, new_player
+
+Client: TypeAlias = TestClient[web.Request, web.Application]
+
+
+async def by_header(request: web.Request) -> Principal:
+    """Stands in for identity's tokens, which have tests of their own."""
+    try:
+        return Principal(request.headers["X-Player"], Role(request.headers.get("X-Role", "bettor")), "s")
+    except KeyError:
+        raise Unauthenticated("no token") from None
+
+
+@pytest.fixture
+async def client(here: World) -> AsyncIterator[Client]:
+    settings = ServiceSettings.model_validate({"service": "payments", "port": 1})
+    app = build_app(settings, api.ROUTES, title="test", authenticate={"token": by_header})
+    app[api.REQUESTS] = here.requests
+    async with TestClient(TestServer(app)) as made:
+        yield made
+
+
+def as_player(player: PlayerId, **more: str) -> dict[str, str]:
+    return {"X-Player": str(player), "Idempotency-Key": uuid4().hex} | more
+
+
+CLAIM = {
+    "tracking_key": "ABC123",
+    "operation_date": "2026-11-20",
+    "sender_institution": "40002",
+    "amount": "500.00",
+    "currency": "MXN",
+}
+PAYOUT = {"clabe": SENDER, "beneficiary_name": "Ana López", "amount": "200.00", "currency": "MXN"}
+
+
+async def test_a_players_whole_way(here: World, client: Client) -> None:
+    player = new_player()
+    shown = await (await client.get("/v1/clabe", headers=as_player(player))).json()
+    assert shown == {"clabe": await here.requests.own_clabe(player), "bank": "STP"}
+    transfer = await here.rail.transfer(shown["clabe"], "500.00")
+    claim = {
+        "tracking_key": transfer.clave,
+        "operation_date": transfer.operation_date.isoformat(),
+        "sender_institution": transfer.institution,
+        "amount": "500",
+        "currency": "MXN",
+    }
+    answer = await client.post("/v1/deposits", json=claim, headers=as_player(player))
+    assert answer.status == 202
+    deposit = await answer.json()
+    assert (deposit["status"], deposit["amount"]) == ("CLAIMED", "500.00")
+    await here.verify_all()
+    await here.book_all()
+    seen = await (await client.get(f"/v1/deposits/{deposit['id']}", headers=as_player(player))).json()
+    assert seen["status"] == "BOOKED"
+    answer = await client.post("/v1/withdrawals", json=PAYOUT, headers=as_player(player))
+    assert answer.status == 202
+    withdrawal = await answer.json()
+    await here.pay_all()
+    await here.deliver_commands()
+    path = f"/v1/withdrawals/{withdrawal['id']}"
+    seen = await (await client.get(path, headers=as_player(player))).json()
+    assert (seen["status"], seen["amount"], seen["clabe"]) == ("BOOKED", "200.00", SENDER)
+
+
+async def test_the_same_key_gives_the_same_answer_and_another_body_is_refused(
+    here: World, client: Client
+) -> None:
+    player = new_player()
+    await here.deposited(player, "500.00")
+    headers = as_player(player)
+    first = await client.post("/v1/withdrawals", json=PAYOUT, headers=headers)
+    again = await client.post("/v1/withdrawals", json=PAYOUT | {"amount": "200.0"}, headers=headers)
+    assert await again.read() == await first.read()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await client.post("/v1/withdrawals", json=PAYOUT | {"amount": "201.00"}, headers=headers)
+    assert other.status == 422
+    assert await here.owner.fetchval("SELECT count(*) FROM withdrawal") == 1
+
+
+BAD_INPUT: tuple[tuple[str, Mapping[str, object], int, str], ...] = (
+    ("/v1/deposits", CLAIM | {"amount": 500.0}, 400, "amount"),
+    ("/v1/deposits", CLAIM | {"amount": "500.001"}, 400, "amount"),
+    ("/v1/deposits", CLAIM | {"amount": "0.00"}, 400, "amount"),
+    ("/v1/deposits", CLAIM | {"amount": "NaN"}, 400, "amount"),
+    ("/v1/deposits", CLAIM | {"amount": "-5"}, 400, "amount"),
+    ("/v1/deposits", CLAIM | {"currency": "USD"}, 400, "currency"),
+    ("/v1/deposits", CLAIM | {"currency": "mxn"}, 400, "currency"),
+    ("/v1/deposits", CLAIM | {"surprise": 1}, 400, "surprise"),
+    ("/v1/deposits", CLAIM | {"tracking_key": "AB-C"}, 400, "tracking_key"),
+    ("/v1/deposits", CLAIM | {"tracking_key": "A" * 40}, 400, "tracking_key"),
+    ("/v1/deposits", CLAIM | {"sender_institution": "2"}, 400, "sender_institution"),
+    ("/v1/deposits", CLAIM | {"operation_date": "2020-01-01"}, 400, "operation_date"),
+    ("/v1/deposits", CLAIM | {"operation_date": "yesterday"}, 400, "operation_date"),
+    ("/v1/withdrawals", PAYOUT | {"clabe": "002010077777777770"}, 400, "clabe"),
+    ("/v1/withdrawals", PAYOUT | {"beneficiary_name": "  "}, 400, "beneficiary_name"),
+    ("/v1/withdrawals", PAYOUT | {"amount": "1e3"}, 400, "amount"),
+    ("/v1/withdrawals", PAYOUT | {"clabe": "012180015555555550"}, 422, "clabe"),
+)
+
+
+async def test_bad_input_is_named_and_changes_nothing(here: World, client: Client) -> None:
+    player = new_player()
+    await here.requests.own_clabe(player)
+    for path, body, status, field in BAD_INPUT:
+        answer = await client.post(path, json=body, headers=as_player(player))
+        problem = await answer.json()
+        assert (answer.status, problem["field"]) == (status, field), body
+        assert answer.content_type == "application/problem+json"
+    for table in ("deposit", "withdrawal", "outbox", "history"):
+        assert await here.owner.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_without_a_key_nothing_moves(client: Client) -> None:
+    for path, body in (("/v1/deposits", CLAIM), ("/v1/withdrawals", PAYOUT)):
+        answer = await client.post(path, json=body, headers={"X-Player": str(new_player())})
+        assert answer.status == 400
+
+
+async def test_these_are_a_bettors_alone(client: Client) -> None:
+    others = [role for role in Role if role is not Role.BETTOR]
+    for route, role in product(api.ROUTES, others):
+        headers = as_player(new_player(), **{"X-Role": role})
+        path = route.path.replace("{id}", str(uuid4()))
+        answer = await client.request(route.method, path, json={}, headers=headers)
+        assert answer.status == 403, path
+
+
+async def test_without_a_token_nothing_is_told(client: Client) -> None:
+    for route in api.ROUTES:
+        answer = await client.request(route.method, route.path.replace("{id}", str(uuid4())))
+        assert answer.status == 401
+
+
+async def test_another_players_payments_do_not_exist(here: World, client: Client) -> None:
+    owner, stranger = new_player(), new_player()
+    deposit = await here.deposited(owner, "500.00")
+    await here.withdraw(owner, "10.00")
+    (withdrawal,) = await here.requests.withdrawals(owner, None, 1)
+    for path in (f"/v1/deposits/{deposit.id}", f"/v1/withdrawals/{withdrawal.id}"):
+        assert (await client.get(path, headers=as_player(owner))).status == 200
+        assert (await client.get(path, headers=as_player(stranger))).status == 404
+    for path in ("/v1/deposits", "/v1/withdrawals"):
+        assert (await (await client.get(path, headers=as_player(stranger))).json())["items"] == []
+    assert (await client.get("/v1/deposits/none", headers=as_player(owner))).status == 404
+
+
+async def test_lists_come_in_pages_without_gaps(here: World, client: Client) -> None:
+    player = new_player()
+    await here.deposited(player, "500.00")
+    for _ in range(7):
+        await here.withdraw(player, "1.00")
+    seen: list[str] = []
+    after: str | None = None
+    for _ in range(10):
+        params = {"limit": "3"} | ({"after": after} if after else {})
+        page = await (await client.get("/v1/withdrawals", params=params, headers=as_player(player))).json()
+        seen += [item["id"] for item in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert len(seen) == len(set(seen)) == 7
+    bad = await client.get("/v1/withdrawals", params={"after": "junk"}, headers=as_player(player))
+    assert (bad.status, (await bad.json())["field"]) == (400, "after")
