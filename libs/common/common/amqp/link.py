@@ -103,16 +103,12 @@ class Link:
 
     async def _opened(self) -> AbstractConnection:
         async with self._connecting:
-            if self._connection is None or not _works(self._connection):
+            # Not `is_closed`: aio-pika sets that after our own `close` only, not when the broker or the
+            # network ended the connection.
+            if self._connection is None or not self._connection.connected.is_set():
                 await self.close()
                 self._connection = await connect(self._url, name=self._name)
             return self._connection
-
-
-def _works(connection: AbstractConnection) -> bool:
-    """As far as this side knows. `is_closed` alone says no only after our own `close`, not when the
-    broker or the network ended it."""
-    return connection.connected.is_set() and not connection.is_closed
 
 
 async def close_channel(channel: AbstractChannel) -> None:

@@ -88,6 +88,13 @@ async def test_a_cut_link_is_no_confirmation(bench: Bench, proxy: Proxy, proxied
     await publisher.close()
 
 
+async def test_a_cut_link_is_made_anew_at_the_next_use(proxy: Proxy, proxied: Link) -> None:
+    await proxied.check()
+    proxy.cut()
+    await asyncio.sleep(0.1)
+    await proxied.check()
+
+
 async def test_an_unreachable_broker_is_unavailable() -> None:
     with pytest.raises(BrokerUnavailable):
         await Publisher(Link("amqp://nobody@127.0.0.1:1/", name="test")).open()
