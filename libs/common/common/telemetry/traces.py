@@ -33,7 +33,9 @@ def provide_traces(service: str, exporter: SpanExporter, *, ratio: float = 1.0) 
     Call it once, when a process starts. The caller shuts the provider down.
     """
     provider = TracerProvider(
-        resource=Resource.create({SERVICE_NAME: service}), sampler=ParentBased(TraceIdRatioBased(ratio))
+        resource=Resource.create({SERVICE_NAME: service}),
+        sampler=ParentBased(TraceIdRatioBased(ratio)),
+        shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
