@@ -53,7 +53,7 @@ CREATE TABLE offer (
     risk smallint NOT NULL,
     win smallint NOT NULL,
     rank smallint NOT NULL,
-    stake amount NOT NULL CONSTRAINT offer_stake_is_positive CHECK (stake > 0),
+    stake amount NOT NULL,
     matched amount NOT NULL DEFAULT 0,
     remaining amount NOT NULL,
     released amount NOT NULL DEFAULT 0,
@@ -77,7 +77,8 @@ CREATE TABLE offer (
     CONSTRAINT offer_stake_is_whole_lots CHECK (mod(stake * 100, risk) = 0),
     CONSTRAINT offer_stake_is_accounted_for CHECK (matched + remaining + released = stake),
     CONSTRAINT offer_ends_with_nothing_left CHECK (
-        (status IN ('PENDING', 'OPEN', 'PARTIAL')) = (remaining > 0)
+        stake > 0
+        AND (status IN ('PENDING', 'OPEN', 'PARTIAL')) = (remaining > 0)
         AND (status IN ('PENDING', 'OPEN', 'PARTIAL')) = (ended_at IS NULL)
         AND (released > 0) = (ending IS NOT NULL)),
     CONSTRAINT offer_status_fits_amounts CHECK (

@@ -1,0 +1,318 @@
+"""Betting over HTTP: the real application, identity's tokens, a small ledger."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient
+
+from services.betting.tests.fake_ledger import FakeIdentity, FakeLedger, Mood
+
+Json = dict[str, Any]
+_keys = count(1)
+
+
+@dataclass
+class Person:
+    """Somebody with a token."""
+
+    client: TestClient[Any, Any]
+    token: str
+    id: UUID
+
+    async def send(
+        self, method: str, path: str, body: Json | None = None, *, key: str | None = None
+    ) -> ClientResponse:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if method != "GET":
+            headers["Idempotency-Key"] = key or f"http-{next(_keys)}"
+        return await self.client.request(method, path, json=body, headers=headers)
+
+    async def ok(self, method: str, path: str, body: Json | None = None, *, key: str | None = None) -> Json:
+        answer = await self.send(method, path, body, key=key)
+        told: Json = await answer.json()
+        assert answer.status < 300, told
+        return told
+
+
+@dataclass
+class Day:
+    """A published event with one race, and people around it."""
+
+    client: TestClient[Any, Any]
+    ledger: FakeLedger
+    identity: FakeIdentity
+    judges: tuple[Person, Person] = field(init=False)
+    race: Json = field(init=False)
+    market: Json = field(init=False)
+
+    async def begin(self) -> "Day":
+        self.judges = (self.person("official"), self.person("official"))
+        judge = self.judges[0]
+        event = await judge.ok("POST", "/v1/events", EVENT)
+        self.race = await judge.ok("POST", f"/v1/events/{event['id']}/races", RACE)
+        await judge.ok("POST", f"/v1/events/{event['id']}/publish", {})
+        self.market = await judge.ok("POST", f"/v1/races/{self.race['id']}/market", MARKET)
+        return self
+
+    def person(self, role: str = "bettor", pesos: str = "1000.00") -> Person:
+        id = uuid4()
+        self.ledger.books.fund(id, pesos)
+        return Person(self.client, self.identity.token(id, role), id)
+
+    def offer(self, horse: int = 0, **changes: object) -> Json:
+        return {
+            "market_id": self.market["id"],
+            "market_version": self.market["version"],
+            "runner_id": self.race["runners"][horse]["id"],
+            "risk": 5,
+            "win": 4,
+            "stake": "100.00",
+            "currency": "MXN",
+            **changes,
+        }
+
+
+async def eventually(look: Callable[[], Awaitable[Json]], status: str) -> None:
+    """Look until it has that status, for ten seconds at most."""
+    for _ in range(200):
+        if (await look())["status"] == status:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"it never became {status}")
+
+
+EVENT = {
+    "name": "Junta de mayo",
+    "venue": "La Herradura",
+    "permit": "P-1",
+    "starts_at": "2026-06-07T18:00:00Z",
+}
+RACE = {
+    "number": 1,
+    "distance_m": 300,
+    "horses": ["El Moro", "La Chula"],
+    "starts_at": "2026-06-07T18:10:00Z",
+}
+MARKET = {"commission_bps": 300, "tie_rule": "PUSH"}
+
+
+@pytest.fixture
+async def day(client: TestClient[Any, Any], ledger: FakeLedger, identity: FakeIdentity) -> Day:
+    return await Day(client, ledger, identity).begin()
+
+
+async def test_a_day(day: Day) -> None:
+    ana, beto = day.person(), day.person()
+    made = await ana.ok("POST", "/v1/offers", day.offer(stake="500.00"))
+    assert (made["status"], made["remaining"], made["fills"]) == ("OPEN", "500.00", [])
+    book = (await beto.ok("GET", f"/v1/markets/{day.market['id']}"))["book"]
+    assert book[0] == {
+        "runner_id": day.race["runners"][0]["id"], "levels": [{"risk": 5, "win": 4, "amount": "500.00"}],
+    }  # fmt: skip
+    assert book[1]["levels"] == []
+
+    taken = await beto.ok("POST", "/v1/offers", day.offer(1, risk=1, win=1, stake="200.00"))
+    assert (taken["status"], taken["matched"]) == ("FILLED", "200.00")
+    assert [(fill["risk"], fill["win"], fill["stake"], fill["pot"]) for fill in taken["fills"]] == [
+        (4, 5, "200.00", "450.00")
+    ]
+    seen = await ana.ok("GET", f"/v1/offers/{made['id']}")
+    assert (seen["status"], seen["matched"], seen["fills"][0]["stake"]) == ("PARTIAL", "250.00", "250.00")
+
+    cancelled = await ana.ok("DELETE", f"/v1/offers/{made['id']}")
+    assert (cancelled["status"], cancelled["cancelled"]) == ("CANCELLED", "250.00")
+    (bet,) = (await beto.ok("GET", "/v1/bets"))["items"]
+    assert (bet["stake"], bet["verdict"], bet["offer_id"]) == ("200.00", None, taken["id"])
+    closed = await day.judges[0].ok("POST", f"/v1/markets/{day.market['id']}/close", {})
+    assert (closed["status"], closed["version"], closed["escrow"]) == ("CLOSED", 2, "450.00")
+
+
+async def test_the_programme_is_shown_once_published(day: Day) -> None:
+    judge, ana = day.judges[0], day.person()
+    draft = await judge.ok("POST", "/v1/events", {**EVENT, "name": "Borrador"})
+    names = [event["name"] for event in (await ana.ok("GET", "/v1/events"))["items"]]
+    assert names == ["Junta de mayo"]
+    assert len((await judge.ok("GET", "/v1/events"))["items"]) == 2
+    assert (await ana.send("GET", f"/v1/events/{draft['id']}")).status == 404
+    card = await ana.ok("GET", f"/v1/events/{day.race['event_id']}")
+    assert card["event"]["status"] == "PUBLISHED"
+    assert card["races"][0]["market"]["terms_hash"] == day.market["terms_hash"]
+
+
+async def test_a_market_without_bets_settles_by_itself_and_its_result_is_shown(day: Day) -> None:
+    await day.judges[0].ok("POST", f"/v1/markets/{day.market['id']}/close", {})
+    seen = {
+        "winner": day.race["runners"][0]["id"], "margin": "cabeza", "off_time": "2026-06-07T18:10:05Z",
+        "photo_sha256": "ab" * 32,
+    }  # fmt: skip
+    first = await day.judges[0].ok("POST", f"/v1/races/{day.race['id']}/results", seen)
+    assert (first["status"], first["result"]) == ("DECLARED", None)
+    await day.judges[1].ok("POST", f"/v1/races/{day.race['id']}/results", seen)
+    ana = day.person()
+    await eventually(lambda: ana.ok("GET", f"/v1/markets/{day.market['id']}"), "SETTLED")
+    race = (await ana.ok("GET", f"/v1/events/{day.race['event_id']}"))["races"][0]
+    assert (race["status"], race["result"]["winner"]) == ("FINAL", seen["winner"])
+
+
+async def test_a_hold_without_an_answer_is_pending_until_the_sweeper_has_it(day: Day) -> None:
+    ana, wanted = day.person(), day.offer()
+    day.ledger.mood = Mood.MUTE
+    answer = await ana.send("POST", "/v1/offers", wanted, key="tap")
+    problem = await answer.json()
+    assert (answer.status, problem["type"]) == (409, "/problems/offer-pending")
+    assert int(answer.headers["Retry-After"]) >= 1
+    day.ledger.mood = Mood.WELL
+    await eventually(lambda: ana.ok("GET", f"/v1/offers/{problem['offer']}"), "OPEN")
+    answer = await ana.send("POST", "/v1/offers", wanted, key="tap")
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert ((await answer.json())["id"], answer.status) == (problem["offer"], 201)
+    assert day.ledger.books.of(ana.id)["held"] == "100.00"
+
+
+async def test_the_ledgers_reason_reaches_the_bettor(day: Day) -> None:
+    poor = day.person(pesos="99.99")
+    first = await poor.send("POST", "/v1/offers", day.offer(), key="tap")
+    again = await poor.send("POST", "/v1/offers", day.offer(), key="tap")
+    for answer in (first, again):
+        problem = await answer.json()
+        assert (answer.status, problem["type"]) == (422, "/problems/insufficient-funds")
+        assert problem["reason"] == "insufficient-funds"
+        assert answer.content_type == "application/problem+json"
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+BAD_OFFERS: tuple[tuple[Json, int, str | None], ...] = (
+    ({"stake": 100.5}, 400, "stake"),
+    ({"stake": 100}, 400, "stake"),
+    ({"stake": "100.001"}, 400, "stake"),
+    ({"stake": "0.00"}, 400, "stake"),
+    ({"stake": "-5.00"}, 400, "stake"),
+    ({"stake": "100.01"}, 400, "stake"),
+    ({"stake": "0.50"}, 400, "stake"),
+    ({"stake": "100000000.00"}, 400, "stake"),
+    ({"currency": "USD"}, 400, "currency"),
+    ({"currency": "XXX"}, 400, "stake"),
+    ({"risk": 6, "win": 5}, 400, "risk"),
+    ({"risk": 5.0}, 400, "risk"),
+    ({"risk": "5"}, 400, "risk"),
+    ({"market_id": "none"}, 400, "market_id"),
+    ({"market_id": str(uuid4())}, 404, None),
+    ({"runner_id": str(uuid4())}, 400, "runner_id"),
+    ({"market_version": 2}, 409, "market_version"),
+    ({"terms_hash": "00" * 32}, 409, "terms_hash"),
+    ({"bonus": "1.00"}, 400, "bonus"),
+)
+
+
+async def test_bad_offers_are_told_what_is_wrong_and_change_nothing(day: Day) -> None:
+    ana = day.person()
+    for changes, status, named in BAD_OFFERS:
+        answer = await ana.send("POST", "/v1/offers", {**day.offer(), **changes})
+        problem = await answer.json()
+        assert (answer.status, problem.get("field")) == (status, named), (changes, problem)
+        assert answer.content_type == "application/problem+json"
+    assert day.ledger.requests == 0
+    assert (await ana.ok("GET", "/v1/offers"))["items"] == []
+
+
+async def test_everyone_does_only_what_is_theirs(day: Day) -> None:
+    ana, beto, judge = day.person(), day.person(), day.judges[0]
+    made = await ana.ok("POST", "/v1/offers", day.offer())
+    for person, method, path, status in (
+        (beto, "GET", f"/v1/offers/{made['id']}", 404),
+        (beto, "DELETE", f"/v1/offers/{made['id']}", 404),
+        (judge, "POST", "/v1/offers", 403),
+        (judge, "GET", "/v1/bets", 403),
+        (ana, "POST", "/v1/events", 403),
+        (ana, "POST", f"/v1/markets/{day.market['id']}/close", 403),
+        (ana, "POST", f"/v1/races/{day.race['id']}/results", 403),
+        (ana, "POST", f"/v1/races/{day.race['id']}/scratch", 403),
+    ):
+        answer = await person.send(method, path, {})
+        assert answer.status == status, (method, path)
+    nobody = await day.client.get("/v1/offers")
+    assert nobody.status == 401
+    keyless = await day.client.post(
+        "/v1/offers", json=day.offer(), headers={"Authorization": f"Bearer {ana.token}"}
+    )
+    assert keyless.status == 400
+
+
+async def test_a_key_stands_for_one_request(day: Day) -> None:
+    ana, judge = day.person(), day.judges[0]
+    first = await ana.ok("POST", "/v1/offers", day.offer(), key="tap")
+    same = await ana.ok("POST", "/v1/offers", day.offer(stake="100.0"), key="tap")
+    assert same == first
+    other = await ana.send("POST", "/v1/offers", day.offer(stake="105.00"), key="tap")
+    assert (other.status, (await other.json())["type"]) == (422, "/problems/idempotency-key-reused")
+    path = f"/v1/races/{day.race['id']}/scratch"
+    scratched = await judge.ok("POST", path, {"reason": "cojea"}, key="once")
+    assert await judge.ok("POST", path, {"reason": "cojea"}, key="once") == scratched
+    assert (await judge.send("POST", path, {"reason": "cojea"})).status == 409
+
+
+async def test_lists_come_in_pages(day: Day) -> None:
+    ana, beto = day.person(), day.person()
+    placed = [(await ana.ok("POST", "/v1/offers", day.offer(stake="5.00")))["id"] for _ in range(5)]
+    await beto.ok("POST", "/v1/offers", day.offer(1, risk=4, win=5, stake="20.00"))
+    for path, person, expected in (
+        ("/v1/offers", ana, placed[::-1]),
+        ("/v1/bets", ana, None),
+        ("/v1/bets", beto, None),
+    ):
+        found: list[str] = []
+        page = await person.ok("GET", f"{path}?limit=2")
+        while True:
+            found += [item["id"] for item in page["items"]]
+            if page["next"] is None:
+                break
+            page = await person.ok("GET", f"{path}?limit=2&after={page['next']}")
+        assert len(set(found)) == len(found) == 5
+        assert expected is None or found == expected
+    for wrong in ("after=xx", "limit=0", "limit=101", "limit=a", "nothing=1", "after=MjAyNi0wNi0wNyB4"):
+        assert (await ana.send("GET", f"/v1/offers?{wrong}")).status == 400, wrong
+
+
+async def test_other_things_people_get_wrong(day: Day) -> None:
+    judge, ana = day.judges[0], day.person()
+    event, race = day.race["event_id"], day.race["id"]
+    seen = {"winner": None, "off_time": "2026-06-07T18:10:05Z", "photo_sha256": "ab" * 32}
+    for path, body, status in (
+        (f"/v1/events/{event}/races", RACE, 409),
+        (f"/v1/events/{event}/races", {**RACE, "number": 2, "horses": ["El Moro", "el moro"]}, 400),
+        (f"/v1/events/{event}/races", {**RACE, "number": 2, "horses": ["uno", "dos", "tres"]}, 400),
+        (f"/v1/events/{uuid4()}/races", RACE, 404),
+        (f"/v1/events/{event}/publish", {}, 409),
+        ("/v1/events", {**EVENT, "permit": " "}, 400),
+        ("/v1/events", {**EVENT, "starts_at": "2026-06-07T18:00:00"}, 400),
+        (f"/v1/races/{race}/market", MARKET, 409),
+        (f"/v1/races/{race}/market", {**MARKET, "commission_bps": 5000}, 400),
+        (f"/v1/races/{race}/market", {**MARKET, "tie_rule": "SPLIT"}, 400),
+        (f"/v1/races/{race}/market", {**MARKET, "min_stake": "0.10"}, 400),
+        (f"/v1/races/{race}/market", {**MARKET, "currency": "USD"}, 400),
+        (f"/v1/races/{race}/results", seen, 409),
+        (f"/v1/races/{race}/results", {**seen, "margin": "faja"}, 400),
+        (f"/v1/races/{race}/results", {**seen, "photo_sha256": "xx"}, 400),
+        (f"/v1/races/{race}/scratch", {"reason": ""}, 400),
+        (f"/v1/markets/{uuid4()}/close", {}, 404),
+        ("/v1/markets/none/close", {}, 400),
+    ):
+        answer = await judge.send("POST", path, body)
+        assert answer.status == status, (path, body, await answer.text())
+    assert (await ana.send("GET", f"/v1/markets/{uuid4()}")).status == 404
+
+
+async def test_the_service_shows_itself(day: Day) -> None:
+    assert (await day.client.get("/healthz")).status == 200
+    assert "betting_offers_finished_total" in await (await day.client.get("/metrics")).text()
+    document = await (await day.client.get("/openapi.json")).json()
+    assert "/v1/offers/{id}" in document["paths"]
+    checks = (await (await day.client.get("/readyz")).json())["checks"]
+    assert {"database", "migrations", "broker"} <= set(checks)
+    assert (checks["database"], checks["migrations"]) == ("ok", "ok")

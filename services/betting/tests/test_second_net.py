@@ -1,0 +1,304 @@
+"""The second net: what the database refuses, whatever the service believes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from betting.domain.ratios import LADDER
+from common.testing import Database
+
+from services.betting.tests.venue import JUDGES, Floor, Venue
+
+
+@dataclass
+class Scene:
+    """A market with a bet in it, an offer resting, and another market beside it."""
+
+    floor: Floor
+    other: Floor
+    made: UUID
+    taken: UUID
+    resting: UUID
+    also: UUID
+
+
+@pytest.fixture
+async def scene(venue: Venue) -> Scene:
+    floor = await venue.market()
+    made = await floor.place(venue.bettor(), 0, (5, 4), 500)
+    taken = await floor.place(venue.bettor(), 1, (4, 5), 200)
+    resting = await floor.place(venue.bettor(), 1, (1, 2), 100)
+    also = await floor.place(venue.bettor(), 0, (5, 4), 100)
+    return Scene(floor, await venue.market(), made.id, taken.id, resting.id, also.id)
+
+
+@pytest.fixture
+async def app(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(database.dsn("betting_app"))
+    yield connection
+    await connection.close()
+
+
+def literals(scene: Scene) -> dict[str, str]:
+    return {
+        "market": f"'{scene.floor.market.id}'",
+        "other": f"'{scene.other.market.id}'",
+        "race": f"'{scene.floor.race.id}'",
+        "made": f"'{scene.made}'",
+        "taken": f"'{scene.taken}'",
+        "resting": f"'{scene.resting}'",
+        "also": f"'{scene.also}'",
+        "runner": f"'{scene.floor.race.runners[0].id}'",
+        "stranger": f"'{scene.other.race.runners[0].id}'",
+        "new": f"'{uuid4()}'",
+        "newer": f"'{uuid4()}'",
+    }
+
+
+FORBIDDEN = {
+    "rewrite a bet": "UPDATE fill SET pot = pot + 1",
+    "delete a bet": "DELETE FROM fill",
+    "delete an offer": "DELETE FROM offer",
+    "raise a stake": "UPDATE offer SET stake = stake + 1",
+    "change a ratio": "UPDATE offer SET risk = 1, win = 1",
+    "give an offer to another": "UPDATE offer SET user_id = {new}",
+    "change the terms": "UPDATE market SET commission_bps = 2000",
+    "change the runners": "UPDATE market SET runner_a = runner_b, runner_b = runner_a",
+    "change a declaration": "UPDATE declaration SET winner = NULL, margin = NULL",
+    "delete a declaration": "DELETE FROM declaration",
+    "change a share": "UPDATE settlement_share SET payout = payout + 1",
+    "change an outcome": "UPDATE settlement SET outcome = 'A'",
+    "forget an event": "DELETE FROM inbox",
+    "forget a key": "DELETE FROM idempotency",
+    "take from the outbox": "DELETE FROM outbox",
+    "read the outbox": "SELECT * FROM outbox",
+    "rename a horse": "UPDATE runner SET horse = 'El Otro'",
+    "empty a table": "TRUNCATE fill",
+    "switch a rule off": "ALTER TABLE market DISABLE TRIGGER market_moves_forward",
+    "switch all rules off": "SET session_replication_role = replica",
+    "drop a table": "DROP TABLE fill",
+    "make a table": "CREATE TABLE mine (id int)",
+    "make a function": "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "become the owner": "SET ROLE betting_owner",
+}
+
+
+async def test_the_service_may_not(app: "asyncpg.Connection[asyncpg.Record]", scene: Scene) -> None:
+    allowed = []
+    for act, statement in FORBIDDEN.items():
+        try:
+            async with app.transaction():
+                await app.execute(statement.format(**literals(scene)))
+        except asyncpg.InsufficientPrivilegeError:
+            continue
+        allowed.append(act)
+    assert not allowed
+
+
+@pytest.mark.usefixtures("scene")
+async def test_the_relay_sees_no_bettor(database: Database) -> None:
+    relay = await asyncpg.connect(database.dsn("betting_relay"))
+    try:
+        assert await relay.fetchval("SELECT count(*) FROM outbox") > 0
+        for table in ("offer", "fill", "market", "settlement_share", "idempotency", "inbox"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await relay.execute(f"SELECT * FROM {table}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await relay.execute("UPDATE outbox SET body = '{}'")
+    finally:
+        await relay.close()
+
+
+OFFER = """
+    INSERT INTO offer (id, market_id, market_version, user_id, idempotency_key, side, risk, win, rank, stake, remaining,
+        next_attempt_at) VALUES ({id}, {market}, 1, {new}, 'k', 'A', {risk}, {win}, {rank}, {stake}, {remaining}, now())
+"""
+FILL = """
+    INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
+        taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot)
+    SELECT {new}, m.market_id, 999, m.id, m.user_id, m.side, {maker_stake}, m.risk, m.win,
+           t.id, t.user_id, t.side, {taker_stake}, t.risk, t.win, {lots}, {pot}
+      FROM offer m, offer t WHERE m.id = {maker} AND t.id = {taker}
+"""
+
+
+def an_offer(
+    *, id: str = "{new}", ratio: str = "5, 4, 4", stake: str = "5.00", remaining: str | None = None
+) -> str:
+    risk, win, rank = ratio.split(", ")
+    return OFFER.format(
+        id=id,
+        new="{new}",
+        market="{market}",
+        risk=risk,
+        win=win,
+        rank=rank,
+        stake=stake,
+        remaining=remaining or stake,
+    )
+
+
+def a_fill(
+    *,
+    maker: str = "{made}",
+    taker: str = "{taken}",
+    stakes: str = "5.00, 4.00",
+    lots: int = 100,
+    pot: str = "9.00",
+) -> str:
+    maker_stake, taker_stake = stakes.split(", ")
+    return FILL.format(
+        new="{new}",
+        maker=maker,
+        taker=taker,
+        maker_stake=maker_stake,
+        taker_stake=taker_stake,
+        lots=lots,
+        pot=pot,
+    )
+
+
+CLOSE = "UPDATE market SET status = 'CLOSED', version = 2 WHERE id = {market};"
+AT_GATE = "UPDATE race SET status = 'AT_GATE' WHERE id = {race};"
+DECLARED = AT_GATE + "UPDATE race SET status = 'DECLARED' WHERE id = {race};"
+SEEN = "'faja', now(), sha256('x')"
+
+BROKEN = {
+    "offer_ratio_on_ladder": an_offer(ratio="6, 5, 4"),
+    "offer_ratio_on_ladder (rank)": an_offer(ratio="5, 4, 5"),
+    "offer_stake_is_whole_lots": an_offer(stake="5.01"),
+    "amount_is_exact": an_offer(stake="5.000"),
+    "amount_is_finite_and_not_negative": an_offer(stake="'NaN'"),
+    "amount_is_finite_and_not_negative (infinity)": an_offer(stake="'Infinity'"),
+    "amount_is_finite_and_not_negative (negative)": an_offer(stake="-5.00"),
+    "offer_stake_is_accounted_for": an_offer(remaining="4.00"),
+    "offer_key_is_used_once": an_offer() + ";" + an_offer(id="{newer}"),
+    "offer_has_ended": "UPDATE offer SET ending = NULL WHERE id = {taken}",
+    "offer_ends_with_nothing_left": "UPDATE offer SET status = 'CANCELLED', ending = 'BY_OWNER' WHERE id = {resting}",
+    "offer_status_fits_amounts": "UPDATE offer SET status = 'PARTIAL' WHERE id = {resting}",
+    "offer_sequence_once_held": "UPDATE offer SET sequence = NULL WHERE id = {resting}",
+    "offer_sequence_is_unique": """
+        UPDATE offer SET sequence = (SELECT sequence FROM offer WHERE id = {made}) WHERE id = {resting}""",
+    "fill_meets_once": a_fill(),
+    "fill_sides_are_opposite": a_fill(taker="{also}"),
+    "fill_ratios_cross": a_fill(taker="{resting}"),
+    "fill_is_whole_lots": a_fill(stakes="5.00, 4.01", pot="9.01"),
+    "fill_pot_is_both_stakes": a_fill(pot="9.50"),
+    "fill_has_lots": a_fill(lots=0, stakes="0.00, 0.00", pot="0.00"),
+    "fill_in_open_market": CLOSE + a_fill(maker="{also}"),
+    "market_moves_forward": "UPDATE market SET status = 'SETTLED', version = 2 WHERE id = {market}",
+    "market_moves_forward (reopen)": CLOSE
+    + "UPDATE market SET status = 'OPEN', version = 3 WHERE id = {market}",
+    "market_move_is_a_version": "UPDATE market SET status = 'CLOSED' WHERE id = {market}",
+    "market_ends_booked": CLOSE + "UPDATE market SET status = 'VOID', version = 3 WHERE id = {market}",
+    "market_defect_suspends": "UPDATE market SET defect = 'x' WHERE id = {market}",
+    "market_is_unique": """
+        INSERT INTO market SELECT {new}, race_id, kind, runner_a, runner_b, currency, commission_bps, tie_rule,
+            min_stake, max_stake, terms_hash, 'OPEN', 1, 0, 0, NULL, opened_by FROM market WHERE id = {market}""",
+    "market_runner_a_in_race": "UPDATE market SET runner_a = {stranger} WHERE id = {market}",
+    "race_moves_forward": "UPDATE race SET status = 'FINAL' WHERE id = {race}",
+    "race_has_two_declarations": DECLARED + "UPDATE race SET status = 'FINAL' WHERE id = {race}",
+    "race_scratch_has_reason": "UPDATE race SET status = 'NO_CORRE' WHERE id = {race}",
+    "declaration_is_impartial": f"""
+        INSERT INTO declaration SELECT {{race}}, user_id, 1, {{runner}}, {SEEN} FROM offer WHERE id = {{made}}""",
+    "declaration_winner_ran": f"INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, {{stranger}}, {SEEN})",
+    "declaration_dead_heat_has_no_margin": f"INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, NULL, {SEEN})",
+    "declaration_officials_differ": f"""
+        INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, {{runner}}, {SEEN}), ({{race}}, {{new}}, 2, {{runner}}, {SEEN})""",
+    "declaration_ordinal_in_pair": f"INSERT INTO declaration VALUES ({{race}}, {{new}}, 3, {{runner}}, {SEEN})",
+    "runner_position_in_match_race": "INSERT INTO runner VALUES ({new}, {race}, 3, 'El Tercero')",
+    "settlement_chunks_carry_total": "INSERT INTO settlement VALUES ({market}, 1, 'A', 9, 0)",
+}
+
+
+async def test_the_tables_refuse(venue: Venue, scene: Scene) -> None:
+    """As the superuser, so that nothing but the rule is in the way."""
+    found = {}
+    async with venue.owner.acquire() as connection:
+        for rule, statement in BROKEN.items():
+            try:
+                async with connection.transaction():
+                    await connection.execute(statement.format(**literals(scene)))
+            except asyncpg.IntegrityConstraintViolationError as refused:
+                found[rule] = refused.constraint_name
+    assert found == {rule: rule.partition(" ")[0] for rule in BROKEN}
+
+
+async def test_a_race_whose_declarations_differ_is_never_final(venue: Venue, scene: Scene) -> None:
+    await scene.floor.close()
+    await scene.floor.declare(0, judge=JUDGES[0])
+    await scene.floor.declare(1, judge=JUDGES[1])
+    with pytest.raises(asyncpg.CheckViolationError):
+        await venue.owner.execute("UPDATE race SET status = 'FINAL' WHERE id = $1", scene.floor.race.id)
+
+
+@pytest.mark.parametrize(
+    ("rule", "lie"),
+    [
+        (
+            "settlement_shares_are_right",
+            "UPDATE draft SET payout = payout + 1, commission = commission - 1 WHERE payout > 0",
+        ),
+        ("settlement_shares_are_right", "UPDATE draft SET payout = payout + commission, commission = 0"),
+        ("settlement_shares_are_right", "DELETE FROM draft WHERE payout = 0"),
+        ("settlement_chunks_are_right", "UPDATE draft_chunk SET total = total + 1"),
+        ("settlement_pays_the_escrow", "UPDATE draft_header SET total = total + 1"),
+        ("settlement_pays_the_escrow", "UPDATE draft_header SET chunks = 2"),
+        ("settlement_books_every_chunk", "UPDATE draft_header SET booked_at = now()"),
+    ],
+)
+async def test_a_settlement_is_computed_twice(venue: Venue, scene: Scene, rule: str, lie: str) -> None:
+    """The database works out every share from the bets; a settlement that lies about one does not commit."""
+    await scene.floor.finish(0)
+    connection = await venue.owner.acquire()
+    whole = connection.transaction()
+    await whole.start()
+    try:
+        for draft, table in (("draft", "share"), ("draft_chunk", "chunk"), ("draft_header", "")):
+            await connection.execute(
+                f"CREATE TEMP TABLE {draft} ON COMMIT DROP AS SELECT * FROM settlement{'_' if table else ''}{table}"
+            )
+        await connection.execute("UPDATE draft_chunk SET booked_at = NULL, entry_sequence = NULL")
+        await connection.execute("UPDATE draft_header SET booked_at = NULL")
+        await connection.execute(
+            "DELETE FROM settlement_share; DELETE FROM settlement_chunk; DELETE FROM settlement"
+        )
+        await connection.execute(lie)
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await connection.execute(
+                """
+                INSERT INTO settlement SELECT * FROM draft_header;
+                INSERT INTO settlement_chunk SELECT * FROM draft_chunk;
+                INSERT INTO settlement_share SELECT * FROM draft;
+                SET CONSTRAINTS ALL IMMEDIATE
+                """
+            )
+        assert refused.value.constraint_name == rule
+    finally:
+        await whole.rollback()
+        await venue.owner.release(connection)
+
+
+async def test_nothing_is_settled_twice(venue: Venue, scene: Scene) -> None:
+    await scene.floor.finish(0)
+    for table in ("settlement", "settlement_chunk", "settlement_share"):
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await venue.owner.execute(f"INSERT INTO {table} SELECT * FROM {table}")
+
+
+async def test_the_ladder_is_the_same_in_both_nets(venue: Venue, scene: Scene) -> None:
+    market = scene.floor.market.id
+    for ratio in LADDER:
+        await venue.owner.execute(
+            """
+            INSERT INTO offer (id, market_id, market_version, user_id, idempotency_key, side, risk, win, rank, stake,
+                remaining, next_attempt_at) VALUES ($1, $2, 1, $1, 'k', 'A', $3, $4, $5, $6, $6, now())
+            """,
+            uuid4(), market, ratio.risk, ratio.win, ratio.rank, ratio.risk,
+        )  # fmt: skip
+    named = await venue.owner.fetchval(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'offer_ratio_on_ladder'"
+    )
+    assert named.count("ROW(") - 1 == len(LADDER) or named.count("risk =") == len(LADDER)
