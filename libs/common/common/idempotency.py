@@ -61,7 +61,7 @@ class Answer:
     @classmethod
     def refusing(cls, error: DomainError) -> "Answer":
         """The answer that tells of a refusal."""
-        return cls(error.status, json.dumps(problem_of(error), ensure_ascii=False))
+        return cls(error.status, json.dumps(problem_of(error)))
 
 
 def fingerprint(operation: str, body: BaseModel | None = None) -> bytes:

@@ -132,5 +132,5 @@ def _bare(slug: str, title: str, status: int, detail: str) -> Problem:
 
 def _respond(request: web.Request, members: Problem, status: int, headers: dict[str, str]) -> web.Response:
     whole = {**members, "instance": request.path, "request_id": REQUEST_ID.get() or ""}
-    body = json.dumps(whole, ensure_ascii=False).encode()
+    body = json.dumps(whole, ensure_ascii=False).encode(errors="replace")  # a path may hold half a character
     return web.Response(body=body, status=status, headers=headers, content_type=CONTENT_TYPE)

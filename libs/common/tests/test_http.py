@@ -13,6 +13,7 @@ from common.http import Check, Route, build_app, reply
 from common.http.app import READINESS
 from common.idempotency import Answer
 from common.telemetry.logs import REDACTED
+from yarl import URL
 
 from libs.common.tests.shop import ROUTES, Client, list_orders, open_shop, settings, shop
 
@@ -225,6 +226,17 @@ class TestRefusals:
         await problem(response, 500, "internal-error")
         assert "hunter2" not in await response.text()
         assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
+
+    @pytest.mark.parametrize("path", ["/%ff", "/%ed%a0%80", "/%00", "/caf%C3%A9", "/%7B%22"])
+    async def test_a_path_of_half_characters_is_no_error_of_ours(self, client: Client, path: str) -> None:
+        response = await client.get(URL(path, encoded=True))
+        assert response.status == 404
+        assert (await response.json(content_type=None))["type"] == "/problems/not-found"
+
+    async def test_a_name_of_half_a_character_is_told_somehow(self, client: Client) -> None:
+        headers = {**BETTOR, "Content-Type": "application/json"}
+        response = await client.post("/v1/orders", data=rb'{"\ud800": 1.5}', headers=headers)
+        assert (await problem(response, 400, "invalid-request"))["field"] == "?"
 
     async def test_no_such_path_and_no_such_method(self, client: Client) -> None:
         await problem(await client.get("/v1/nothing"), 404, "not-found")

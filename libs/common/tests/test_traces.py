@@ -8,6 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from libs.common.tests.shop import Client, open_shop, shop
 
@@ -39,6 +40,18 @@ async def test_a_request_is_a_span_below_its_caller(client: Client, spans: InMem
     assert made.kind is trace.SpanKind.SERVER
     assert made.context is not None
     assert f"{made.context.trace_id:032x}" == TRACE_ID
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "code"), [("refused", 422, StatusCode.UNSET), ("ambush", 500, StatusCode.ERROR)]
+)
+async def test_a_refusal_is_no_error_of_ours(
+    client: Client, spans: InMemorySpanExporter, how: str, status: int, code: StatusCode
+) -> None:
+    await client.get(f"/v1/failures/{how}")
+    (made,) = spans.get_finished_spans()
+    assert made.attributes == {"http.response.status_code": status}
+    assert made.status.status_code is code
 
 
 async def test_health_is_not_traced(client: Client, spans: InMemorySpanExporter) -> None:

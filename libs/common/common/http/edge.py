@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import Histogram
 
 from common.errors import Forbidden, Invalid, Unauthenticated
@@ -106,10 +106,7 @@ class Edge:
         request_id = _request_id(request)
         REQUEST_ID.set(request_id)  # never reset: a connection's task has one request at a time
         endpoint = self._endpoints.get(request.match_info.route, _UNMATCHED)
-        try:
-            response = await self._traced(request, handler, endpoint)
-        except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
-            response = problem_response(error, request)
+        response = await self._traced(request, handler, endpoint)
         if not response.prepared:
             response.headers[REQUEST_ID_HEADER] = request_id
             if self._readiness.draining:
@@ -132,13 +129,22 @@ class Edge:
         if self._spans and not endpoint.quiet:
             name = f"{endpoint.method} {endpoint.path}"
             with span(name, parent=request.headers, kind=SpanKind.SERVER) as current:
-                response = await _admitted(request, handler, endpoint)
+                response = await _answered(request, handler, endpoint)
                 current.set_attribute("http.response.status_code", response.status)
+                if response.status >= 500:
+                    current.set_status(StatusCode.ERROR)
                 return response
         if "traceparent" in request.headers:
             with continued(request.headers):
-                return await _admitted(request, handler, endpoint)
+                return await _answered(request, handler, endpoint)
+        return await _answered(request, handler, endpoint)
+
+
+async def _answered(request: web.Request, handler: Handler, endpoint: Endpoint) -> web.StreamResponse:
+    try:
         return await _admitted(request, handler, endpoint)
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
+        return problem_response(error, request)
 
 
 async def _admitted(request: web.Request, handler: Handler, endpoint: Endpoint) -> web.StreamResponse:

@@ -34,7 +34,7 @@ class AccessLog:
         self._lines.append(
             f'{{"time": "{datetime.now(UTC).isoformat(timespec="milliseconds")}", "level": "INFO", '
             f'"service": {self._service}, "logger": "access", '
-            f'"message": {json.dumps(redact(f"{method} {path} {status}"), ensure_ascii=False)}, '
+            f'"message": {json.dumps(redact(f"{method} {path} {status}"))}, '
             f'"request_id": "{request_id}", "ms": {seconds * 1000:.2f}, "subject": {json.dumps(subject)}}}\n'
         )
 

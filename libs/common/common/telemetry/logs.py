@@ -75,7 +75,7 @@ class JsonLines(logging.Formatter):
                 line[name] = _safe(name, value)
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=lambda value: redact(str(value)))
+        return json.dumps(line, default=lambda value: redact(str(value)))
 
 
 def _safe(name: str, value: object) -> object:
