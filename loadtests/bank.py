@@ -69,10 +69,18 @@ async def fund_players(stack: Stack, key: str, count: int) -> list[str]:
                 "receipt": str(receipts[player]),
                 "postings": [
                     {"account": "bank/spei", "side": "debit", "amount": FUNDS, "currency": "MXN"},
-                    {"account": f"players/{player}/available", "side": "credit", "amount": FUNDS, "currency": "MXN"},
+                    {
+                        "account": f"players/{player}/available",
+                        "side": "credit",
+                        "amount": FUNDS,
+                        "currency": "MXN",
+                    },
                 ],
             }
-            url, headers = f"{stack['urls']['ledger']}/v1/entries", {"Idempotency-Key": f"load:{receipts[player]}"}
+            url, headers = (
+                f"{stack['urls']['ledger']}/v1/entries",
+                {"Idempotency-Key": f"load:{receipts[player]}"},
+            )
             async with gate, http.post(url, json=body, headers=headers) as answer:
                 answer.raise_for_status()
 
@@ -87,6 +95,12 @@ def hold_body(player: str, market: str, hold: str) -> dict[str, Any]:
         "reference": f"markets/{market}",
         "postings": [
             {"account": f"players/{player}/available", "side": "debit", "amount": STAKE, "currency": "MXN"},
-            {"account": f"players/{player}/held", "side": "credit", "amount": STAKE, "currency": "MXN", "hold": hold},
+            {
+                "account": f"players/{player}/held",
+                "side": "credit",
+                "amount": STAKE,
+                "currency": "MXN",
+                "hold": hold,
+            },
         ],
     }
