@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_BASE = 21_000
-BLOCK = 100
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEFAULT_BASE: Final = 21_000
+BLOCK: Final = 100
 """Distance between two stacks' bases."""
 
-OFFSETS = {
+OFFSETS: Final = {
     "gateway": 0,
     "identity": 1,
     "betting": 2,
@@ -34,6 +40,8 @@ OFFSETS = {
     "redis": 25,
 }
 """Every port of a stack, as an offset from its base."""
+CLAIM_OFFSET: Final = BLOCK - 1
+"""Held by the supervisor itself, so that two stacks starting at once do not choose the same block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +71,17 @@ class Layout:
 
     @property
     def description(self) -> Path:
+        """What tests and tools read; `EL_CARRIL_STACK` names it."""
         return self.home / "stack.json"
 
     @property
     def control(self) -> Path:
-        """The control socket. Its path must stay short, whatever the checkout's is."""
-        return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"el-carril-{os.getuid()}-{self.base}.sock"  # noqa: S108
+        """The control socket: beside the rest if its path is not too long for a socket's name."""
+        beside = self.home / "control"
+        if len(os.fsencode(beside)) < LONGEST_SOCKET_PATH:
+            return beside
+        digest = hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"el-carril-{os.getuid()}-{digest}"
 
     def make(self) -> None:
         """Create the folders."""
@@ -76,23 +89,72 @@ class Layout:
         self.secrets.mkdir(mode=0o700, exist_ok=True)
 
 
-def free_base(wanted: int) -> int:
-    """The first base from `wanted` on whose whole block is free.
+LONGEST_SOCKET_PATH: Final = 100
 
-    Raises:
-        OSError: no block is free.
+
+class Occupied(Exception):
+    """A stack of this name is already up."""
+
+
+@contextmanager
+def held(name: str) -> Iterator[None]:
+    """Be the only supervisor of that stack, for as long as the context lasts. Raises `Occupied`."""
+    home = ROOT / ".run" / name
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Occupied(f"the stack {name!r} is already up") from None
+        yield
+
+
+def is_held(name: str) -> bool:
+    """Whether a supervisor of that stack is alive."""
+    try:
+        with held(name):
+            return False
+    except Occupied:
+        return True
+
+
+@contextmanager
+def claimed_base(wanted: int) -> Iterator[int]:
+    """The first base from `wanted` on whose whole block is free, claimed for as long as the context lasts.
+
+    Raises `OSError` when no block is free.
     """
-    for base in range(wanted, 60_000, BLOCK):
-        if all(_is_free(base + offset) for offset in OFFSETS.values()):
-            return base
-    raise OSError("no free block of ports")
+    for base in range(wanted, _first_ephemeral_port() - BLOCK, BLOCK):
+        claim = _listening(base + CLAIM_OFFSET)
+        if claim is None:
+            continue
+        with claim:
+            if all(_is_free(base + offset) for offset in OFFSETS.values()):
+                yield base
+                return
+    raise OSError(f"no free block of ports from {wanted} on")
+
+
+def _first_ephemeral_port() -> int:
+    """Above it the kernel gives ports to anybody's outgoing connections."""
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    probe = _listening(port)
+    if probe is not None:
+        probe.close()
+    return probe is not None
+
+
+def _listening(port: int) -> socket.socket | None:
+    """A socket listening there; None if somebody else has the port, on whatever address."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        return None
+    return listener

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Final
 
 import asyncpg
 
 from tools.stack.layout import ROOT, Layout
 from tools.stack.process import Spec
+from tools.stack.running import output
 from tools.stack.secrets import secret
 
-BIN = Path("/usr/lib/postgresql/15/bin")
-SERVICES = ("ledger", "betting", "identity", "payments")
-ROLES = {
+SERVICES: Final = ("ledger", "betting", "identity", "payments")
+ROLES: Final = {
     "ledger": (
         "ledger_migrator",
         "ledger_posting",
@@ -32,49 +34,64 @@ ROLES = {
 }
 """Login roles by database."""
 
-OPTIONS = {
+OPTIONS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "password_encryption": "scram-sha-256",
     "log_min_messages": "warning",
+    "timezone": "UTC",
 }
 """fsync, synchronous_commit and full_page_writes stay on: what is measured and tested is durable."""
 
 
-def as_unprivileged(command: list[str]) -> list[str]:
-    """PostgreSQL refuses to run as root; then it runs as nobody."""
-    if os.getuid() != 0:
-        return ["setpriv", "--pdeathsig", "INT", *command]
-    return ["setpriv", "--pdeathsig", "INT", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
+def programs() -> Path:
+    """The folder of the newest PostgreSQL of this machine. Raises `FileNotFoundError`."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise FileNotFoundError("PostgreSQL is not installed")
+    return found[-1].parent
+
+
+def _account() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root; then it runs as the account that Debian's package made for it."""
+    return pwd.getpwnam("postgres") if os.getuid() == 0 else None
+
+
+def _as_account(command: list[str]) -> list[str]:
+    account = _account()
+    change = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"] if account else []
+    return ["setpriv", "--pdeathsig", "INT", *change, *command]
 
 
 def data(layout: Layout) -> Path:
-    """The cluster's folder. As root it lies where nobody may go: a checkout may be in root's home."""
-    if os.getuid() == 0:
-        return Path("/var/tmp") / f"el-carril-{layout.name}" / "postgres"  # noqa: S108
-    return layout.home / "postgres"
+    """The cluster's folder: with the rest, unless that is in a place only root may enter, such as its home."""
+    if _account() is None or all(parent.stat().st_mode & 0o001 for parent in layout.home.parents):
+        return layout.home / "postgres"
+    # Named by a secret of this stack: when the stack is forgotten, what lies there is no part of the next one.
+    return Path("/var/tmp") / f"el-carril-{secret(layout, 'cluster')[:12]}"  # noqa: S108 - the name cannot be guessed
 
 
 def initialise(layout: Layout) -> None:
     """Make the cluster unless it is there."""
-    folder = data(layout)
+    folder, account = data(layout), _account()
     if (folder / "PG_VERSION").exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if os.getuid() == 0:
-        folder.parent.chmod(0o755)
-        folder.mkdir(exist_ok=True)
-        shutil.chown(folder, "nobody", "nogroup")
-    password = folder.parent / "superuser.password"
-    password.write_text(secret(layout, "postgres"), encoding="utf-8")
-    if os.getuid() == 0:
-        shutil.chown(password, "nobody", "nogroup")
-    command = [str(BIN / "initdb"), "-D", str(folder), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
-               "--auth=scram-sha-256", f"--pwfile={password}"]  # fmt: skip
-    subprocess.run(as_unprivileged(command), check=True, stdout=subprocess.DEVNULL, cwd="/")
-    password.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    half = folder.with_name(f"{folder.name}.half")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir()
+    with tempfile.NamedTemporaryFile("w") as password:
+        password.write(secret(layout, "postgres"))
+        password.flush()
+        if account:
+            os.chown(half, account.pw_uid, account.pw_gid)
+            os.chown(password.name, account.pw_uid, account.pw_gid)
+        command = [str(programs() / "initdb"), "-D", str(half), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
+                   "--auth=scram-sha-256", f"--pwfile={password.name}"]  # fmt: skip
+        subprocess.run(_as_account(command), check=True, stdout=subprocess.DEVNULL, cwd="/")
+    half.rename(folder)
 
 
 def remove(layout: Layout) -> None:
@@ -83,12 +100,12 @@ def remove(layout: Layout) -> None:
 
 
 def spec(layout: Layout) -> Spec:
-    """The server in the foreground, so that the supervisor reaps it."""
+    """The server in the foreground, so that the supervisor reaps it: else a killed one's lock file stays."""
     options = [f"-c{name}={value}" for name, value in OPTIONS.items()]
-    command = [str(BIN / "postgres"), "-D", str(data(layout)), "-p", str(layout.port("postgres")), *options]
+    command = [str(programs() / "postgres"), "-D", str(data(layout)), "-p", str(layout.port("postgres"))]
     return Spec(
         "postgres",
-        as_unprivileged(command),
+        _as_account([*command, *options]),
         {},
         ready=lambda: _answers(layout),
         stop_signal=signal.SIGINT,
@@ -119,28 +136,46 @@ def dsns(layout: Layout) -> dict[str, str]:
     return {role: dsn(layout, role) for roles in ROLES.values() for role in roles}
 
 
+async def prepare(layout: Layout, *, keep_pristine: bool) -> None:
+    """Roles, databases, migrations; then for tests a copy of each database as no service has touched it yet."""
+    await provision(layout)
+    await migrate(layout)
+    if keep_pristine:
+        await _copy_pristine(layout)
+
+
 async def provision(layout: Layout) -> None:
     """Roles and databases; running it again changes nothing."""
-    variables = [f"-v{role}={secret(layout, role)}" for roles in ROLES.values() for role in roles]
-    await _checked(
-        "psql", "-qX", "-v", "ON_ERROR_STOP=1", *variables, "-f", str(ROOT / "deploy/postgres/provision.sql"),
-        superuser_dsn(layout),
+    passwords = [f"\\set {role} {secret(layout, role)}" for roles in ROLES.values() for role in roles]
+    script = ROOT / "deploy" / "postgres" / "provision.sql"
+    await output(
+        "psql", "-qX", "-v", "ON_ERROR_STOP=1",
+        environment=client(layout, "postgres", "postgres"), given="\n".join([*passwords, f"\\i '{script}'\n"]),
     )  # fmt: skip
+
+
+def client(layout: Layout, role: str, database: str) -> dict[str, str]:
+    """The environment in which psql and pg_dump connect so."""
+    return {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(layout.port("postgres")),
+        "PGUSER": role,
+        "PGPASSWORD": secret(layout, role),
+        "PGDATABASE": database,
+    }
 
 
 async def migrate(layout: Layout) -> None:
     """Every service's migrations, each by its own migrator."""
     for service in SERVICES:
         folder = ROOT / "services" / service / "migrations"
-        if folder.is_dir():
-            await _checked(
-                str(ROOT / ".venv/bin/dbmate"), "--no-dump-schema", "--migrations-dir", str(folder), "--url",
-                f"{dsn(layout, f'{service}_migrator')}?sslmode=disable", "up", "--strict",
-            )  # fmt: skip
+        await output(
+            ROOT / ".venv" / "bin" / "dbmate", "--no-dump-schema", "--migrations-dir", folder, "up", "--strict",
+            environment={"DATABASE_URL": f"{dsn(layout, f'{service}_migrator')}?sslmode=disable"},
+        )  # fmt: skip
 
 
-async def keep_pristine(layout: Layout) -> None:
-    """Copy every migrated, still empty database before a service touches it: tests take theirs from the copies."""
+async def _copy_pristine(layout: Layout) -> None:
     connection = await asyncpg.connect(superuser_dsn(layout))
     try:
         for service in SERVICES:
@@ -149,12 +184,3 @@ async def keep_pristine(layout: Layout) -> None:
             )
     finally:
         await connection.close()
-
-
-async def _checked(*command: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    told, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{Path(command[0]).name} failed:\n{told.decode()[-3000:]}")

@@ -6,34 +6,41 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tools.stack.layout import ROOT
 
-FIRST_BACKOFF_SECONDS = 0.2
-LONGEST_BACKOFF_SECONDS = 5.0
-STEADY_SECONDS = 10.0
+FIRST_BACKOFF_SECONDS: Final = 0.2
+LONGEST_BACKOFF_SECONDS: Final = 5.0
+STEADY_SECONDS: Final = 10.0
 """A process that lived this long starts its back-off anew."""
+STOP_SECONDS: Final = 20.0
+HOPELESS_STARTS: Final = 5
+"""A process that ended this often without being ready once will not be."""
+LONGEST_LOG_BYTES: Final = 20_000_000
+TAIL_BYTES: Final = 3_000
 
-STOP_SECONDS = 15.0
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How a process is started, what it waits for, and when it counts as ready."""
+    """How a process is started, what it needs to be up before, and when it counts as ready."""
 
     name: str
     command: list[str]
-    environment: dict[str, str]
+    environment: Mapping[str, str]
     ready: Callable[[], Awaitable[bool]]
     after: tuple[str, ...] = ()
+    ready_seconds: float = 90.0
     stop_signal: signal.Signals = signal.SIGTERM
+    """What asks it to end by itself."""
     directory: Path = ROOT
     own_group: bool = False
-    """It starts children of its own that a kill must reach too."""
-    slow_to_stop: bool = False
+    """It starts children of its own that a signal must reach too."""
 
 
 @dataclass(slots=True)
@@ -42,76 +49,96 @@ class Process:
 
     spec: Spec
     log: Path
+    say: Say
     starts: int = 0
     _child: asyncio.subprocess.Process | None = None
     _watch: asyncio.Task[None] | None = None
-    _stopping: bool = False
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def pid(self) -> int | None:
+        """None while it does not run."""
         return self._child.pid if self._child and self._child.returncode is None else None
 
     def start(self) -> None:
-        self._stopping = False
+        """Start it and keep it running until `stop`."""
+        if self.log.exists() and self.log.stat().st_size > LONGEST_LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
         self._watch = asyncio.create_task(self._keep_running(), name=self.spec.name)
 
-    async def wait_ready(self, timeout_seconds: float) -> None:
-        """Raises RuntimeError with the end of its log when it does not become ready in time."""
+    async def wait_ready(self) -> None:
+        """Raises `RuntimeError` with the end of its log when it does not become ready in time."""
+        before = self.starts
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(self.spec.ready_seconds):
                 while not (self.pid and await self.spec.ready()):
+                    if self.starts - before > HOPELESS_STARTS:
+                        raise TimeoutError
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            tail = self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
             raise RuntimeError(
-                f"{self.spec.name} is not ready after {timeout_seconds:.0f} s:\n{tail}"
+                f"{self.spec.name} is not ready (started {self.starts} times); its log ends:\n{self._tail()}"
             ) from None
 
+    def _tail(self) -> str:
+        return self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace")
+
     async def _keep_running(self) -> None:
-        backoff = FIRST_BACKOFF_SECONDS
-        loop = asyncio.get_running_loop()
-        while not self._stopping:
+        backoff, loop = FIRST_BACKOFF_SECONDS, asyncio.get_running_loop()
+        while not self._stop.is_set():
             began = loop.time()
-            with self.log.open("ab") as log:
-                self._child = await asyncio.create_subprocess_exec(
-                    *self.spec.command,
-                    env={**os.environ, **self.spec.environment}, cwd=self.spec.directory,
-                    stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                )  # fmt: skip
-            self.starts += 1
-            await self._child.wait()
-            if self.spec.own_group:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._child.pid, signal.SIGKILL)
-            if not self._stopping:
-                backoff = FIRST_BACKOFF_SECONDS if loop.time() - began > STEADY_SECONDS else backoff
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            status = await self._run()
+            if self._stop.is_set():
+                return
+            backoff = FIRST_BACKOFF_SECONDS if loop.time() - began > STEADY_SECONDS else backoff
+            self.say(f"{self.spec.name} ended with {status}, starting it again in {backoff:.1f} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+
+    async def _run(self) -> int:
+        """Start it once; its exit status, negative for a signal."""
+        with self.log.open("ab") as log:
+            child = await asyncio.create_subprocess_exec(
+                *self.spec.command,
+                env={**os.environ, **self.spec.environment},
+                cwd=self.spec.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for the supervisor alone; it stops the others in order.
+                start_new_session=True,
+            )
+        self._child = child
+        self.starts += 1
+        if self._stop.is_set():  # stopped while it was being started
+            self.kill(signal.SIGKILL)
+        status = await child.wait()
+        if self.spec.own_group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        return status
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal. Raises ProcessLookupError when it is not running."""
+        """Send a signal. Raises `ProcessLookupError` when it is not running."""
         if self.pid is None:
-            raise ProcessLookupError(self.spec.name)
+            raise ProcessLookupError(f"{self.spec.name} is not running")
         if self.spec.own_group:
             os.killpg(self.pid, number)
         else:
             os.kill(self.pid, number)
 
     async def stop(self, *, hurry: bool = False) -> None:
-        """End it, kindly first; in a hurry what is slow to say good-bye is killed."""
-        self._stopping = True
-        if self.pid is not None:
-            self.kill(signal.SIGKILL if hurry and self.spec.slow_to_stop else self.spec.stop_signal)
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await self._ended()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self.kill(signal.SIGKILL)
-        if self._watch:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-
-    async def _ended(self) -> None:
-        if self._child:
-            await self._child.wait()
+        """End it and wait until it has: kindly first, unless in a hurry."""
+        self._stop.set()
+        with contextlib.suppress(ProcessLookupError):
+            self.kill(signal.SIGKILL if hurry else self.spec.stop_signal)
+        if self._watch is None:
+            return
+        try:
+            await asyncio.wait_for(asyncio.shield(self._watch), STOP_SECONDS)
+        except TimeoutError:
+            self.say(f"{self.spec.name} did not end in {STOP_SECONDS:.0f} s and is killed")
+            with contextlib.suppress(ProcessLookupError):
+                self.kill(signal.SIGKILL)
+            await self._watch

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 import aiohttp
 from contracts import topology
 from contracts.topology import VHOST, BrokerUser
 
-from tools.stack.layout import ROOT, Layout
+from tools import topology as topology_tool
+from tools.stack.layout import Layout
 from tools.stack.process import Spec
-from tools.stack.secrets import secret
-from tools.topology import definitions
+from tools.stack.secrets import secret, write
 
 ADMIN = "admin"
 
@@ -30,8 +29,9 @@ def initialise(layout: Layout) -> None:
     """Write the node's configuration and its users."""
     home = layout.home / "rabbitmq"
     (home / "generated").mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
     (home / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="utf-8")
-    (home / "definitions.json").write_text(json.dumps(_definitions(layout)), encoding="utf-8")
+    write(home / "definitions.json", json.dumps(_definitions(layout)))
     (home / "rabbitmq.conf").write_text(
         f"listeners.tcp.default = 127.0.0.1:{layout.port('rabbitmq')}\n"
         "management.tcp.ip = 127.0.0.1\n"
@@ -53,7 +53,7 @@ def passwords(layout: Layout) -> dict[str, str]:
 def _definitions(layout: Layout) -> dict[str, object]:
     """The vhost, the users and what each may do, and an operator for the management pages."""
     everyone = BrokerUser(ADMIN, configure=".*", write=".*", read=".*", topics={}, tags=("administrator",))
-    return definitions(passwords(layout), (*topology.USERS, everyone))
+    return topology_tool.definitions(passwords(layout), (*topology.USERS, everyone))
 
 
 def epmd(layout: Layout) -> Spec:
@@ -101,7 +101,6 @@ def spec(layout: Layout) -> Spec:
         ready=lambda: _healthy(layout),
         after=("epmd",),
         own_group=True,
-        slow_to_stop=True,
     )
 
 
@@ -123,10 +122,5 @@ def url(layout: Layout, user: str) -> str:
 
 
 async def declare(layout: Layout) -> None:
-    """Exchanges and queues, idempotently."""
-    process = await asyncio.create_subprocess_exec(
-        str(ROOT / ".venv/bin/python"), "-m", "tools.topology", "declare", cwd=ROOT,
-        env=os.environ | {"AMQP_URL": url(layout, "topology")},
-    )  # fmt: skip
-    if await process.wait() != 0:
-        raise RuntimeError("the broker's topology could not be declared")
+    """Exchanges, queues and bindings; running it again changes nothing."""
+    await topology_tool.declare(url(layout, "topology"))

@@ -7,18 +7,17 @@ from pathlib import Path
 
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
-from tools.stack.secrets import secret
+from tools.stack.secrets import secret, write
 
 
 def spec(layout: Layout) -> Spec:
     home = layout.home / "redis"
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / "redis.conf"
-    configuration.touch(mode=0o600)
-    configuration.write_text(
+    write(
+        configuration,
         f"bind 127.0.0.1\nport {layout.port('redis')}\ndir {home}\nrequirepass {secret(layout, 'redis')}\n"
         'maxmemory-policy noeviction\nappendonly yes\nappendfsync everysec\nsave ""\n',
-        encoding="utf-8",
     )
     return Spec(
         "redis",

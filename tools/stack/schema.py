@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+from typing import Final
 
 from tools.stack import postgres
 from tools.stack.layout import ROOT, Layout
+from tools.stack.running import output
 
 
 async def dump(layout: Layout, service: str, *, check: bool) -> bool:
     """Write `services/<service>/schema.sql`, or with `check` only tell whether it is what the migrations make."""
-    process = await asyncio.create_subprocess_exec(
-        str(postgres.BIN / "pg_dump"), "--schema-only", "--no-owner", postgres.dsn(layout, f"{service}_migrator"),
-        stdout=asyncio.subprocess.PIPE,
+    told = await output(
+        postgres.programs() / "pg_dump", "--schema-only", "--no-owner",
+        environment=postgres.client(layout, f"{service}_migrator", service),
     )  # fmt: skip
-    told, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"pg_dump of {service} failed")
-    text = _normalised(told.decode())
+    text = _normalised(told)
     path = ROOT / "services" / service / "schema.sql"
     if check:
         return path.exists() and path.read_text(encoding="utf-8") == text
@@ -26,11 +24,15 @@ async def dump(layout: Layout, service: str, *, check: bool) -> bool:
     return True
 
 
+_NOISE: Final = re.compile(
+    r"--($| Name: | PostgreSQL database dump| Dumped )|SELECT pg_catalog\.set_config|\\(un)?restrict |"
+    r"SET (statement_timeout|lock_timeout|idle_in_transaction_session_timeout|transaction_timeout|client_encoding|"
+    r"standard_conforming_strings|check_function_bodies|xmloption|client_min_messages|row_security|"
+    r"default_tablespace|default_table_access_method) = "
+)
+
+
 def _normalised(text: str) -> str:
-    """Without comments, session settings and the tokens newer pg_dump versions add."""
-    kept = [
-        line
-        for line in text.splitlines()
-        if not re.match(r"--|SET |SELECT pg_catalog\.set_config|\\(un)?restrict", line)
-    ]
+    """Without pg_dump's own comments, its session's settings and the tokens its newer versions add."""
+    kept = [line for line in text.splitlines() if not _NOISE.match(line)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip() + "\n"

@@ -6,28 +6,32 @@ import base64
 import json
 import secrets
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tools.stack.layout import Layout
 
-ATTESTOR_KEY_ID = "attestor-1"
-IDENTITY_KEY_ID = "identity-1"
+ATTESTOR_KEY_ID: Final = "attestor-1"
+IDENTITY_KEY_ID: Final = "identity-1"
 
 
 def secret(layout: Layout, name: str) -> str:
-    """The secret of that name."""
+    """The secret of that name, made when first asked for."""
     path = layout.secrets / name
     if not path.exists():
-        write(path, secrets.token_urlsafe(24))
+        write(path, secrets.token_hex(20))
     return path.read_text(encoding="utf-8")
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+    """Write a file that only its owner can read, whole or not at all."""
+    half = path.with_name(f".{path.name}.half")
+    half.unlink(missing_ok=True)
+    half.touch(mode=0o600)
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
 
 
 def make_keys(layout: Layout) -> None:

@@ -1,91 +1,85 @@
-"""El Carril's own processes, as data: command, settings, and what each waits for."""
+"""El Carril's own processes, as data: command, settings, and what each needs to be up before it starts."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import aiohttp
 
 from tools.stack import postgres, rabbitmq, redis
-from tools.stack.layout import ROOT, Layout
+from tools.stack.layout import Layout
 from tools.stack.process import Spec
+from tools.stack.running import PYTHON, output
 from tools.stack.secrets import ATTESTOR_KEY_ID, IDENTITY_KEY_ID
 
-PYTHON = str(ROOT / ".venv/bin/python")
-
-LEDGER_KINDS = {
+LEDGER_KINDS: Final = {
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void",
     "payments": "deposit,withdrawal.reserve,withdrawal.release,withdrawal.done",
 }
 """What each producer may post, through both doors."""
 
-DATABASES = ("ledger", "betting", "identity", "payments")
-
-WATCHED = ("ledger-receipts", "attestor", *(f"relay-{database}" for database in DATABASES))
+WATCHED: Final = (
+    "ledger-receipts",
+    "attestor",
+    *(f"relay-{service}" for service in postgres.SERVICES),
+)
 """What the gateway's deep health shows besides the services it routes to."""
+
+DATABASES: Final = "databases"
+TOPOLOGY: Final = "topology"
+LEDGER_KEYS: Final = "ledger-keys"
+"""What is done once on the way up, as names that processes can wait for."""
 
 
 async def make_ledger_keys(layout: Layout) -> None:
     """An API key for each producer, made once."""
     for producer, kinds in LEDGER_KINDS.items():
         file = layout.secrets / f"ledger-key-{producer}"
-        if file.exists():
-            continue
-        process = await asyncio.create_subprocess_exec(
-            PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--out", str(file),
-            cwd=ROOT, env=os.environ | {"DATABASE_DSN": postgres.dsn(layout, "ledger_keys")},
-        )  # fmt: skip
-        if await process.wait() != 0:
-            raise RuntimeError(f"no ledger key for {producer}")
+        if not file.exists():
+            await output(
+                PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--out", file,
+                environment={"DATABASE_DSN": postgres.dsn(layout, "ledger_keys")},
+            )  # fmt: skip
 
 
 def specs(layout: Layout) -> list[Spec]:
-    """Every service, each after what it needs."""
-    ledger = {
-        "DATABASE_DSN": postgres.dsn(layout, "ledger_posting"),
-        "AMQP_URL": rabbitmq.url(layout, "ledger"),
-        "IDENTITY_URL": layout.url("identity"),
-    }
+    """Every service."""
     return [
-        _spec(layout, "rail", ["tools.rail"], STATE_FILE=str(layout.home / "rail.jsonl")),
+        _spec(layout, "rail", "tools.rail", after=(), STATE_FILE=str(layout.home / "rail.jsonl")),
         _spec(
-            layout, "identity", ["identity"], DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
+            layout, "identity", "identity", after=(DATABASES, "redis"),
+            DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEY_FILE=str(layout.secrets / "identity.pem"), SIGNING_KEY_ID=IDENTITY_KEY_ID,
         ),
-        _spec(layout, "ledger", ["ledger", "serve"], after=("identity",), **ledger),
+        _engine(layout, "ledger"),
         _spec(
-            layout, "ledger-receipts", ["ledger", "receipts"], DATABASE_DSN=postgres.dsn(layout, "ledger_receipts"),
+            layout, "ledger-receipts", "ledger receipts", after=(DATABASES,),
+            DATABASE_DSN=postgres.dsn(layout, "ledger_receipts"),
             ATTESTOR_PUBLIC_KEYS=str(layout.secrets / "attestor-public.json"),
         ),
         _spec(
-            layout, "attestor", ["payments", "attestor"], after=("rail",),
+            layout, "attestor", "payments attestor", after=(DATABASES, "rail"),
             DATABASE_DSN=postgres.dsn(layout, "payments_attestor"), RAIL_URL=layout.url("rail"),
             SIGNING_KEY_FILE=str(layout.secrets / "attestor.seed"), SIGNING_KEY_ID=ATTESTOR_KEY_ID,
         ),
         _spec(
-            layout, "payments", ["payments"], after=("ledger", "ledger-receipts", "rail"),
+            layout, "payments", "payments", after=("ledger", "ledger-receipts", "rail", LEDGER_KEYS),
             DATABASE_DSN=postgres.dsn(layout, "payments_app"), AMQP_URL=rabbitmq.url(layout, "payments"),
             IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
             LEDGER_RECEIPTS_URL=layout.url("ledger-receipts"), RAIL_URL=layout.url("rail"),
             LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-payments"),
         ),
         _spec(
-            layout, "betting", ["betting"], after=("ledger",), DATABASE_DSN=postgres.dsn(layout, "betting_app"),
-            AMQP_URL=rabbitmq.url(layout, "betting"), IDENTITY_URL=layout.url("identity"),
-            LEDGER_URL=layout.url("ledger"), LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
+            layout, "betting", "betting", after=("ledger", LEDGER_KEYS),
+            DATABASE_DSN=postgres.dsn(layout, "betting_app"), AMQP_URL=rabbitmq.url(layout, "betting"),
+            IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
+            LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
         ),
-        *(
-            _spec(
-                layout, f"relay-{database}", ["relay"], DATABASE_DSN=postgres.dsn(layout, f"{database}_relay"),
-                AMQP_URL=rabbitmq.url(layout, f"relay-{database}"),
-            )
-            for database in DATABASES
-        ),
+        *(_relay(layout, service) for service in postgres.SERVICES),
         _spec(
-            layout, "gateway", ["gateway"], after=("identity", "betting", "payments", "ledger"),
+            layout, "gateway", "gateway", after=("identity", "betting", "payments", "ledger", "redis"),
             REDIS_URL=redis.url(layout), IDENTITY_URL=layout.url("identity"), BETTING_URL=layout.url("betting"),
             PAYMENTS_URL=layout.url("payments"), LEDGER_URL=layout.url("ledger"),
             HEALTH_URLS=json.dumps({name: layout.url(name) for name in WATCHED}),
@@ -95,19 +89,29 @@ def specs(layout: Layout) -> list[Spec]:
 
 def second_ledger(layout: Layout) -> Spec:
     """Another engine on the same database: for races and for the measurements."""
+    return _engine(layout, "ledger-2")
+
+
+def _engine(layout: Layout, name: str) -> Spec:
     return _spec(
-        layout, "ledger-2", ["ledger", "serve"], DATABASE_DSN=postgres.dsn(layout, "ledger_posting"),
-        AMQP_URL=rabbitmq.url(layout, "ledger"), IDENTITY_URL=layout.url("identity"),
+        layout, name, "ledger serve", after=(DATABASES, TOPOLOGY, "identity"),
+        DATABASE_DSN=postgres.dsn(layout, "ledger_posting"), AMQP_URL=rabbitmq.url(layout, "ledger"),
+        IDENTITY_URL=layout.url("identity"),
     )  # fmt: skip
 
 
-def _spec(
-    layout: Layout, name: str, module: list[str], *, after: tuple[str, ...] = (), **settings: str
-) -> Spec:
+def _relay(layout: Layout, service: str) -> Spec:
+    return _spec(
+        layout, f"relay-{service}", "relay", after=(DATABASES, TOPOLOGY),
+        DATABASE_DSN=postgres.dsn(layout, f"{service}_relay"), AMQP_URL=rabbitmq.url(layout, f"relay-{service}"),
+    )  # fmt: skip
+
+
+def _spec(layout: Layout, name: str, module: str, *, after: tuple[str, ...], **settings: str) -> Spec:
     environment = {"SERVICE": name, "HOST": "127.0.0.1", "PORT": str(layout.port(name)), **settings}
     return Spec(
         name,
-        ["setpriv", "--pdeathsig", "TERM", PYTHON, "-m", *module],
+        ["setpriv", "--pdeathsig", "TERM", PYTHON, "-m", *module.split()],
         environment,
         ready=_readiness(layout.url(name)),
         after=after,

@@ -1,167 +1,141 @@
-"""The supervisor: brings a stack up in order, keeps it up, takes orders over a socket, takes it down."""
+"""The supervisor: brings a stack up in order, keeps it up, takes it down in reverse."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from tools.stack import postgres, rabbitmq, redis, services
-from tools.stack.layout import Layout
-from tools.stack.process import Process, Spec
+from tools.stack import postgres, rabbitmq
+from tools.stack.description import describe
+from tools.stack.layout import ROOT, Layout
+from tools.stack.order import Errand, Step, on_demand, unknown_needs
+from tools.stack.process import Process, Say, Spec
 from tools.stack.secrets import make_keys
 
-INFRASTRUCTURE_SECONDS = 60.0
-SERVICE_SECONDS = 45.0
-
-Say = Callable[[str], None]
+LAST_FAILURE = ROOT / ".run" / "last-failure"
+"""The logs of the last throw-away stack that failed, or whose command did."""
 
 
 class Supervisor:
-    """One stack. `infra_only` leaves El Carril's own processes out."""
+    """One stack: the steps it consists of, each started when what it waits for is up.
 
-    def __init__(
-        self, layout: Layout, say: Say, *, infra_only: bool = False, throw_away: bool = False
-    ) -> None:
+    `say` hears what happens to its processes while they run.
+    """
+
+    def __init__(self, layout: Layout, steps: Sequence[Step], say: Say) -> None:
+        if unknown := unknown_needs(steps):
+            raise ValueError(f"nobody brings {', '.join(sorted(unknown))}")
         self._layout = layout
+        self._steps = steps
         self._say = say
-        self._infra_only = infra_only
-        self._throw_away = throw_away
         self._processes: dict[str, Process] = {}
-        self._control: asyncio.Server | None = None
+        self.is_up = False
 
     async def up(self) -> None:
         """Start everything and wait until it is ready.
 
-        Raises:
-            RuntimeError: something did not become ready; what its log says last.
+        Raises `RuntimeError`: something did not become ready, and what its log says last.
         """
-        self._layout.make()
         make_keys(self._layout)
         postgres.initialise(self._layout)
         rabbitmq.initialise(self._layout)
-        await self._start_all(
-            [
-                postgres.spec(self._layout),
-                redis.spec(self._layout),
-                rabbitmq.epmd(self._layout),
-                rabbitmq.spec(self._layout),
-            ],
-            INFRASTRUCTURE_SECONDS,
-        )
-        await rabbitmq.declare(self._layout)
-        self._describe()
-        await self._listen()
-        if not self._infra_only:
-            await services.make_ledger_keys(self._layout)
-            await self._start_all(services.specs(self._layout), SERVICE_SECONDS)
-        self._say("ready")
+        describe(self._layout)
+        up = {step.name: asyncio.Event() for step in self._steps}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in self._steps:
+                    group.create_task(self._bring_up(step, up))
+        except* RuntimeError as failed:
+            raise RuntimeError("\n".join(str(each) for each in failed.exceptions)) from None
+        self.is_up = True
 
-    async def _prepare_databases(self) -> None:
-        await postgres.provision(self._layout)
-        await postgres.migrate(self._layout)
-        if self._throw_away:
-            await postgres.keep_pristine(self._layout)
+    async def _bring_up(self, step: Step, up: Mapping[str, asyncio.Event]) -> None:
+        for name in step.after:
+            await up[name].wait()
+        if isinstance(step, Errand):
+            await step.run()
+        else:
+            await self._start(step)
+        up[step.name].set()
 
-    async def _start_all(self, specs: list[Spec], timeout_seconds: float) -> None:
-        """Each as soon as what it waits for is ready; those that wait for nothing at once."""
-        ready = {spec.name: asyncio.Event() for spec in specs}
-
-        async def bring_up(spec: Spec) -> None:
-            for name in spec.after:
-                if name in ready:
-                    await ready[name].wait()
-            await self._start(spec, timeout_seconds)
-            if spec.name == "postgres":  # while the broker, the slowest of all, still starts
-                await self._prepare_databases()
-            ready[spec.name].set()
-
-        async with asyncio.TaskGroup() as group:
-            for spec in specs:
-                group.create_task(bring_up(spec))
-
-    async def _start(self, spec: Spec, timeout_seconds: float) -> None:
-        process = Process(spec, self._layout.logs / f"{spec.name}.log")
+    async def _start(self, spec: Spec) -> None:
+        process = Process(spec, self._layout.logs / f"{spec.name}.log", self._say)
         self._processes[spec.name] = process
         process.start()
-        await process.wait_ready(timeout_seconds)
+        await process.wait_ready()
 
-    def _describe(self) -> None:
-        """Write what tests and tools need to know."""
-        layout = self._layout
-        description = {
-            "name": layout.name,
-            "base": layout.base,
-            "postgres": {
-                "host": "127.0.0.1",
-                "port": layout.port("postgres"),
-                "superuser_dsn": postgres.superuser_dsn(layout),
-            },
-            "dsn": postgres.dsns(layout),
-            "rabbitmq": {
-                "host": "127.0.0.1",
-                "port": layout.port("rabbitmq"),
-                "management": layout.port("rabbitmq-management"),
-                "vhost": rabbitmq.VHOST,
-                "users": rabbitmq.passwords(layout),
-            },
-            "redis_url": redis.url(layout),
-            "urls": {
-                spec.name: layout.url(spec.name)
-                for spec in (*services.specs(layout), services.second_ledger(layout))
-            },
-            "secrets_dir": str(layout.secrets),
-            "log_dir": str(layout.logs),
-            "control": str(layout.control),
-        }
-        layout.description.touch(mode=0o600)
-        layout.description.write_text(json.dumps(description, indent=1), encoding="utf-8")
+    async def down(self, *, hurry: bool = False) -> None:
+        """Stop everything, each after all that wait for it; in a hurry by killing it, which loses nothing
+        that anybody wants of a throw-away stack."""
+        ended = {name: asyncio.Event() for name in self._processes}
+        async with asyncio.TaskGroup() as group:
+            for name, process in self._processes.items():
+                dependents = [ended[other] for other in self._dependents(name)]
+                group.create_task(_take_down(process, dependents, ended[name], hurry=hurry))
+        self._processes.clear()
 
-    async def _listen(self) -> None:
-        self._layout.control.unlink(missing_ok=True)
-        self._control = await asyncio.start_unix_server(self._serve, self._layout.control)
-        self._layout.control.chmod(0o600)
+    def _dependents(self, name: str) -> list[str]:
+        """Running processes that wait for this one, directly or through errands."""
+        afters = {step.name: step.after for step in (*self._steps, *on_demand(self._layout))}
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            order = json.loads(await reader.readline())
-            answer = await self._obey(order)
-        except (KeyError, ValueError, RuntimeError, ProcessLookupError) as refused:
-            answer = {"error": repr(refused)}
-        writer.write(json.dumps(answer).encode() + b"\n")
-        await writer.drain()
-        writer.close()
+        def needs(other: str) -> bool:
+            return any(each == name or needs(each) for each in afters.get(other, ()))
 
-    async def _obey(self, order: dict[str, str]) -> dict[str, object]:
-        match order["act"]:
-            case "status":
-                return {name: {"pid": p.pid, "starts": p.starts} for name, p in self._processes.items()}
-            case "kill":
-                self._processes[order["process"]].kill(signal.Signals[f"SIG{order['signal']}"])
-            case "wait":
-                await self._processes[order["process"]].wait_ready(SERVICE_SECONDS)
-            case "stop":
-                await self._processes.pop(order["process"]).stop()
-            case "start":
-                await self._start(self._startable(order["process"]), SERVICE_SECONDS)
-            case unknown:
-                raise ValueError(unknown)
-        return {"done": order["act"]}
+        return [other for other in self._processes if needs(other)]
 
-    def _startable(self, name: str) -> Spec:
-        known = (*services.specs(self._layout), services.second_ledger(self._layout))
-        return next(spec for spec in known if spec.name == name and name not in self._processes)
+    def status(self) -> dict[str, dict[str, int | None]]:
+        """Each process's pid (None while it does not run) and how often it was started."""
+        return {name: {"pid": each.pid, "starts": each.starts} for name, each in self._processes.items()}
 
-    async def down(self) -> None:
-        """Stop everything, last started first; a throw-away stack leaves nothing behind."""
-        if self._control is not None:
-            self._control.close()
-            self._layout.control.unlink(missing_ok=True)
-        for process in reversed(self._processes.values()):
-            await process.stop(hurry=self._throw_away)
-        if self._throw_away:
-            postgres.remove(self._layout)
-            shutil.rmtree(self._layout.home, ignore_errors=True)
-        self._say("stopped")
+    def kill(self, name: str, number: signal.Signals) -> None:
+        """Send a signal; what ends by it is started again. Raises `KeyError` or `ProcessLookupError`."""
+        self._processes[name].kill(number)
+
+    async def wait_ready(self, name: str) -> None:
+        """Raises `KeyError` or `RuntimeError`."""
+        await self._processes[name].wait_ready()
+
+    async def stop(self, name: str) -> None:
+        """End a process and let it be. Raises `KeyError`."""
+        await self._processes[name].stop()
+        del self._processes[name]
+
+    async def start(self, name: str) -> None:
+        """Start a process that is stopped, or an extra one. Raises `KeyError` or `RuntimeError`."""
+        if name in self._processes:
+            raise RuntimeError(f"{name} is already started")
+        specs = (step for step in (*self._steps, *on_demand(self._layout)) if isinstance(step, Spec))
+        await self._start({spec.name: spec for spec in specs}[name])
+
+    async def restart(self, name: str) -> None:
+        """End a process kindly and start it again. Raises `KeyError` or `RuntimeError`."""
+        await self.stop(name)
+        await self.start(name)
+
+
+async def _take_down(
+    process: Process, dependents: list[asyncio.Event], ended: asyncio.Event, *, hurry: bool
+) -> None:
+    for dependent in dependents:
+        await dependent.wait()
+    await process.stop(hurry=hurry)
+    ended.set()
+
+
+def forget(layout: Layout, *, keep_logs: bool) -> None:
+    """Delete a stack that is down. Its logs may be worth a look after a failure."""
+    if keep_logs and layout.logs.exists():
+        shutil.rmtree(LAST_FAILURE, ignore_errors=True)
+        LAST_FAILURE.mkdir(parents=True, exist_ok=True)
+        shutil.move(layout.logs, LAST_FAILURE / "log")
+    postgres.remove(layout)
+    layout.control.unlink(missing_ok=True)
+    shutil.rmtree(layout.home, ignore_errors=True)
+
+
+def log_path(layout: Layout) -> Path:
+    """Where the supervisor itself writes."""
+    return layout.logs / "supervisor.log"

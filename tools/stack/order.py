@@ -1,0 +1,55 @@
+"""Everything a stack consists of and what it waits for, in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tools.stack import postgres, rabbitmq, redis, services
+from tools.stack.layout import Layout
+from tools.stack.process import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something done once on the way up, such as migrating the databases."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    after: tuple[str, ...]
+
+
+Step = Spec | Errand
+
+
+def steps(layout: Layout, *, infra_only: bool = False, throw_away: bool = False) -> list[Step]:
+    """All of a stack. Each step starts as soon as everything in its `after` is up."""
+    infrastructure: list[Step] = [
+        postgres.spec(layout),
+        redis.spec(layout),
+        rabbitmq.epmd(layout),
+        rabbitmq.spec(layout),
+        Errand(
+            services.DATABASES,
+            partial(postgres.prepare, layout, keep_pristine=throw_away),
+            after=("postgres",),
+        ),
+        Errand(services.TOPOLOGY, partial(rabbitmq.declare, layout), after=("rabbitmq",)),
+    ]
+    if infra_only:
+        return infrastructure
+    keys = Errand(
+        services.LEDGER_KEYS, partial(services.make_ledger_keys, layout), after=(services.DATABASES,)
+    )
+    return [*infrastructure, keys, *services.specs(layout)]
+
+
+def on_demand(layout: Layout) -> list[Spec]:
+    """What can be started by order besides a stack's own processes."""
+    return [services.second_ledger(layout)]
+
+
+def unknown_needs(wanted: Sequence[Step]) -> set[str]:
+    """Names that a step waits for and that nobody brings."""
+    return {name for step in wanted for name in step.after} - {step.name for step in wanted}
