@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from aio_pika.exceptions import AMQPError
-from common.amqp import Link, Message, Publisher, Unconfirmed
+from common.amqp import Link, Message, Publisher, Unconfirmed, Unroutable
 from common.testing import Stack, stack
 from contracts import topology
 from contracts.topology import COMMANDS, DEAD, EVENTS, RETRY
@@ -62,6 +62,14 @@ async def test_a_user_publishes_nothing_in_anothers_name(
     running: Stack, user: str, exchange: str, routing_key: str
 ) -> None:
     assert not await published(running, user, exchange, routing_key)
+
+
+@pytest.mark.parametrize("exchange", [RETRY, DEAD])
+@pytest.mark.parametrize("service", topology.SERVICES)
+async def test_a_consumer_may_put_its_own_messages_away(running: Stack, service: str, exchange: str) -> None:
+    """The key has no queue on purpose: allowed, and nothing arrives anywhere."""
+    with pytest.raises(Unroutable):
+        await published(running, service, exchange, f"{service}.permission-test")
 
 
 @pytest.mark.parametrize("service", topology.SERVICES)

@@ -133,7 +133,9 @@ class Consumer:
             try:
                 await self._session()
             except BrokerUnavailable as error:
-                log.warning("consuming %s was interrupted: %s", self.queue, error.detail)
+                # Said when it begins; a long outage then shows in `amqp_consuming`, not in a line per attempt.
+                level = logging.DEBUG if failures else logging.WARNING
+                log.log(level, "consuming %s was interrupted: %s", self.queue, error.detail)
             except Exception:
                 log.exception("consuming %s failed", self.queue)
             failures = 0 if time.monotonic() - began > BACKOFF_SECONDS[1] else failures + 1
