@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings, TokenSettings
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from payments.domain.accounts import issue_clabe
 from payments.domain.refusals import InvalidClabe
@@ -16,8 +17,9 @@ class WorkSettings(BaseModel):
 
     rail_url: str
     rail_timeout_seconds: float = Field(default=4.0, gt=0, le=30)
-    lease_seconds: float = Field(default=20.0, gt=0)
-    """Longer than all calls of one step together."""
+    lease_seconds: float = Field(default=15.0, gt=0)
+    """How long one worker keeps what it took. A step that takes longer loses it and is done again, which
+    is harmless but wasted; what a killed worker held lies idle until then."""
     retry_first_seconds: float = Field(default=0.25, gt=0)
     retry_longest_seconds: float = Field(default=30.0, gt=0)
     workers: int = Field(default=8, ge=1, le=64)
@@ -43,7 +45,8 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     deposit_window_minutes: float = Field(default=120.0, gt=0)
     """How long the rail may not know of a claimed transfer. A CEP can take half an hour."""
     send_window_seconds: float = Field(default=20.0, gt=0)
-    """How long after a send the rail may not know of our order. Longer than the rail's time-out."""
+    """How long after a send the rail may not know of our order. Longer than the rail's time-out, or an
+    order still on its way would count as lost."""
 
     @field_validator("clabe_prefix")
     @classmethod
@@ -53,6 +56,12 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
         except InvalidClabe as error:
             raise ValueError("not the beginning of a known bank's CLABEs") from error
         return prefix
+
+    @model_validator(mode="after")
+    def _the_window_outlasts_a_send(self) -> Self:
+        if self.send_window_seconds <= self.rail_timeout_seconds:
+            raise ValueError("SEND_WINDOW_SECONDS must be longer than RAIL_TIMEOUT_SECONDS")
+        return self
 
     @property
     def deposit_window(self) -> timedelta:

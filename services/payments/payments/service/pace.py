@@ -18,12 +18,12 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`lease_seconds` is how long one worker may keep what it took: longer than all its calls together,
-    or others begin the same. Tries come after `first_seconds`, doubling up to `longest_seconds`."""
+    """`lease_seconds` is how long one worker may keep what it took, before others take it for dead.
+    Tries come after `first_seconds`, doubling up to `longest_seconds`."""
 
-    lease_seconds: float = 20.0
-    first_seconds: float = 0.25
-    longest_seconds: float = 30.0
+    lease_seconds: float
+    first_seconds: float
+    longest_seconds: float
 
     def lease_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.lease_seconds)

@@ -1,0 +1,82 @@
+"""What a process is told, and the key it signs with."""
+
+import base64
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from contracts.receipts import Purpose, Statement
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from payments.settings import Settings
+from payments.signing import create_signing_key, load_signer
+from pydantic import ValidationError
+
+TOLD = {
+    "port": 1,
+    "database_dsn": "postgresql://x",
+    "amqp_url": "amqp://x",
+    "identity_url": "http://x",
+    "ledger_url": "http://x",
+    "ledger_receipts_url": "http://x",
+    "ledger_api_key": "lk",
+    "rail_url": "http://x",
+}
+
+
+def test_the_defaults_fit_together() -> None:
+    assert Settings.model_validate(TOLD).send_window_seconds == 20.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"send_window_seconds": 3.0},
+        {"clabe_prefix": "9991801570"},
+        {"clabe_prefix": "646"},
+        {"workers": 0},
+    ],
+)
+def test_settings_that_would_lose_money_do_not_start(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate(TOLD | wrong)
+
+
+def test_a_made_key_signs_what_its_public_half_verifies(tmp_path: Path) -> None:
+    seed, public = tmp_path / "seed", tmp_path / "public.json"
+    create_signing_key(seed, public, "first")
+    create_signing_key(tmp_path / "seed-2", public, "second")
+    assert stat.S_IMODE(seed.stat().st_mode) == 0o600
+    trusted = json.loads(public.read_text())
+    assert set(trusted) == {"first", "second"}
+    statement = Statement.model_validate(
+        {
+            "receipt_id": "00000000-0000-4000-8000-000000000001",
+            "rail": "spei",
+            "tracking_key": "20261121:40002:ABC",
+            "document_sha256": "0" * 64,
+            "purpose": Purpose.DEPOSIT,
+            "account": "players/x/available",
+            "amount": "1.00",
+            "currency": "MXN",
+            "occurred_at": "2026-11-21T00:00:00Z",
+            "issued_at": "2026-11-21T00:00:00Z",
+            "key_id": "first",
+        }
+    )
+    signed = load_signer(seed, "first").sign(statement)
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(trusted["first"]))
+    key.verify(signed.raw_signature(), signed.signing_bytes())
+
+
+def test_a_seed_is_never_overwritten(tmp_path: Path) -> None:
+    seed = tmp_path / "seed"
+    create_signing_key(seed, tmp_path / "public.json", "first")
+    with pytest.raises(FileExistsError):
+        create_signing_key(seed, tmp_path / "public.json", "first")
+
+
+def test_a_file_that_is_no_seed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "seed").write_text("AAAA")
+    with pytest.raises(ValueError, match="32 bytes"):
+        load_signer(tmp_path / "seed", "first")
