@@ -105,8 +105,10 @@ def spec(layout: Layout) -> Spec:
 
 
 async def _healthy(layout: Layout) -> bool:
+    """Whether clients can connect. The virtual host is up some time before its listener is."""
     auth = aiohttp.BasicAuth(ADMIN, passwords(layout)[ADMIN])
-    url = f"http://127.0.0.1:{layout.port('rabbitmq-management')}/api/health/checks/virtual-hosts"
+    checks = f"http://127.0.0.1:{layout.port('rabbitmq-management')}/api/health/checks"
+    url = f"{checks}/port-listener/{layout.port('rabbitmq')}"
     try:
         async with (
             aiohttp.ClientSession(auth=auth) as http,
