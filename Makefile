@@ -8,8 +8,11 @@ MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
 
-demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1 kills processes during it)
-	@exec $(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) $(if $(FAULTS),--faults) $(DEMO_ARGS)
+demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1: again with kills, same books)
+	@mkdir -p .run
+	@$(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) --books .run/books-$(SEED).json $(DEMO_ARGS)
+	@$(if $(FAULTS),$(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) --faults \
+		--compare .run/books-$(SEED).json $(DEMO_ARGS))
 
 test: setup           ## every test, on a throw-away stack
 	@exec $(PY) -m tools.stack with -- $(PY) -m pytest $(TEST_ARGS)
@@ -36,5 +39,5 @@ lock:                 ## resolve requirements.lock anew
 setup:
 	@python3 -m tools.bootstrap
 
-clean:                ## forget the development stack's data
-	rm -rf .run
+clean: setup          ## forget the data of every stack that is down
+	$(PY) -m tools.stack clean

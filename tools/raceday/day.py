@@ -132,7 +132,7 @@ class Day:
 
     async def _publish(self) -> None:
         """An official publishes the event, its races, and opens a market each."""
-        official, starts = self.officials[0], datetime.now(UTC) + timedelta(hours=2)
+        official, starts = self.officials[0], first_race()
         event = await official.post(
             "/v1/events",
             {
@@ -220,7 +220,7 @@ class Day:
         return {
             "winner": None if tie else runners[race.outcome]["id"],
             "margin": None if tie else "cabeza",
-            "off_time": datetime(2026, 6, 7, 18, race.number, tzinfo=UTC).isoformat(),
+            "off_time": (first_race() + timedelta(minutes=20 * race.number)).isoformat(),
             "photo_sha256": hashlib.sha256(f"{self.day}:photo:{race.number}".encode()).hexdigest(),
         }
 
@@ -256,6 +256,11 @@ class Day:
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError(f"{path} is still {status}")
             await asyncio.sleep(POLL_SECONDS)
+
+
+def first_race() -> datetime:
+    """Tomorrow at noon in the capital: the same moment however often the day is played again today."""
+    return (datetime.now(UTC) + timedelta(days=1)).replace(hour=18, minute=0, second=0, microsecond=0)
 
 
 def home_clabe(number: int) -> str:
