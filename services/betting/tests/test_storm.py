@@ -2,14 +2,17 @@
 
 import asyncio
 import random
-from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from betting.domain.errors import MarketNotOpen, OfferPending, StaleMarket
+from betting.api import own_offer_answer
+from betting.domain.errors import MarketNotOpen, StaleMarket
 from betting.domain.ids import UserId
+from betting.service.placing import Placing
+from betting.workers import repeating
 
-from services.betting.tests.venue import JUDGES, Floor, Venue
+from services.betting.tests.venue import JUDGES, Floor, Venue, insist
 
 RATIOS = ((1, 1), (5, 4), (4, 5), (10, 9), (9, 10))
 
@@ -17,33 +20,34 @@ RATIOS = ((1, 1), (5, 4), (4, 5), (10, 9), (9, 10))
 async def storm(venue: Venue, floor: Floor, people: list[UserId], dice: random.Random) -> int:
     """A hundred at once place and cancel while the gate closes. How many centavos they cancelled."""
     cancelled: list[int] = []
+    placed_by_now = asyncio.Semaphore(0)
 
-    async def trade(user: UserId) -> None:
+    async def trade(number: int) -> None:
+        user, side, ratio = dice.choice(people), dice.randrange(2), dice.choice(RATIOS)
+        pesos, cancels = 18 * dice.randint(1, 5), dice.random() < 0.4
         await asyncio.sleep(dice.random() * 0.5)
         try:
-            placed = await floor.place(user, dice.randrange(2), dice.choice(RATIOS), 18 * dice.randint(1, 5))
+            placed = await insist(lambda: floor.place(user, side, ratio, pesos, key=f"place-{number}"))
         except (MarketNotOpen, StaleMarket):
             return  # too late
-        if placed.http == 201 and dice.random() < 0.4:
-            cancelled.append(await floor.cancel(user, placed.id))
+        placed_by_now.release()
+        if placed.http == 201 and cancels:
+            cancelled.append(await insist(lambda: floor.cancel(user, placed.id, key=f"cancel-{number}")))
 
     async def shut() -> None:
-        await asyncio.sleep(0.6)
-        await floor.close()
+        for _ in range(60):
+            await placed_by_now.acquire()
+        await insist(floor.close)
 
-    async def sweep() -> None:
-        for _ in range(10):
-            await asyncio.sleep(0.05)
-            with suppress(OfferPending):
-                await venue.placing.resume()
-
-    await asyncio.gather(shut(), sweep(), *(trade(dice.choice(people)) for _ in range(100)))
+    async with repeating("sweep", venue.placing.resume, every_seconds=0.1):
+        await asyncio.gather(shut(), *(trade(number) for number in range(100)))
     return sum(cancelled)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_hundred_at_once_and_the_gate(venue: Venue, seed: int) -> None:
     dice = random.Random(seed)
+    venue.placing = Placing(venue.pool, venue.holds, show=own_offer_answer, patience=timedelta(seconds=0.5))
     floor = await venue.market()
     people = [venue.bettor("5000.00") for _ in range(20)]
     cancelled = await storm(venue, floor, people, dice)
@@ -77,9 +81,7 @@ async def test_a_cancel_and_a_match_at_once_share_the_offer(venue: Venue) -> Non
         floor = await venue.market()
         ana, beto = venue.bettor(), venue.bettor()
         made = await floor.place(ana, 0, (1, 1), 100)
-        cancelled, taken = await asyncio.gather(
-            floor.cancel(ana, made.id), floor.place(beto, 1, (1, 1), 60), return_exceptions=False
-        )
+        cancelled, taken = await asyncio.gather(floor.cancel(ana, made.id), floor.place(beto, 1, (1, 1), 60))
         assert cancelled == (10_000 if taken.matched == "0.00" else 4_000)
     await venue.deliver()
     await venue.check_money()
@@ -90,12 +92,11 @@ async def test_a_hundred_taps_place_one_offer(venue: Venue) -> None:
     floor = await venue.market()
     ana = venue.bettor()
 
-    async def tap() -> None:
-        with suppress(OfferPending):
-            await floor.place(ana, 0, (1, 1), 100, key="tap")
-
-    await asyncio.gather(*(tap() for _ in range(100)), return_exceptions=True)
-    assert list((await floor.offers()).values()) == ["OPEN"]
+    taps = [insist(lambda: floor.place(ana, 0, (1, 1), 100, key="tap")) for _ in range(100)]
+    answers = await asyncio.gather(*taps)
+    assert await floor.offers() == {answers[0].id: "OPEN"}
+    assert {answer.id for answer in answers} == {answers[0].id}
+    assert sum(not answer.replayed for answer in answers) == 1
     assert venue.books.of(ana) == {"available": "900.00", "held": "100.00"}
 
 

@@ -1,7 +1,8 @@
 """A carril for the tests: betting's use cases on a real database, with people, races and a ledger to book in."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from betting import api
-from betting.api.views import EventView, MarketView, RaceView
+from betting.api.views import CancelView, EventView, MarketView, RaceView
 from betting.consumers import LedgerEvents
 from betting.domain.ids import EventId, MarketId, OfferId, RaceId, RunnerId, UserId
 from betting.domain.markets import Market, TieRule
-from betting.domain.offers import Offer
 from betting.domain.races import Declaration, Event, Margin, Race
 from betting.domain.ratios import Ratio
 from betting.ledger import Holds
@@ -28,7 +28,9 @@ from betting.service.settling import Settling
 from betting.service.trading import Trading
 from common.amqp import Delivery
 from common.client import ServiceClient
+from common.errors import NotReady, Unavailable
 from common.idempotency import Answer
+from common.money import Money
 from common.pg import Pool, create_pool
 from common.testing import Database
 from contracts.betting import OfferMatched
@@ -42,6 +44,16 @@ from services.betting.tests.fake_ledger import API_KEY, FakeLedger
 Thing = TypeVar("Thing")
 JUDGES = (UserId(uuid4()), UserId(uuid4()))
 _keys = count(1)
+
+
+async def insist(ask: Callable[[], Awaitable[Thing]]) -> Thing:
+    """Ask as a good client does: again, with the same key, while the answer is "not now"."""
+    for _ in range(300):
+        try:
+            return await ask()
+        except (NotReady, Unavailable):
+            await asyncio.sleep(0.1)
+    raise AssertionError("no definite answer")
 
 
 def call(user: UUID, key: str | None = None, fingerprint: bytes | None = None) -> Call:
@@ -225,16 +237,12 @@ class Floor:
         wanted = self.wanted(side, ratio, pesos, version=version)
         return Placed.of(await self.venue.placing.place(call(user, key), wanted))
 
-    async def cancel(self, user: UUID, offer: UUID) -> int:
+    async def cancel(self, user: UUID, offer: UUID, *, key: str | None = None) -> int:
         """How much it took back, in centavos."""
-        taken: list[int] = []
-
-        def show(done: tuple[Offer, Market, int]) -> Answer:
-            taken.append(done[2])
-            return Answer(200, "{}")
-
-        await self.venue.trading.cancel(call(user), OfferId(offer), show)
-        return taken[0]
+        answer = await self.venue.trading.cancel(
+            call(user, key), OfferId(offer), lambda done: Answer.of(CancelView.of(*done))
+        )
+        return Money.parse(json.loads(answer.body)["cancelled"], "MXN").minor
 
     async def close(self) -> Answer:
         return await self.venue.trading.close(

@@ -122,21 +122,21 @@ class Placing:
         try:
             await self._holds.place(offer, currency)
         except HoldRefused as refusal:
-            return await self._reject(offer, currency, refusal)
+            return await self._reject(offer, refusal)
         return await self._admit(offer)
 
-    async def _reject(self, offer: Offer, currency: str, refusal: HoldRefused) -> Answer:
+    async def _reject(self, offer: Offer, refusal: HoldRefused) -> Answer:
         now = self._clock()
         async with transaction(self._pool) as conn:
             store = ExchangeStore(conn)
             waiting = await store.pending(offer.id)
-            if waiting is None:
+            if waiting is None:  # finished by somebody else, who stored the answer
                 raise pending(offer)
-            await store.save_offers(
-                [offer.ended(OfferStatus.REJECTED, Ending.HOLD_REFUSED)], currency, now=now
-            )
+            offer, key = waiting
+            offer = offer.ended(OfferStatus.REJECTED, Ending.HOLD_REFUSED)
+            await store.reject(offer, now=now)
             await announce_all(conn, (rejected(offer, refusal.detail, now),))
-            return await _answer(conn, offer, waiting[1], Answer.refusing(refusal), OfferStatus.REJECTED)
+            return await _answer(conn, offer, key, Answer.refusing(refusal))
 
     async def _admit(self, offer: Offer) -> Answer:
         """The stake is held: match and rest, unless the market the bettor saw is gone."""
@@ -144,7 +144,7 @@ class Placing:
             store = ExchangeStore(conn)
             chronicle = Chronicle(await store.market_for_update(offer.market_id), self._clock())
             waiting = await store.pending(offer.id)
-            if waiting is None:  # finished by somebody else, who stored the answer
+            if waiting is None:
                 raise pending(offer)
             offer, key = waiting
             try:
@@ -156,9 +156,8 @@ class Placing:
             else:
                 admitted = await _match(store, chronicle, offer)
                 offer, answer = admitted.offer, self._show(admitted)
-            await store.save_market(chronicle.market)
             await announce_all(conn, chronicle.announcements)
-            return await _answer(conn, offer, key, answer, offer.status)
+            return await _answer(conn, offer, key, answer)
 
 
 def _offer(market: Market, wanted: WantedOffer, user_id: UserId, id: OfferId, clock: Clock) -> Offer:
@@ -189,8 +188,8 @@ def _offer(market: Market, wanted: WantedOffer, user_id: UserId, id: OfferId, cl
 
 async def _match(store: ExchangeStore, chronicle: Chronicle, offer: Offer) -> OwnOffer:
     """Let the offer meet the book, and write and tell everything that comes of it."""
-    currency, now = chronicle.currency, chronicle.now
-    makers = await store.makers(offer, currency)
+    now = chronicle.now
+    makers = await store.makers(offer, chronicle.currency)
     offer = replace(offer, sequence=chronicle.placed(offer))
     matching = match(offer, makers, min_stake=chronicle.market.terms.min_stake)
     fills = []
@@ -199,9 +198,8 @@ async def _match(store: ExchangeStore, chronicle: Chronicle, offer: Offer) -> Ow
         chronicle.ended(fill.maker)
     chronicle.ended(matching.taker)
     chronicle.market = chronicle.market.escrowed(matching.pot)
-    await store.save_offers([matching.taker, *(fill.maker for fill in matching.fills)], currency, now=now)
-    if fills:
-        await store.add_fills(fills, currency, now=now)
+    changed = (matching.taker, *(fill.maker for fill in matching.fills))
+    await store.save(chronicle.market, now=now, offers=changed, fills=fills)
     own = tuple(
         OwnFill(fill.id, offer.id, fill.maker.ratio.inverse, fill.taker_stake, fill.pot, now)
         for fill in matching.fills
@@ -216,11 +214,12 @@ async def _give_back(
     why = Ending.MARKET_CHANGED if isinstance(refusal, StaleMarket) else Ending.MARKET_CLOSED
     offer = offer.ended(OfferStatus.LAPSED, why)
     offer = replace(offer, sequence=chronicle.ended(offer))
-    await store.save_offers([offer], chronicle.currency, now=chronicle.now)
+    await store.save(chronicle.market, now=chronicle.now, offers=(offer,))
     return offer
 
 
-async def _answer(conn: Connection, offer: Offer, key: str, answer: Answer, status: OfferStatus) -> Answer:
+async def _answer(conn: Connection, offer: Offer, key: str, answer: Answer) -> Answer:
+    """Store the answer to a placement, whoever it was that finished it."""
     await finish(conn, principal=str(offer.user_id), key=key, answer=answer)
-    _finished.labels(status).inc()
+    _finished.labels(offer.status).inc()
     return answer

@@ -142,5 +142,5 @@ async def _outcome(conn: Connection, market: Market) -> Outcome | None:
 
 
 async def _record(conn: Connection, chronicle: Chronicle) -> None:
-    await ExchangeStore(conn).save_market(chronicle.market)
+    await ExchangeStore(conn).save(chronicle.market, now=chronicle.now)
     await announce_all(conn, chronicle.announcements)

@@ -1,6 +1,6 @@
 """What happens to resting offers and whole markets: cancelling, closing at the gate, scratching."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from common.idempotency import Answer
@@ -42,7 +42,6 @@ class Trading:
             if offer.is_live:
                 offer = offer.ended(OfferStatus.CANCELLED, Ending.BY_OWNER)
                 await _end(conn, chronicle, [offer])
-                await store.save_market(chronicle.market)
             return show((offer, chronicle.market, cancelled))
 
         return await once_in(self._pool, call, work)
@@ -93,15 +92,15 @@ async def close_market(conn: Connection, market: Market, why: Ending, now: datet
     chronicle = Chronicle(market.moved(MarketStatus.CLOSED), now)
     chronicle.closed()
     resting = await store.resting(market.id, chronicle.currency)
-    await _end(conn, chronicle, [offer.ended(OfferStatus.LAPSED, why) for offer in resting])
-    await store.save_market(chronicle.market, closed_at=now)
+    await _end(conn, chronicle, [offer.ended(OfferStatus.LAPSED, why) for offer in resting], closed_at=now)
     return chronicle.market
 
 
-async def _end(conn: Connection, chronicle: Chronicle, offers: Iterable[Offer]) -> None:
-    """Write offers that have ended, tell of them and give back what they held."""
-    ended = list(offers)
+async def _end(
+    conn: Connection, chronicle: Chronicle, ended: Sequence[Offer], *, closed_at: datetime | None = None
+) -> None:
+    """Write offers that have ended with their market, tell of them and give back what they held."""
     for offer in ended:
         chronicle.ended(offer)
-    await ExchangeStore(conn).save_offers(ended, chronicle.currency, now=chronicle.now)
+    await ExchangeStore(conn).save(chronicle.market, now=chronicle.now, offers=ended, closed_at=closed_at)
     await announce_all(conn, chronicle.announcements)

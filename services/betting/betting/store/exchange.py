@@ -4,13 +4,14 @@ Every lock of a market is FOR NO KEY UPDATE: it excludes every other change of t
 look-ups of offers being written down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from common.pg import Connection, translate
 
 from betting.domain.errors import MarketExists, MarketNotFound, OfferKeyUsed, OfferNotFound
-from betting.domain.ids import MarketId, OfferId, RaceId, UserId
+from betting.domain.ids import MarketId, Minor, OfferId, RaceId, UserId
 from betting.domain.markets import Market
 from betting.domain.matching import Fill, can_fill
 from betting.domain.offers import Offer
@@ -62,17 +63,6 @@ class ExchangeStore:
             f"SELECT {MARKET_COLUMNS} FROM market WHERE race_id = $1 FOR NO KEY UPDATE", race_id
         )
         return None if row is None else market_of(row)
-
-    async def save_market(self, market: Market, *, closed_at: datetime | None = None) -> None:
-        await self._conn.execute(
-            """
-            UPDATE market SET status = $2, version = $3, sequence = $4, escrow = $5, defect = $6,
-                   closed_at = coalesce(closed_at, $7)
-            WHERE id = $1
-            """,
-            market.id, market.status, market.version, market.sequence,
-            numeric(market.escrow, market.terms.currency), market.defect, closed_at,
-        )  # fmt: skip
 
     # -- offers
 
@@ -153,26 +143,15 @@ class ExchangeStore:
         )
         return [offer_of(row, currency) for row in rows]
 
-    async def save_offers(self, offers: Sequence[Offer], currency: str, *, now: datetime) -> None:
-        """Write how offers stand now. Their market is locked, so no two writers meet here."""
+    async def reject(self, offer: Offer, *, now: datetime) -> None:
+        """Write that a pending offer never took part: its market is not concerned, and not locked."""
         await self._conn.execute(
             """
-            UPDATE offer o
-               SET status = n.status, sequence = n.sequence, matched = n.matched, remaining = n.remaining,
-                   released = n.released, ending = n.ending, ended_at = CASE WHEN n.live THEN NULL ELSE $9::timestamptz END
-              FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
-                          $7::text[], $8::boolean[])
-                   AS n (id, status, sequence, matched, remaining, released, ending, live)
-             WHERE o.id = n.id
+            UPDATE offer SET status = 'REJECTED', remaining = 0, released = stake, ending = $2, ended_at = $3
+            WHERE id = $1
             """,
-            [offer.id for offer in offers],
-            [offer.status for offer in offers],
-            [offer.sequence for offer in offers],
-            [numeric(offer.matched, currency) for offer in offers],
-            [numeric(offer.remaining, currency) for offer in offers],
-            [numeric(offer.released, currency) for offer in offers],
-            [offer.ending for offer in offers],
-            [offer.is_live for offer in offers],
+            offer.id,
+            offer.ending,
             now,
         )
 
@@ -198,30 +177,80 @@ class ExchangeStore:
         )
         return [(offer_of(row, row["currency"]), row["currency"]) for row in rows]
 
-    # -- bets
+    # -- everything that happened in a market
 
-    async def add_fills(self, fills: Sequence[tuple[Fill, int]], currency: str, *, now: datetime) -> None:
-        """Write bets, each with its sequence in the market."""
+    async def save(
+        self,
+        market: Market,
+        *,
+        now: datetime,
+        offers: Sequence[Offer] = (),
+        fills: Sequence[tuple[Fill, int]] = (),
+        closed_at: datetime | None = None,
+    ) -> None:
+        """Write how a locked market and some of its offers stand now, and the bets that were made.
+
+        Each bet comes with its sequence. One statement: every round trip is waited for by all who want the market.
+        """
+        currency = market.terms.currency
+
+        def money(amounts: Iterable[Minor]) -> list[Decimal]:
+            return [numeric(amount, currency) for amount in amounts]
+
+        bets = [fill for fill, _ in fills]
         await self._conn.execute(
-            """
-            INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
-                taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot, matched_at)
-            SELECT n.id, taker.market_id, n.sequence,
-                   maker.id, maker.user_id, maker.side, n.maker_stake, maker.risk, maker.win,
-                   taker.id, taker.user_id, taker.side, n.taker_stake, taker.risk, taker.win,
-                   n.lots, n.pot, $8
-              FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::numeric[], $6::numeric[], $7::numeric[])
-                   AS n (id, sequence, maker, lots, maker_stake, taker_stake, pot)
-              JOIN offer maker ON maker.id = n.maker
-              JOIN offer taker ON taker.id = $9
-            """,
-            [fill.id for fill, _ in fills],
-            [sequence for _, sequence in fills],
-            [fill.maker.id for fill, _ in fills],
-            [fill.lots for fill, _ in fills],
-            [numeric(fill.maker_stake, currency) for fill, _ in fills],
-            [numeric(fill.taker_stake, currency) for fill, _ in fills],
-            [numeric(fill.pot, currency) for fill, _ in fills],
+            _SAVE,
+            market.id,
+            market.status,
+            market.version,
+            market.sequence,
+            numeric(market.escrow, currency),
+            market.defect,
+            closed_at,
             now,
-            fills[0][0].taker.id,
+            [offer.id for offer in offers],
+            [offer.status for offer in offers],
+            [offer.sequence for offer in offers],
+            money(offer.matched for offer in offers),
+            money(offer.remaining for offer in offers),
+            money(offer.released for offer in offers),
+            [offer.ending for offer in offers],
+            [bet.id for bet in bets],
+            [sequence for _, sequence in fills],
+            [bet.maker.id for bet in bets],
+            [bet.maker.user_id for bet in bets],
+            [bet.maker.side for bet in bets],
+            money(bet.maker_stake for bet in bets),
+            [bet.maker.ratio.risk for bet in bets],
+            [bet.maker.ratio.win for bet in bets],
+            [bet.taker.id for bet in bets],
+            [bet.taker.user_id for bet in bets],
+            [bet.taker.side for bet in bets],
+            money(bet.taker_stake for bet in bets),
+            [bet.taker.ratio.risk for bet in bets],
+            [bet.taker.ratio.win for bet in bets],
+            [bet.lots for bet in bets],
+            money(bet.pot for bet in bets),
         )
+
+
+_SAVE = """
+    WITH moved AS (
+        UPDATE market SET status = $2, version = $3, sequence = $4, escrow = $5, defect = $6,
+               closed_at = coalesce(closed_at, $7)
+         WHERE id = $1),
+    changed AS (
+        UPDATE offer o
+           SET status = n.status, sequence = n.sequence, matched = n.matched, remaining = n.remaining,
+               released = n.released, ending = n.ending,
+               ended_at = CASE WHEN n.remaining = 0 THEN $8::timestamptz END
+          FROM unnest($9::uuid[], $10::text[], $11::bigint[], $12::numeric[], $13::numeric[], $14::numeric[],
+                      $15::text[]) AS n (id, status, sequence, matched, remaining, released, ending)
+         WHERE o.id = n.id)
+    INSERT INTO fill (market_id, matched_at, id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
+        taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot)
+    SELECT $1, $8, * FROM unnest(
+        $16::uuid[], $17::bigint[], $18::uuid[], $19::uuid[], $20::text[], $21::numeric[], $22::smallint[],
+        $23::smallint[], $24::uuid[], $25::uuid[], $26::text[], $27::numeric[], $28::smallint[], $29::smallint[],
+        $30::bigint[], $31::numeric[])
+"""
