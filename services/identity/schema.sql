@@ -1,3 +1,5 @@
+-- *not* creating schema, since initdb creates it
+
 CREATE TABLE public.idempotency (
     principal text NOT NULL,
     key text NOT NULL,

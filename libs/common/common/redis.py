@@ -12,7 +12,7 @@ TROUBLE = (RedisError, OSError, TimeoutError)
 """Every way in which Redis can fail to answer."""
 
 
-def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 0.5) -> Redis:
+def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 1.0) -> Redis:
     """A client over a bounded pool. It connects when first used; the caller closes it with `aclose`.
 
     The time-out holds for each of: a free connection, connecting, an answer.

@@ -31,9 +31,17 @@ async def test_nobody_takes_as_long_as_somebody(passwords: Passwords) -> None:
         await passwords.verify(known, "wrong")
         return perf_counter() - started
 
-    somebody = median([await seconds(stored) for _ in range(15)])
-    nobody = median([await seconds(None) for _ in range(15)])
-    assert 0.5 < nobody / somebody < 2
+    # In pairs, so that a busy machine slows both alike.
+    pairs = [(await seconds(None), await seconds(stored)) for _ in range(15)]
+    assert 0.5 < median(nobody / somebody for nobody, somebody in pairs) < 2
+
+
+async def hash_when_there_is_a_place(passwords: Passwords) -> str:
+    while True:
+        try:
+            return await passwords.hash("one more")
+        except HashingBusy:
+            await asyncio.sleep(0.01)
 
 
 async def test_whoever_finds_no_place_is_turned_away_at_once(passwords: Passwords) -> None:
@@ -50,8 +58,8 @@ async def test_work_whose_caller_left_still_counts(passwords: Passwords) -> None
     await asyncio.gather(*callers, return_exceptions=True)
     with pytest.raises(HashingBusy):
         await passwords.hash("one more")
-    await asyncio.sleep(0.5)
-    assert await passwords.hash("one more")
+    async with asyncio.timeout(10):
+        assert await hash_when_there_is_a_place(passwords)
 
 
 async def test_the_loop_goes_on_while_hashing(passwords: Passwords) -> None:
