@@ -1,5 +1,3 @@
--- *not* creating schema, since initdb creates it
-
 CREATE TABLE public.idempotency (
     principal text NOT NULL,
     key text NOT NULL,
@@ -84,6 +82,8 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT ALL ON SCHEMA public TO identity_owner;
 GRANT USAGE ON SCHEMA public TO identity_app;
 GRANT USAGE ON SCHEMA public TO identity_relay;
 
