@@ -21,7 +21,7 @@ INFRASTRUCTURE: Final = {
 }
 
 
-def describe(layout: Layout) -> None:
+async def describe(layout: Layout) -> None:
     """Write it, readable by its owner alone: it holds every password."""
     description = {
         "name": layout.name,

@@ -69,6 +69,9 @@ class Layout:
     def logs(self) -> Path:
         return self.home / "log"
 
+    def log(self, process: str) -> Path:
+        return self.logs / f"{process}.log"
+
     @property
     def description(self) -> Path:
         """What tests and tools read; `EL_CARRIL_STACK` names it."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from tools.stack import postgres, rabbitmq, redis, services
+from tools.stack.description import describe
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
+from tools.stack.secrets import make_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class Errand:
 
     name: str
     run: Callable[[], Awaitable[None]]
-    after: tuple[str, ...]
+    after: tuple[str, ...] = ()
 
 
 Step = Spec | Errand
@@ -26,26 +28,32 @@ Step = Spec | Errand
 def steps(layout: Layout, *, infra_only: bool = False, throw_away: bool = False) -> list[Step]:
     """All of a stack. Each step starts as soon as everything in its `after` is up."""
     infrastructure: list[Step] = [
+        Errand(services.KEYS, partial(make_keys, layout)),
+        Errand("description", partial(describe, layout)),
+        Errand("cluster", partial(postgres.initialise, layout)),
         postgres.spec(layout),
-        redis.spec(layout),
-        rabbitmq.epmd(layout),
-        rabbitmq.spec(layout),
         Errand(
             services.DATABASES,
             partial(postgres.prepare, layout, keep_pristine=throw_away),
             after=("postgres",),
         ),
+        redis.spec(layout),
+        Errand("broker-configuration", partial(rabbitmq.initialise, layout)),
+        rabbitmq.epmd(layout),
+        rabbitmq.spec(layout),
         Errand(services.TOPOLOGY, partial(rabbitmq.declare, layout), after=("rabbitmq",)),
     ]
     if infra_only:
         return infrastructure
-    keys = Errand(
-        services.LEDGER_KEYS, partial(services.make_ledger_keys, layout), after=(services.DATABASES,)
-    )
-    return [*infrastructure, keys, *services.specs(layout)]
+    ledger_keys = partial(services.make_ledger_keys, layout)
+    return [
+        *infrastructure,
+        Errand(services.LEDGER_KEYS, ledger_keys, after=(services.DATABASES,)),
+        *services.specs(layout),
+    ]
 
 
-def on_demand(layout: Layout) -> list[Spec]:
+def extras(layout: Layout) -> list[Spec]:
     """What can be started by order besides a stack's own processes."""
     return [services.second_ledger(layout)]
 

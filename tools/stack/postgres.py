@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -73,7 +72,7 @@ def data(layout: Layout) -> Path:
     return Path("/var/tmp") / f"el-carril-{secret(layout, 'cluster')[:12]}"  # noqa: S108 - the name cannot be guessed
 
 
-def initialise(layout: Layout) -> None:
+async def initialise(layout: Layout) -> None:
     """Make the cluster unless it is there."""
     folder, account = data(layout), _account()
     if (folder / "PG_VERSION").exists():
@@ -90,7 +89,7 @@ def initialise(layout: Layout) -> None:
             os.chown(password.name, account.pw_uid, account.pw_gid)
         command = [str(programs() / "initdb"), "-D", str(half), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
                    "--auth=scram-sha-256", f"--pwfile={password.name}"]  # fmt: skip
-        subprocess.run(_as_account(command), check=True, stdout=subprocess.DEVNULL, cwd="/")
+        await output(*_as_account(command), directory=Path("/"))
     half.rename(folder)
 
 
@@ -108,6 +107,7 @@ def spec(layout: Layout) -> Spec:
         _as_account([*command, *options]),
         {},
         ready=lambda: _answers(layout),
+        after=("cluster",),
         stop_signal=signal.SIGINT,
         directory=Path("/"),
     )

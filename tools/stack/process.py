@@ -18,7 +18,7 @@ LONGEST_BACKOFF_SECONDS: Final = 5.0
 STEADY_SECONDS: Final = 10.0
 """A process that lived this long starts its back-off anew."""
 STOP_SECONDS: Final = 20.0
-HOPELESS_STARTS: Final = 5
+HOPELESS_STARTS: Final = 4
 """A process that ended this often without being ready once will not be."""
 LONGEST_LOG_BYTES: Final = 20_000_000
 TAIL_BYTES: Final = 3_000
@@ -51,6 +51,7 @@ class Process:
     log: Path
     say: Say
     starts: int = 0
+    _was_ready: bool = False
     _child: asyncio.subprocess.Process | None = None
     _watch: asyncio.Task[None] | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,17 +69,17 @@ class Process:
 
     async def wait_ready(self) -> None:
         """Raises `RuntimeError` with the end of its log when it does not become ready in time."""
-        before = self.starts
         try:
             async with asyncio.timeout(self.spec.ready_seconds):
                 while not (self.pid and await self.spec.ready()):
-                    if self.starts - before > HOPELESS_STARTS:
+                    if self.starts > HOPELESS_STARTS and not self._was_ready:
                         raise TimeoutError
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise RuntimeError(
                 f"{self.spec.name} is not ready (started {self.starts} times); its log ends:\n{self._tail()}"
             ) from None
+        self._was_ready = True
 
     def _tail(self) -> str:
         return self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace")

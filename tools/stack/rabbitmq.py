@@ -25,7 +25,7 @@ def _server() -> Path:
     return found[-1]
 
 
-def initialise(layout: Layout) -> None:
+async def initialise(layout: Layout) -> None:
     """Write the node's configuration and its users."""
     home = layout.home / "rabbitmq"
     (home / "generated").mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def spec(layout: Layout) -> Spec:
         ["setpriv", "--pdeathsig", "TERM", str(_server())],
         environment,
         ready=lambda: _healthy(layout),
-        after=("epmd",),
+        after=("epmd", "broker-configuration"),
         own_group=True,
     )
 

@@ -34,7 +34,7 @@ def write(path: Path, text: str) -> None:
     half.replace(path)
 
 
-def make_keys(layout: Layout) -> None:
+async def make_keys(layout: Layout) -> None:
     """Identity's signing key, the attestor's signing key, and the public half the ledger verifies with."""
     identity, attestor = layout.secrets / "identity.pem", layout.secrets / "attestor.seed"
     if not identity.exists():

@@ -27,6 +27,7 @@ WATCHED: Final = (
 )
 """What the gateway's deep health shows besides the services it routes to."""
 
+KEYS: Final = "keys"
 DATABASES: Final = "databases"
 TOPOLOGY: Final = "topology"
 LEDGER_KEYS: Final = "ledger-keys"
@@ -49,18 +50,18 @@ def specs(layout: Layout) -> list[Spec]:
     return [
         _spec(layout, "rail", "tools.rail", after=(), STATE_FILE=str(layout.home / "rail.jsonl")),
         _spec(
-            layout, "identity", "identity", after=(DATABASES, "redis"),
+            layout, "identity", "identity", after=(DATABASES, "redis", KEYS),
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEY_FILE=str(layout.secrets / "identity.pem"), SIGNING_KEY_ID=IDENTITY_KEY_ID,
         ),
         _engine(layout, "ledger"),
         _spec(
-            layout, "ledger-receipts", "ledger receipts", after=(DATABASES,),
+            layout, "ledger-receipts", "ledger receipts", after=(DATABASES, KEYS),
             DATABASE_DSN=postgres.dsn(layout, "ledger_receipts"),
             ATTESTOR_PUBLIC_KEYS=str(layout.secrets / "attestor-public.json"),
         ),
         _spec(
-            layout, "attestor", "payments attestor", after=(DATABASES, "rail"),
+            layout, "attestor", "payments attestor", after=(DATABASES, "rail", KEYS),
             DATABASE_DSN=postgres.dsn(layout, "payments_attestor"), RAIL_URL=layout.url("rail"),
             SIGNING_KEY_FILE=str(layout.secrets / "attestor.seed"), SIGNING_KEY_ID=ATTESTOR_KEY_ID,
         ),

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from tools.stack import postgres
 from tools.stack.control import Control, ask, listening
 from tools.stack.layout import BLOCK, DEFAULT_BASE, ROOT, Layout, claimed_base, held, is_held
-from tools.stack.order import steps
+from tools.stack.order import extras, steps
 from tools.stack.process import Say
 from tools.stack.running import PYTHON
-from tools.stack.supervisor import LAST_FAILURE, Supervisor, forget, log_path
+from tools.stack.supervisor import Supervisor
 
 THROW_AWAY: Final = "throw-away-"
 THROW_AWAY_BASES: Final = (24_000, 30_000)
+LAST_FAILURE: Final = ROOT / ".run" / "last-failure"
+"""The logs of the last throw-away stack that failed, or whose command did."""
 DETACHED_SECONDS: Final = 240.0
 
 
@@ -33,11 +37,12 @@ async def stay_up(name: str, base: int | None, *, infra_only: bool, welcome: boo
     with held(name), claimed_base(base or _base_before(name)) as found:
         layout = Layout(name, found)
         layout.make()
-        say = _teller(name, log_path(layout), aloud=True)
+        say = _teller(name, layout.log("supervisor"), aloud=True)
         leave = _on_signal()
         say(f"starting on ports {found} to {found + BLOCK - 1}, logs in {layout.logs.relative_to(ROOT)}")
         try:
-            async with _running(Supervisor(layout, steps(layout, infra_only=infra_only), say), layout, leave):
+            supervisor = _supervisor(layout, say, infra_only=infra_only)
+            async with _running(supervisor, layout, leave):
                 say("ready")
                 if welcome:
                     await _welcome(layout)
@@ -56,6 +61,11 @@ def _base_before(name: str) -> int:
     if description.exists():
         return int(json.loads(description.read_text(encoding="utf-8"))["base"])
     return DEFAULT_BASE
+
+
+def _supervisor(layout: Layout, say: Say, *, infra_only: bool, throw_away: bool = False) -> Supervisor:
+    wanted = steps(layout, infra_only=infra_only, throw_away=throw_away)
+    return Supervisor(wanted, layout.logs, say, extras=[] if infra_only else extras(layout))
 
 
 @asynccontextmanager
@@ -128,11 +138,8 @@ async def run_inside(command: list[str], *, infra_only: bool) -> int:
     with held(name), claimed_base(wanted) as base:
         layout = Layout(name, base)
         layout.make()
-        supervisor = Supervisor(
-            layout,
-            steps(layout, infra_only=infra_only, throw_away=True),
-            _teller(name, log_path(layout), aloud=False),
-        )
+        say = _teller(name, layout.log("supervisor"), aloud=False)
+        supervisor = _supervisor(layout, say, infra_only=infra_only, throw_away=True)
         leave, status, began = _on_signal(), 1, time.monotonic()
         try:
             async with _running(supervisor, layout, leave, hurry=True):
@@ -141,7 +148,7 @@ async def run_inside(command: list[str], *, infra_only: bool) -> int:
         except RuntimeError as failed:
             print(failed, file=sys.stderr)
         finally:
-            forget(layout, keep_logs=status != 0)
+            _forget(layout, keep_logs=status != 0)
             kept = f", logs kept in {LAST_FAILURE.relative_to(ROOT)}" if status != 0 else ""
             print(f"{name}: down{kept}", flush=True)
     return status
@@ -161,11 +168,22 @@ async def _command(command: list[str], layout: Layout, leave: asyncio.Event) -> 
     return await ended
 
 
+def _forget(layout: Layout, *, keep_logs: bool) -> None:
+    """Delete a stack that is down. Its logs may be worth a look after a failure."""
+    if keep_logs and layout.logs.exists():
+        shutil.rmtree(LAST_FAILURE, ignore_errors=True)
+        LAST_FAILURE.mkdir(parents=True, exist_ok=True)
+        shutil.move(layout.logs, LAST_FAILURE / "log")
+    postgres.remove(layout)
+    layout.control.unlink(missing_ok=True)
+    shutil.rmtree(layout.home, ignore_errors=True)
+
+
 def _sweep() -> None:
     """Delete what throw-away stacks left whose supervisors were killed."""
     for home in (ROOT / ".run").glob(f"{THROW_AWAY}*"):
         if not is_held(home.name):
-            forget(Layout(home.name, 0), keep_logs=False)
+            _forget(Layout(home.name, 0), keep_logs=False)
 
 
 def clean() -> int:
@@ -175,7 +193,7 @@ def clean() -> int:
         if is_held(name):
             print(f"{name} is up and stays")
         else:
-            forget(Layout(name, 0), keep_logs=False)
+            _forget(Layout(name, 0), keep_logs=False)
             print(f"{name} is forgotten")
     return 0
 
@@ -184,7 +202,7 @@ async def detach(name: str, arguments: list[str]) -> int:
     """Start a stack in the background and return when it is up."""
     layout = Layout(name, 0)
     layout.make()
-    with log_path(layout).open("ab") as log:
+    with layout.log("supervisor").open("ab") as log:
         child = subprocess.Popen(  # noqa: ASYNC220 - it is to outlive this process, not to be waited for
             [PYTHON, "-m", "tools.stack", *arguments],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -197,5 +215,5 @@ async def detach(name: str, arguments: list[str]) -> int:
                         print(f"{name} is up: {layout.description}")
                         return 0
                 await asyncio.sleep(0.2)
-    print(log_path(layout).read_text(encoding="utf-8")[-3000:], file=sys.stderr)
+    print(layout.log("supervisor").read_text(encoding="utf-8")[-3000:], file=sys.stderr)
     return 1

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.stack import postgres, rabbitmq
-from tools.stack.description import describe
-from tools.stack.layout import ROOT, Layout
-from tools.stack.order import Errand, Step, on_demand, unknown_needs
+from tools.stack.order import Errand, Step, unknown_needs
 from tools.stack.process import Process, Say, Spec
-from tools.stack.secrets import make_keys
-
-LAST_FAILURE = ROOT / ".run" / "last-failure"
-"""The logs of the last throw-away stack that failed, or whose command did."""
 
 
 class Supervisor:
     """One stack: the steps it consists of, each started when what it waits for is up.
 
-    `say` hears what happens to its processes while they run.
+    `extras` are processes that are started by order only. `say` hears what happens to processes while they run.
     """
 
-    def __init__(self, layout: Layout, steps: Sequence[Step], say: Say) -> None:
-        if unknown := unknown_needs(steps):
+    def __init__(self, steps: Sequence[Step], logs: Path, say: Say, *, extras: Sequence[Spec] = ()) -> None:
+        if unknown := unknown_needs([*steps, *extras]):
             raise ValueError(f"nobody brings {', '.join(sorted(unknown))}")
-        self._layout = layout
         self._steps = steps
+        self._extras = extras
+        self._logs = logs
         self._say = say
         self._processes: dict[str, Process] = {}
         self.is_up = False
@@ -39,10 +32,6 @@ class Supervisor:
 
         Raises `RuntimeError`: something did not become ready, and what its log says last.
         """
-        make_keys(self._layout)
-        postgres.initialise(self._layout)
-        rabbitmq.initialise(self._layout)
-        describe(self._layout)
         up = {step.name: asyncio.Event() for step in self._steps}
         try:
             async with asyncio.TaskGroup() as group:
@@ -62,7 +51,7 @@ class Supervisor:
         up[step.name].set()
 
     async def _start(self, spec: Spec) -> None:
-        process = Process(spec, self._layout.logs / f"{spec.name}.log", self._say)
+        process = Process(spec, self._logs / f"{spec.name}.log", self._say)
         self._processes[spec.name] = process
         process.start()
         await process.wait_ready()
@@ -79,7 +68,7 @@ class Supervisor:
 
     def _dependents(self, name: str) -> list[str]:
         """Running processes that wait for this one, directly or through errands."""
-        afters = {step.name: step.after for step in (*self._steps, *on_demand(self._layout))}
+        afters = {step.name: step.after for step in (*self._steps, *self._extras)}
 
         def needs(other: str) -> bool:
             return any(each == name or needs(each) for each in afters.get(other, ()))
@@ -107,7 +96,7 @@ class Supervisor:
         """Start a process that is stopped, or an extra one. Raises `KeyError` or `RuntimeError`."""
         if name in self._processes:
             raise RuntimeError(f"{name} is already started")
-        specs = (step for step in (*self._steps, *on_demand(self._layout)) if isinstance(step, Spec))
+        specs = (step for step in (*self._steps, *self._extras) if isinstance(step, Spec))
         await self._start({spec.name: spec for spec in specs}[name])
 
     async def restart(self, name: str) -> None:
@@ -123,19 +112,3 @@ async def _take_down(
         await dependent.wait()
     await process.stop(hurry=hurry)
     ended.set()
-
-
-def forget(layout: Layout, *, keep_logs: bool) -> None:
-    """Delete a stack that is down. Its logs may be worth a look after a failure."""
-    if keep_logs and layout.logs.exists():
-        shutil.rmtree(LAST_FAILURE, ignore_errors=True)
-        LAST_FAILURE.mkdir(parents=True, exist_ok=True)
-        shutil.move(layout.logs, LAST_FAILURE / "log")
-    postgres.remove(layout)
-    layout.control.unlink(missing_ok=True)
-    shutil.rmtree(layout.home, ignore_errors=True)
-
-
-def log_path(layout: Layout) -> Path:
-    """Where the supervisor itself writes."""
-    return layout.logs / "supervisor.log"
