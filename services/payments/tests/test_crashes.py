@@ -6,11 +6,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+from common import pg
+from common.client import ServiceClient
 from payments.domain.accounts import available, withdrawing
 from payments.domain.deposits import DepositState
-from payments.domain.withdrawals import WithdrawalState
+from payments.domain.withdrawals import RailOrder, Withdrawal, WithdrawalState
+from payments.ledger import Ledger
+from payments.rail import Rail
+from payments.service.payouts import Payouts
+from payments.store.withdrawals import WithdrawalStore
 
-from services.payments.tests.world import PACE, WINDOW, World, new_player
+from services.payments.tests.world import OWN_CLABE, PACE, WINDOW, World, new_player
 
 MOST_AWAITS = 300
 PATIENCE = timedelta(seconds=max(PACE.lease_seconds, WINDOW.total_seconds(), PACE.longest_seconds))
@@ -149,3 +156,31 @@ async def test_a_deposit_survives_a_crash_of_the_booking_at_every_await(here: Wo
         "SELECT count(*) FROM outbox WHERE routing_key = 'payments.deposit.booked.v1'"
     )
     assert told == len(here.ledger.receipts)
+
+
+class LastWords(Rail):
+    """A rail after whose answer to an order its caller does not live to hear it."""
+
+    async def send(self, withdrawal: Withdrawal) -> RailOrder:
+        await super().send(withdrawal)
+        raise asyncio.CancelledError
+
+
+async def test_who_finds_a_dead_senders_order_asks_before_anything_else(here: World) -> None:
+    player = new_player()
+    await here.deposited(player, "500.00")
+    answer = await here.withdraw(player, "200.00")
+    async with ServiceClient(here.rail.url) as client:
+        rail = LastWords(client, own_clabe=OWN_CLABE)
+        dying = Payouts(here.pool, Ledger(client, client), rail, window=WINDOW, pace=PACE, clock=here.clock)
+        (leased,) = await here.payouts.lease(1)
+        reserved = leased.to(WithdrawalState.RESERVED)
+        async with pg.transaction(here.pool) as conn:
+            await WithdrawalStore(conn).save(leased, reserved, None)
+        with pytest.raises(asyncio.CancelledError):
+            await dying.advance(reserved)
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.SENDING
+    here.clock.forward(PATIENCE)
+    await here.pay_all()
+    found = await here.withdrawal(player, answer)
+    assert (found.state, found.sends) == (WithdrawalState.LIQUIDATED, 1)

@@ -93,12 +93,13 @@ async def test_nobody_can_block_or_take_anothers_transfer(here: World) -> None:
 async def test_money_that_comes_late_is_found(here: World) -> None:
     player = new_player()
     clabe = await here.requests.own_clabe(player)
-    transfer = await here.rail.transfer(clabe, "500.00", delay_seconds=0.4)
+    transfer = await here.rail.transfer(clabe, "500.00", delay_seconds=2)
     answer = await here.claim(player, transfer, "500.00")
     await here.verify_all()
     waiting = await here.deposit(player, answer)
     assert (waiting.state, waiting.reason) == (DepositState.NOT_FOUND_YET, "in-process")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(2)
+    here.clock.forward(timedelta(minutes=1))
     await here.verify_all()
     assert (await here.deposit(player, answer)).state is DepositState.ATTESTED
 

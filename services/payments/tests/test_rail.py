@@ -96,7 +96,7 @@ async def test_the_cep_has_the_real_ones_shape(rail: RailProcess) -> None:
     read = parse_cadena(root.attrib["cadenaCDA"])
     assert str(read.amount) == "3414.95"
     assert (read.beneficiary_clabe, read.ordering_account) == (TO, SENDER)
-    assert abs((datetime.now(UTC) - read.occurred_at).total_seconds()) < 5
+    assert abs((datetime.now(UTC) - read.occurred_at).total_seconds()) < 60
     assert {child.tag for child in root} == {"Beneficiario", "Ordenante"}
 
 
@@ -111,14 +111,14 @@ async def test_two_equal_transfers_have_two_documents(rail: RailProcess) -> None
 
 
 async def test_in_process_ends_by_itself(rail: RailProcess) -> None:
-    transfer = await rail.transfer(TO, "5.00", delay_seconds=0.3)
+    transfer = await rail.transfer(TO, "5.00", delay_seconds=2)
     where = {
         "clave": transfer.clave,
         "date": transfer.operation_date.isoformat(),
         "institution": transfer.institution,
     }
     assert (await rail.get("/cep", **where))[1] == {"status": "en proceso", "document": None}
-    await asyncio.sleep(0.35)
+    await asyncio.sleep(2)
     assert (await rail.get("/cep", **where))[1]["status"] == "liquidado"
 
 

@@ -99,11 +99,11 @@ async def test_withdrawals_together_never_take_more_than_there_is(here: World, p
 
 
 async def test_an_order_in_process_is_asked_for_until_it_ends(here: World, player: PlayerId) -> None:
-    await here.rail.put("/behaviour", {"delay_seconds": 0.5})
+    await here.rail.put("/behaviour", {"delay_seconds": 2})
     answer = await here.withdraw(player, "200.00")
     await here.pay_all()
     assert await state_of(here, player, answer) is WithdrawalState.SENT
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(2)
     await later(here)
     assert await state_of(here, player, answer) is WithdrawalState.LIQUIDATED
 

@@ -42,15 +42,16 @@ KEY_ID = "attestor-test"
 
 @dataclass
 class SetClock:
-    """The machine's clock, and how far the test has put it forward."""
+    """A clock that stands still until the test puts it forward. It is ahead of the database's own, so that
+    what is new there is due here."""
 
-    ahead: timedelta = timedelta()
+    now: datetime
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return self.now
 
     def forward(self, by: timedelta) -> None:
-        self.ahead += by
+        self.now += by
 
 
 @dataclass
@@ -149,7 +150,7 @@ class World:
 @asynccontextmanager
 async def world(database: Database, rail: RailProcess) -> AsyncIterator[World]:
     signer = Signer(KEY_ID, Ed25519PrivateKey.generate())
-    clock = SetClock()
+    clock = SetClock(datetime.now(UTC) + timedelta(minutes=10))
     async with AsyncExitStack() as stack:
         owner = await asyncpg.connect(database.superuser_dsn)
         stack.push_async_callback(owner.close)
