@@ -43,6 +43,11 @@ SELECT format('GRANT CONNECT ON DATABASE %I TO %I', database, role) FROM login \
 SELECT format('ALTER ROLE %I IN DATABASE %I SET role = %L', role, database, database || '_owner') FROM login
  WHERE role LIKE '%\_migrator' \gexec
 
+-- A migration that cannot get its lock gives up, instead of making everybody queue behind it.
+SELECT format('ALTER ROLE %I IN DATABASE %I SET %s', role, database, setting)
+  FROM login, unnest(ARRAY['lock_timeout = ''5s''', 'statement_timeout = ''10min''']) setting
+ WHERE role LIKE '%\_migrator' \gexec
+
 -- The posting role's statements are few and must always be index probes: a plan cached while the tables
 -- are empty would otherwise scan them for ever.
 ALTER ROLE ledger_posting IN DATABASE ledger SET enable_seqscan = off;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import unified_diff
 from typing import Final
 
 from tools.stack import postgres
@@ -18,8 +19,13 @@ async def dump(layout: Layout, service: str, *, check: bool) -> bool:
     )  # fmt: skip
     text = _normalised(told)
     path = ROOT / "services" / service / "schema.sql"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
     if check:
-        return path.exists() and path.read_text(encoding="utf-8") == text
+        print(
+            *unified_diff(before.splitlines(), text.splitlines(), str(path), "migrations", lineterm=""),
+            sep="\n",
+        )
+        return before == text
     path.write_text(text, encoding="utf-8")
     return True
 

@@ -1,0 +1,1064 @@
+CREATE TYPE public.journal_line AS (
+	ledger_id smallint,
+	sequence bigint,
+	leg smallint,
+	account_id bigint,
+	account_sequence bigint,
+	amount numeric,
+	balance numeric,
+	hold uuid,
+	kind text,
+	legs smallint,
+	reference text,
+	receipt uuid,
+	version integer,
+	total numeric,
+	chunk integer,
+	chunks integer,
+	path text,
+	currency text,
+	exponent smallint,
+	owner_kind text,
+	owner text,
+	requires_hold boolean,
+	players smallint,
+	needs_receipt boolean,
+	hold_effect text,
+	stakes boolean,
+	settles text,
+	fits_template boolean,
+	permitted boolean
+);
+
+CREATE DOMAIN public.money_amount AS numeric
+	CONSTRAINT money_is_exact CHECK ((scale(VALUE) <= 6))
+	CONSTRAINT money_is_finite CHECK (((VALUE > '-1000000000000000000'::numeric) AND (VALUE < '1000000000000000000'::numeric)));
+
+CREATE FUNCTION public.account_follows_chart() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    fitting account_class;
+BEGIN
+    SELECT c.* INTO fitting
+      FROM account_class c JOIN ledger l ON l.chart = c.chart
+     WHERE l.id = NEW.ledger_id AND NEW.path ~ c.pattern;
+    IF NOT FOUND THEN
+        PERFORM refuse('account_path_is_in_chart', format('no account class for path %s', NEW.path));
+    END IF;
+    NEW.class := fitting.name;
+    NEW.owner_kind := fitting.owner_kind;
+    NEW.owner := CASE WHEN fitting.owner_kind IS NULL THEN NULL ELSE (regexp_match(NEW.path, fitting.pattern))[1] END;
+    NEW.side := CASE fitting.side WHEN 'debit' THEN 1 ELSE -1 END;
+    NEW.floored := fitting.floored;
+    NEW.requires_hold := fitting.requires_hold;
+    SELECT exponent INTO NEW.exponent FROM currency WHERE code = NEW.currency;
+    NEW.opened_at := statement_timestamp();
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.account_has_balance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO balance (account_id, side, floored) SELECT id, side, floored FROM added;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.check_shape_of(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse(verdict.rule, format('entry %s breaks %s', verdict.sequence, verdict.rule))
+       FROM (
+        SELECT sequence,
+               CASE
+                   WHEN bool_or(kind IS NULL) THEN 'posting_belongs_to_entry'
+                   WHEN count(*) <> min(legs) OR min(leg) <> 1 OR max(leg) <> min(legs) THEN 'entry_is_complete'
+                   WHEN bool_or(path IS NULL) THEN 'posting_account_is_open'
+                   WHEN NOT bool_and(fits_template) THEN 'posting_fits_template'
+                   WHEN bool_or(scale(amount) > exponent) THEN 'posting_fits_currency'
+                   WHEN bool_or(requires_hold <> (hold IS NOT NULL)) THEN 'posting_carries_hold'
+                   WHEN min(players) <> count(DISTINCT owner) FILTER (WHERE owner_kind = 'player')
+                       THEN 'entry_binds_players'
+                   WHEN bool_or(owner_kind = 'market' AND 'markets/' || owner <> reference) THEN 'entry_binds_market'
+                   WHEN NOT bool_and(permitted) THEN 'principal_may_post_kind'
+                   WHEN bool_or((receipt IS NOT NULL) <> needs_receipt) THEN 'entry_receipt_as_kind_says'
+                   WHEN bool_or((version IS NOT NULL) <> (settles IS NOT NULL)) THEN 'entry_settlement_as_kind_says'
+               END AS rule
+          FROM unnest(lines) GROUP BY ledger_id, sequence) verdict
+      WHERE verdict.rule IS NOT NULL;
+
+    PERFORM refuse('entry_balances', format('entry %s does not balance', unbalanced.sequence))
+       FROM (SELECT sequence FROM unnest(lines)
+              GROUP BY ledger_id, sequence, currency HAVING sum(amount) <> 0) unbalanced;
+END $$;
+
+CREATE FUNCTION public.cloud_event(id uuid, type text, subject text, happened timestamp with time zone, sequence bigint, traceparent text, data jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT jsonb_build_object(
+        'specversion', '1.0', 'id', id, 'source', '/ledger', 'type', type, 'subject', subject,
+        'time', to_char(happened AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'datacontenttype', 'application/json', 'dataschema', 'urn:el-carril:schema:' || type, 'partitionkey', subject,
+        'sequence', sequence, 'data', data)
+        || CASE WHEN traceparent IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('traceparent', traceparent) END
+$$;
+
+CREATE FUNCTION public.derived_from_journal() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF pg_trigger_depth() < 2 THEN
+        PERFORM refuse('derived_from_journal', format('%s on %s: it is derived from the journal', TG_OP, TG_TABLE_NAME));
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.entry_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    ledgers bigint;
+    moved bigint;
+BEGIN
+    SELECT count(DISTINCT ledger_id) INTO ledgers FROM added;
+    UPDATE head h SET sequence = m.last
+      FROM (SELECT ledger_id, count(*) AS n, min(sequence) AS first, max(sequence) AS last
+              FROM added GROUP BY ledger_id) m
+     WHERE h.ledger_id = m.ledger_id AND h.sequence = m.first - 1 AND m.last - m.first + 1 = m.n;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> ledgers THEN
+        PERFORM refuse_stale('entry_sequence_is_next', 'the ledger has moved since this batch was decided');
+    END IF;
+
+    PERFORM refuse('entry_is_complete', format('entry %s has %s of %s postings', e.sequence, e.posted, e.legs))
+       FROM (SELECT e.sequence, e.legs,
+                    (SELECT count(*) FROM posting p WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) AS posted
+               FROM added e) e
+      WHERE e.posted <> e.legs;
+
+    PERFORM refuse('command_has_one_outcome', format('command %s was refused before', r.id))
+       FROM added e JOIN refusal r ON r.id = e.id LIMIT 1;
+
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+    SELECT hashtextextended(e.reference, 0) & 15, e.id, 'events', 'ledger.entry.committed.v1.' || e.kind,
+           e.reference, e.sequence,
+           cloud_event(e.id, 'ledger.entry.committed.v1', e.reference, e.posted_at, e.sequence, e.traceparent,
+               jsonb_build_object(
+                   'id', e.id, 'sequence', e.sequence, 'kind', e.kind, 'principal', e.principal,
+                   'idempotency_key', e.idempotency_key, 'reference', e.reference, 'metadata', e.metadata,
+                   'posted_at', to_char(e.posted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'effective_at', to_char(e.effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'receipt', e.receipt,
+                   'settlement', CASE WHEN e.settlement_version IS NOT NULL THEN jsonb_build_object(
+                       'market', substr(e.reference, 9), 'version', e.settlement_version,
+                       'total', to_money(e.settlement_total, posted.exponent), 'chunk', e.settlement_chunk,
+                       'chunks', e.settlement_chunks) END,
+                   'postings', posted.lines))
+      FROM added e
+      JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_object(
+                   'account', a.path, 'side', CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END,
+                   'amount', to_money(abs(p.amount), a.exponent), 'currency', a.currency,
+                   'balance', to_money(p.balance * a.side, a.exponent),
+                   'account_sequence', p.account_sequence, 'hold', p.hold) ORDER BY p.leg) AS lines,
+               max(a.exponent) AS exponent
+          FROM posting p
+          JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id OFFSET 0) a ON true
+         WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) posted ON true
+     ORDER BY e.ledger_id, e.sequence;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.history_is_append_only() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('history_is_append_only', format('%s on %s: history is append-only', TG_OP, TG_TABLE_NAME));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.move_balances(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    accounts bigint;
+    moved bigint;
+BEGIN
+    SELECT count(DISTINCT account_id) INTO accounts FROM unnest(lines);
+    UPDATE balance b SET amount = b.amount + m.amount, sequence = m.last
+      FROM (SELECT account_id, sum(amount) AS amount, count(*) AS n,
+                   min(account_sequence) AS first, max(account_sequence) AS last
+              FROM unnest(lines) GROUP BY account_id) m
+     WHERE b.account_id = m.account_id AND b.sequence = m.first - 1 AND m.last - m.first + 1 = m.n;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> accounts THEN
+        PERFORM refuse_stale('account_sequence_is_next', 'an account has moved since this batch was decided');
+    END IF;
+
+    -- Each posting's own balance after it, and the floor at each step, not only at the batch's end.
+    PERFORM refuse(CASE WHEN step.below THEN 'balance_not_below_floor' ELSE 'posting_balance_is_true' END,
+                   format('account %s at posting %s', step.account_id, step.account_sequence))
+       FROM (SELECT p.account_id, p.account_sequence, b.floored AND p.balance * b.side < 0 AS below,
+                    p.balance IS DISTINCT FROM
+                        b.amount - sum(p.amount) OVER whole + sum(p.amount) OVER upto AS untrue
+               FROM unnest(lines) p
+               JOIN LATERAL (SELECT * FROM balance WHERE account_id = p.account_id OFFSET 0) b ON true
+             WINDOW whole AS (PARTITION BY p.account_id),
+                    upto AS (PARTITION BY p.account_id ORDER BY p.account_sequence)) step
+      WHERE step.below OR step.untrue;
+END $$;
+
+CREATE FUNCTION public.move_holds(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    wanted bigint;
+    drawn bigint;
+BEGIN
+    INSERT INTO hold (ledger_id, id, account_id, reference, opened, remaining)
+    SELECT ledger_id, hold, account_id, reference, -amount, -amount
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'open';
+
+    SELECT count(DISTINCT (hold, account_id, reference)) INTO wanted
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw';
+    UPDATE hold h SET remaining = h.remaining - d.amount
+      FROM (SELECT ledger_id, hold, account_id, reference, sum(amount) AS amount
+              FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw'
+             GROUP BY ledger_id, hold, account_id, reference) d
+     WHERE h.ledger_id = d.ledger_id AND h.id = d.hold AND h.account_id = d.account_id AND h.reference = d.reference;
+    GET DIAGNOSTICS drawn = ROW_COUNT;
+    IF drawn <> wanted THEN
+        PERFORM refuse('hold_is_bound', 'a hold is drawn only on its own account and under its own reference');
+    END IF;
+END $$;
+
+CREATE FUNCTION public.posting_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    lines journal_line[];
+    has record;
+BEGIN
+    SELECT with_context(array_agg(a.*::posting)) INTO lines FROM added a;
+    IF lines IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM check_shape_of(lines);
+    PERFORM move_balances(lines);
+    SELECT bool_or(hold IS NOT NULL) AS holds, bool_or(stakes) AS stakes, bool_or(settles IS NOT NULL) AS settles,
+           bool_or(needs_receipt) AS receipts
+      INTO has FROM unnest(lines);
+    IF has.holds THEN PERFORM move_holds(lines); END IF;
+    IF has.stakes THEN PERFORM record_stakes(lines); END IF;
+    IF has.settles THEN PERFORM settle(lines); END IF;
+    IF has.receipts THEN PERFORM spend_receipts(lines); END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.record_stakes(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('escrow_is_frozen', format('%s is already settling', p.reference))
+       FROM unnest(lines) p
+       JOIN settlement s ON p.stakes AND s.ledger_id = p.ledger_id AND s.reference = p.reference LIMIT 1;
+    INSERT INTO stake (ledger_id, reference, player, contributed)
+    SELECT ledger_id, reference, owner, sum(amount)
+      FROM unnest(lines) WHERE stakes AND owner_kind = 'player'
+     GROUP BY ledger_id, reference, owner
+    ON CONFLICT (ledger_id, reference, player)
+        DO UPDATE SET contributed = stake.contributed + excluded.contributed;
+END $$;
+
+CREATE FUNCTION public.refusal_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM refuse('command_has_one_outcome', format('command %s was posted before', e.id))
+       FROM added r JOIN entry e ON e.id = r.id LIMIT 1;
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+    SELECT hashtextextended(r.reference, 0) & 15, r.id, 'events', 'ledger.post.refused.v1.' || r.kind,
+           r.reference, h.sequence,
+           cloud_event(r.id, 'ledger.post.refused.v1', r.reference, r.refused_at, h.sequence, r.traceparent,
+               jsonb_build_object('idempotency_key', r.idempotency_key, 'principal', r.principal, 'kind', r.kind,
+                                  'reference', r.reference, 'problem', r.problem - 'field'))
+      FROM added r JOIN head h ON h.ledger_id = r.ledger_id;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.refuse(rule text, message text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = rule, MESSAGE = message;
+END $$;
+
+CREATE FUNCTION public.refuse_stale(rule text, message text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'serialization_failure', CONSTRAINT = rule, MESSAGE = message;
+END $$;
+
+CREATE FUNCTION public.settle(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN
+        SELECT ledger_id, sequence, reference, version, total, chunks, settles,
+               max(account_id) FILTER (WHERE owner_kind = 'market') AS escrow_id,
+               coalesce(sum(amount) FILTER (WHERE owner_kind = 'market'), 0) AS paid
+          FROM unnest(lines) WHERE settles IS NOT NULL
+         GROUP BY ledger_id, sequence, reference, version, total, chunks, settles ORDER BY ledger_id, sequence
+    LOOP
+        PERFORM refuse('settlement_pays_contributors', format('entry %s pays a stranger to %s', part.sequence, part.reference))
+           FROM unnest(lines) p
+           LEFT JOIN stake s ON s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = p.owner
+          WHERE p.owner_kind = 'player' AND p.ledger_id = part.ledger_id AND p.sequence = part.sequence
+            AND s.player IS NULL;
+
+        IF part.settles = 'void' THEN
+            UPDATE stake s SET returned = s.returned + back.amount
+              FROM (SELECT owner, -sum(amount) AS amount FROM unnest(lines)
+                     WHERE owner_kind = 'player' AND ledger_id = part.ledger_id AND sequence = part.sequence
+                     GROUP BY owner) back
+             WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = back.owner;
+        END IF;
+
+        INSERT INTO settlement (ledger_id, reference, version, escrow_id, total, chunks)
+        SELECT part.ledger_id, part.reference, part.version, part.escrow_id, part.total, part.chunks
+         WHERE part.total = (SELECT sum(contributed) FROM stake
+                              WHERE ledger_id = part.ledger_id AND reference = part.reference)
+           AND part.version = 1 + (SELECT count(*) FROM settlement
+                                    WHERE ledger_id = part.ledger_id AND reference = part.reference)
+        ON CONFLICT DO NOTHING;
+
+        UPDATE settlement s
+           SET paid = s.paid + part.paid, posted = s.posted + 1,
+               state = CASE WHEN s.posted + 1 = s.chunks THEN 'CLOSED' ELSE 'OPEN' END
+         WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
+           AND s.total = part.total AND s.chunks = part.chunks AND s.escrow_id = part.escrow_id
+           AND s.state = 'OPEN';
+        IF NOT FOUND THEN
+            PERFORM refuse('settlement_matches_header', format('entry %s fits no open settlement of %s', part.sequence, part.reference));
+        END IF;
+
+        PERFORM refuse('settled_escrow_is_zero', format('%s would close with money left in escrow', part.reference))
+           FROM settlement s JOIN balance b ON b.account_id = s.escrow_id
+          WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
+            AND s.state = 'CLOSED' AND b.amount <> 0;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION public.spend_receipts(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO receipt_use (receipt_id, ledger_id, sequence, purpose, account, amount, currency)
+    SELECT receipt, ledger_id, sequence, kind, path, -amount, currency
+      FROM unnest(lines) WHERE receipt IS NOT NULL AND amount < 0;
+
+    PERFORM refuse('receipt_matches_bank', format('entry %s books a receipt of another rail', p.sequence))
+       FROM unnest(lines) p JOIN receipt r ON r.id = p.receipt
+      WHERE p.amount > 0 AND p.path <> 'bank/' || r.rail;
+END $$;
+
+CREATE FUNCTION public.to_money(amount numeric, exponent smallint) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ SELECT round(amount, exponent)::text $$;
+
+CREATE TABLE public.posting (
+    ledger_id smallint NOT NULL,
+    sequence bigint NOT NULL,
+    leg smallint NOT NULL,
+    account_id bigint NOT NULL,
+    account_sequence bigint NOT NULL,
+    amount public.money_amount NOT NULL,
+    balance public.money_amount NOT NULL,
+    hold uuid,
+    CONSTRAINT posting_is_not_zero CHECK (((amount)::numeric <> (0)::numeric))
+);
+
+CREATE FUNCTION public.with_context(lines public.posting[]) RETURNS public.journal_line[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT array_agg((
+               p.ledger_id, p.sequence, p.leg, p.account_id, p.account_sequence, p.amount, p.balance, p.hold,
+               e.kind, e.legs, e.reference, e.receipt,
+               e.settlement_version, e.settlement_total, e.settlement_chunk, e.settlement_chunks,
+               a.path, a.currency, a.exponent, a.owner_kind, a.owner, a.requires_hold,
+               k.players, k.receipt, k.hold, k.stake, k.settlement,
+               t.fits IS NOT NULL, w.may IS NOT NULL)::journal_line)
+      FROM unnest(lines) p
+      LEFT JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
+      LEFT JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id AND ledger_id = p.ledger_id OFFSET 0) a ON true
+      LEFT JOIN LATERAL (SELECT chart FROM ledger WHERE id = p.ledger_id OFFSET 0) l ON true
+      LEFT JOIN LATERAL (SELECT * FROM kind WHERE chart = l.chart AND name = e.kind OFFSET 0) k ON true
+      LEFT JOIN LATERAL (SELECT true AS fits FROM kind_leg
+                          WHERE chart = l.chart AND kind = e.kind AND class = a.class
+                            AND side = CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END OFFSET 0) t ON true
+      LEFT JOIN LATERAL (SELECT true AS may FROM principal
+                          WHERE ledger_id = p.ledger_id AND name = e.principal AND e.kind = ANY (kinds) OFFSET 0) w ON true
+$$;
+
+CREATE TABLE public.account (
+    id bigint NOT NULL,
+    ledger_id smallint NOT NULL,
+    path text NOT NULL,
+    currency text NOT NULL,
+    class text NOT NULL,
+    owner_kind text,
+    owner text,
+    side smallint NOT NULL,
+    floored boolean NOT NULL,
+    requires_hold boolean NOT NULL,
+    exponent smallint NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.account_class (
+    chart text NOT NULL,
+    name text NOT NULL,
+    pattern text NOT NULL,
+    side text NOT NULL,
+    floored boolean NOT NULL,
+    owner_kind text,
+    requires_hold boolean DEFAULT false NOT NULL,
+    CONSTRAINT account_class_owner_kind_is_known CHECK ((owner_kind = ANY (ARRAY['player'::text, 'market'::text]))),
+    CONSTRAINT account_class_side_is_known CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
+);
+
+ALTER TABLE public.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.account_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.api_key (
+    id uuid NOT NULL,
+    ledger_id smallint NOT NULL,
+    principal text NOT NULL,
+    digest bytea NOT NULL,
+    read_only boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_key_digest_is_sha256 CHECK ((octet_length(digest) = 32))
+);
+
+CREATE TABLE public.balance (
+    account_id bigint NOT NULL,
+    amount public.money_amount DEFAULT 0 NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    side smallint NOT NULL,
+    floored boolean NOT NULL,
+    CONSTRAINT balance_not_below_floor CHECK (((NOT floored) OR (((amount)::numeric * (side)::numeric) >= (0)::numeric)))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.chart (
+    name text NOT NULL
+);
+
+CREATE TABLE public.currency (
+    code text NOT NULL,
+    exponent smallint NOT NULL,
+    CONSTRAINT currency_code_is_iso CHECK ((code ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT currency_exponent_in_range CHECK (((exponent >= 0) AND (exponent <= 6)))
+);
+
+CREATE TABLE public.entry (
+    ledger_id smallint NOT NULL,
+    sequence bigint NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    legs smallint NOT NULL,
+    principal text NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    reference text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    receipt uuid,
+    settlement_version integer,
+    settlement_total public.money_amount,
+    settlement_chunk integer,
+    settlement_chunks integer,
+    traceparent text,
+    effective_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    posted_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT entry_fingerprint_is_sha256 CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT entry_has_two_legs CHECK ((legs >= 2)),
+    CONSTRAINT entry_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
+    CONSTRAINT entry_metadata_is_object CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT entry_reference_is_bounded CHECK (((length(reference) >= 1) AND (length(reference) <= 200))),
+    CONSTRAINT entry_settlement_is_whole CHECK (((num_nulls(settlement_version, settlement_total, settlement_chunk, settlement_chunks) = ANY (ARRAY[0, 4])) AND ((settlement_version IS NULL) OR ((settlement_version >= 1) AND ((settlement_chunk >= 1) AND (settlement_chunk <= settlement_chunks))))))
+);
+
+CREATE TABLE public.head (
+    ledger_id smallint NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    claim smallint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.hold (
+    ledger_id smallint NOT NULL,
+    id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    reference text NOT NULL,
+    opened public.money_amount NOT NULL,
+    remaining public.money_amount NOT NULL,
+    CONSTRAINT hold_remaining_not_negative CHECK ((((remaining)::numeric >= (0)::numeric) AND ((remaining)::numeric <= (opened)::numeric)))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.kind (
+    chart text NOT NULL,
+    name text NOT NULL,
+    receipt boolean DEFAULT false NOT NULL,
+    players smallint,
+    hold text,
+    stake boolean DEFAULT false NOT NULL,
+    settlement text,
+    CONSTRAINT kind_hold_is_known CHECK ((hold = ANY (ARRAY['open'::text, 'draw'::text]))),
+    CONSTRAINT kind_settlement_is_known CHECK ((settlement = ANY (ARRAY['settle'::text, 'void'::text])))
+);
+
+CREATE TABLE public.kind_leg (
+    chart text NOT NULL,
+    kind text NOT NULL,
+    side text NOT NULL,
+    class text NOT NULL,
+    CONSTRAINT kind_leg_side_is_known CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
+);
+
+CREATE TABLE public.ledger (
+    id smallint NOT NULL,
+    name text NOT NULL,
+    chart text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.outbox (
+    shard smallint NOT NULL,
+    id bigint NOT NULL,
+    event_id uuid NOT NULL,
+    exchange text NOT NULL,
+    routing_key text NOT NULL,
+    aggregate text NOT NULL,
+    version bigint NOT NULL,
+    body jsonb NOT NULL,
+    headers jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='10000', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.outbox_shard (
+    shard smallint NOT NULL,
+    claim smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT outbox_shard_in_range CHECK (((shard >= 0) AND (shard <= 15)))
+);
+
+CREATE TABLE public.principal (
+    ledger_id smallint NOT NULL,
+    name text NOT NULL,
+    kinds text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.receipt (
+    id uuid NOT NULL,
+    ledger_id smallint NOT NULL,
+    rail text NOT NULL,
+    tracking_key text NOT NULL,
+    document_sha256 bytea NOT NULL,
+    purpose text NOT NULL,
+    account text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    key_id text NOT NULL,
+    attestation bytea NOT NULL,
+    signature bytea NOT NULL,
+    stored_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT receipt_amount_is_positive CHECK (((amount)::numeric > (0)::numeric)),
+    CONSTRAINT receipt_document_is_sha256 CHECK ((octet_length(document_sha256) = 32)),
+    CONSTRAINT receipt_signature_is_ed25519 CHECK ((octet_length(signature) = 64)),
+    CONSTRAINT receipt_tracking_key_is_canonical CHECK ((tracking_key = upper(btrim(tracking_key))))
+);
+
+CREATE TABLE public.receipt_use (
+    receipt_id uuid NOT NULL,
+    ledger_id smallint NOT NULL,
+    sequence bigint NOT NULL,
+    purpose text NOT NULL,
+    account text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL
+);
+
+CREATE TABLE public.refusal (
+    id uuid NOT NULL,
+    ledger_id smallint NOT NULL,
+    kind text NOT NULL,
+    principal text NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    reference text NOT NULL,
+    problem jsonb NOT NULL,
+    traceparent text,
+    refused_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT refusal_fingerprint_is_sha256 CHECK ((octet_length(fingerprint) = 32))
+);
+
+CREATE TABLE public.schema_migrations (
+    version character varying NOT NULL
+);
+
+CREATE TABLE public.settlement (
+    ledger_id smallint NOT NULL,
+    reference text NOT NULL,
+    version integer NOT NULL,
+    escrow_id bigint NOT NULL,
+    total public.money_amount NOT NULL,
+    paid public.money_amount DEFAULT 0 NOT NULL,
+    chunks integer NOT NULL,
+    posted integer DEFAULT 0 NOT NULL,
+    state text DEFAULT 'OPEN'::text NOT NULL,
+    CONSTRAINT settlement_pays_its_total CHECK ((((paid)::numeric <= (total)::numeric) AND ((state = 'OPEN'::text) = (posted < chunks)) AND ((state = 'OPEN'::text) OR ((paid)::numeric = (total)::numeric)))),
+    CONSTRAINT settlement_state_is_known CHECK ((state = ANY (ARRAY['OPEN'::text, 'CLOSED'::text])))
+);
+
+CREATE TABLE public.stake (
+    ledger_id smallint NOT NULL,
+    reference text NOT NULL,
+    player text NOT NULL,
+    contributed public.money_amount NOT NULL,
+    returned public.money_amount DEFAULT 0 NOT NULL,
+    CONSTRAINT stake_returns_no_more_than_given CHECK ((((returned)::numeric >= (0)::numeric) AND ((returned)::numeric <= (contributed)::numeric)))
+)
+WITH (fillfactor='70');
+
+ALTER TABLE ONLY public.account_class
+    ADD CONSTRAINT account_class_pkey PRIMARY KEY (chart, name);
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_path_is_unique UNIQUE (ledger_id, path, currency);
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_digest_key UNIQUE (digest);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.balance
+    ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.chart
+    ADD CONSTRAINT chart_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.currency
+    ADD CONSTRAINT currency_pkey PRIMARY KEY (code);
+
+ALTER TABLE ONLY public.entry
+    ADD CONSTRAINT entry_id_is_unique UNIQUE (id);
+
+ALTER TABLE ONLY public.entry
+    ADD CONSTRAINT entry_pkey PRIMARY KEY (ledger_id, sequence);
+
+ALTER TABLE ONLY public.head
+    ADD CONSTRAINT head_pkey PRIMARY KEY (ledger_id);
+
+ALTER TABLE ONLY public.hold
+    ADD CONSTRAINT hold_pkey PRIMARY KEY (ledger_id, id);
+
+ALTER TABLE ONLY public.kind_leg
+    ADD CONSTRAINT kind_leg_pkey PRIMARY KEY (chart, kind, side, class);
+
+ALTER TABLE ONLY public.kind
+    ADD CONSTRAINT kind_pkey PRIMARY KEY (chart, name);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
+
+ALTER TABLE ONLY public.outbox_shard
+    ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
+
+ALTER TABLE ONLY public.posting
+    ADD CONSTRAINT posting_account_sequence_is_unique UNIQUE (account_id, account_sequence);
+
+ALTER TABLE ONLY public.posting
+    ADD CONSTRAINT posting_pkey PRIMARY KEY (ledger_id, sequence, leg);
+
+ALTER TABLE ONLY public.principal
+    ADD CONSTRAINT principal_pkey PRIMARY KEY (ledger_id, name);
+
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_document_is_unique UNIQUE (ledger_id, rail, document_sha256);
+
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_is_bound UNIQUE (id, ledger_id, purpose, account, amount, currency);
+
+ALTER TABLE ONLY public.receipt_use
+    ADD CONSTRAINT receipt_is_spent_once PRIMARY KEY (receipt_id);
+
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_tracking_key_is_unique UNIQUE (ledger_id, rail, tracking_key);
+
+ALTER TABLE ONLY public.refusal
+    ADD CONSTRAINT refusal_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.settlement
+    ADD CONSTRAINT settlement_pkey PRIMARY KEY (ledger_id, reference, version);
+
+ALTER TABLE ONLY public.stake
+    ADD CONSTRAINT stake_pkey PRIMARY KEY (ledger_id, reference, player);
+
+CREATE INDEX account_by_path ON public.account USING btree (ledger_id, path text_pattern_ops);
+
+CREATE UNIQUE INDEX entry_settlement_chunk_is_unique ON public.entry USING btree (ledger_id, reference, settlement_version, settlement_chunk) WHERE (settlement_version IS NOT NULL);
+
+CREATE TRIGGER account_follows_chart BEFORE INSERT ON public.account FOR EACH ROW EXECUTE FUNCTION public.account_follows_chart();
+
+CREATE TRIGGER account_has_balance AFTER INSERT ON public.account REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.account_has_balance();
+
+CREATE TRIGGER account_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.account FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER balance_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.balance FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER entry_added AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.entry_added();
+
+CREATE TRIGGER entry_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER head_is_derived BEFORE DELETE OR UPDATE OR TRUNCATE ON public.head FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER hold_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.hold FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER posting_added AFTER INSERT ON public.posting REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.posting_added();
+
+CREATE TRIGGER posting_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.posting FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER receipt_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.receipt FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER receipt_use_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.receipt_use FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER receipt_use_is_derived BEFORE INSERT ON public.receipt_use FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER refusal_added AFTER INSERT ON public.refusal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.refusal_added();
+
+CREATE TRIGGER refusal_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.refusal FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER settlement_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.settlement FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER stake_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.stake FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+ALTER TABLE ONLY public.account_class
+    ADD CONSTRAINT account_class_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_ledger_id_principal_fkey FOREIGN KEY (ledger_id, principal) REFERENCES public.principal(ledger_id, name);
+
+ALTER TABLE ONLY public.balance
+    ADD CONSTRAINT balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.head
+    ADD CONSTRAINT head_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.hold
+    ADD CONSTRAINT hold_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.hold
+    ADD CONSTRAINT hold_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.kind
+    ADD CONSTRAINT kind_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
+
+ALTER TABLE ONLY public.kind_leg
+    ADD CONSTRAINT kind_leg_chart_class_fkey FOREIGN KEY (chart, class) REFERENCES public.account_class(chart, name);
+
+ALTER TABLE ONLY public.kind_leg
+    ADD CONSTRAINT kind_leg_chart_kind_fkey FOREIGN KEY (chart, kind) REFERENCES public.kind(chart, name);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
+
+ALTER TABLE ONLY public.principal
+    ADD CONSTRAINT principal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
+
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.receipt_use
+    ADD CONSTRAINT receipt_matches_entry FOREIGN KEY (receipt_id, ledger_id, purpose, account, amount, currency) REFERENCES public.receipt(id, ledger_id, purpose, account, amount, currency);
+
+ALTER TABLE ONLY public.receipt_use
+    ADD CONSTRAINT receipt_use_entry_exists FOREIGN KEY (ledger_id, sequence) REFERENCES public.entry(ledger_id, sequence);
+
+ALTER TABLE ONLY public.refusal
+    ADD CONSTRAINT refusal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.settlement
+    ADD CONSTRAINT settlement_escrow_id_fkey FOREIGN KEY (escrow_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.settlement
+    ADD CONSTRAINT settlement_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.stake
+    ADD CONSTRAINT stake_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT ALL ON SCHEMA public TO ledger_owner;
+GRANT USAGE ON SCHEMA public TO ledger_posting;
+GRANT USAGE ON SCHEMA public TO ledger_receipts;
+GRANT USAGE ON SCHEMA public TO ledger_keys;
+GRANT USAGE ON SCHEMA public TO ledger_reader;
+GRANT USAGE ON SCHEMA public TO ledger_relay;
+
+REVOKE ALL ON FUNCTION public.account_follows_chart() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.account_has_balance() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.check_shape_of(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.cloud_event(id uuid, type text, subject text, happened timestamp with time zone, sequence bigint, traceparent text, data jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.derived_from_journal() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.entry_added() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.history_is_append_only() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.move_balances(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.move_holds(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.posting_added() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.record_stakes(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.refusal_added() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.refuse(rule text, message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_posting;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_receipts;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_keys;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_reader;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_relay;
+
+REVOKE ALL ON FUNCTION public.refuse_stale(rule text, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.settle(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.spend_receipts(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.to_money(amount numeric, exponent smallint) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE public.posting TO ledger_posting;
+GRANT SELECT ON TABLE public.posting TO ledger_reader;
+
+REVOKE ALL ON FUNCTION public.with_context(lines public.posting[]) FROM PUBLIC;
+
+GRANT SELECT ON TABLE public.account TO ledger_posting;
+GRANT SELECT ON TABLE public.account TO ledger_reader;
+
+GRANT INSERT(ledger_id) ON TABLE public.account TO ledger_posting;
+
+GRANT INSERT(path) ON TABLE public.account TO ledger_posting;
+
+GRANT INSERT(currency) ON TABLE public.account TO ledger_posting;
+
+GRANT SELECT ON TABLE public.account_class TO ledger_posting;
+GRANT SELECT ON TABLE public.account_class TO ledger_reader;
+
+GRANT SELECT ON TABLE public.api_key TO ledger_posting;
+GRANT SELECT,INSERT ON TABLE public.api_key TO ledger_keys;
+
+GRANT UPDATE(revoked_at) ON TABLE public.api_key TO ledger_keys;
+
+GRANT SELECT ON TABLE public.balance TO ledger_posting;
+GRANT SELECT ON TABLE public.balance TO ledger_reader;
+
+GRANT SELECT ON TABLE public.chart TO ledger_posting;
+GRANT SELECT ON TABLE public.chart TO ledger_reader;
+
+GRANT SELECT ON TABLE public.currency TO ledger_posting;
+GRANT SELECT ON TABLE public.currency TO ledger_reader;
+
+GRANT SELECT ON TABLE public.entry TO ledger_posting;
+GRANT SELECT ON TABLE public.entry TO ledger_reader;
+
+GRANT INSERT(ledger_id) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(sequence) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(id) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(kind) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(legs) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(principal) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(idempotency_key) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(fingerprint) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(reference) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(metadata) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(receipt) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(settlement_version) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(settlement_total) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(settlement_chunk) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(settlement_chunks) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(traceparent) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(effective_at) ON TABLE public.entry TO ledger_posting;
+
+GRANT SELECT ON TABLE public.head TO ledger_posting;
+GRANT SELECT ON TABLE public.head TO ledger_reader;
+
+GRANT UPDATE(claim) ON TABLE public.head TO ledger_posting;
+
+GRANT SELECT ON TABLE public.hold TO ledger_posting;
+GRANT SELECT ON TABLE public.hold TO ledger_reader;
+
+GRANT SELECT ON TABLE public.kind TO ledger_posting;
+GRANT SELECT ON TABLE public.kind TO ledger_keys;
+GRANT SELECT ON TABLE public.kind TO ledger_reader;
+
+GRANT SELECT ON TABLE public.kind_leg TO ledger_posting;
+GRANT SELECT ON TABLE public.kind_leg TO ledger_reader;
+
+GRANT SELECT ON TABLE public.ledger TO ledger_posting;
+GRANT SELECT ON TABLE public.ledger TO ledger_receipts;
+GRANT SELECT ON TABLE public.ledger TO ledger_keys;
+GRANT SELECT ON TABLE public.ledger TO ledger_reader;
+
+GRANT SELECT ON TABLE public.outbox TO ledger_reader;
+GRANT SELECT,DELETE ON TABLE public.outbox TO ledger_relay;
+
+GRANT SELECT ON TABLE public.outbox_shard TO ledger_relay;
+
+GRANT UPDATE(claim) ON TABLE public.outbox_shard TO ledger_relay;
+
+GRANT SELECT ON TABLE public.principal TO ledger_posting;
+GRANT SELECT,INSERT ON TABLE public.principal TO ledger_keys;
+GRANT SELECT ON TABLE public.principal TO ledger_reader;
+
+GRANT UPDATE(kinds) ON TABLE public.principal TO ledger_keys;
+
+GRANT SELECT ON TABLE public.receipt TO ledger_posting;
+GRANT SELECT ON TABLE public.receipt TO ledger_receipts;
+GRANT SELECT ON TABLE public.receipt TO ledger_reader;
+
+GRANT INSERT(id) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(ledger_id) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(rail) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(tracking_key) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(document_sha256) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(purpose) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(account) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(amount) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(currency) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(occurred_at) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(key_id) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(attestation) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT INSERT(signature) ON TABLE public.receipt TO ledger_receipts;
+
+GRANT SELECT ON TABLE public.receipt_use TO ledger_posting;
+GRANT SELECT ON TABLE public.receipt_use TO ledger_reader;
+
+GRANT SELECT ON TABLE public.refusal TO ledger_posting;
+GRANT SELECT ON TABLE public.refusal TO ledger_reader;
+
+GRANT INSERT(id) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(ledger_id) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(kind) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(principal) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(idempotency_key) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(fingerprint) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(reference) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(problem) ON TABLE public.refusal TO ledger_posting;
+
+GRANT INSERT(traceparent) ON TABLE public.refusal TO ledger_posting;
+
+GRANT SELECT ON TABLE public.schema_migrations TO ledger_posting;
+GRANT SELECT ON TABLE public.schema_migrations TO ledger_receipts;
+GRANT SELECT ON TABLE public.schema_migrations TO ledger_reader;
+GRANT SELECT ON TABLE public.schema_migrations TO ledger_relay;
+
+GRANT SELECT ON TABLE public.settlement TO ledger_posting;
+GRANT SELECT ON TABLE public.settlement TO ledger_reader;
+
+GRANT SELECT ON TABLE public.stake TO ledger_posting;
+GRANT SELECT ON TABLE public.stake TO ledger_reader;
