@@ -1,7 +1,8 @@
 """Wiring payments' two processes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from aiohttp import web
 from common import pg
@@ -20,11 +21,13 @@ from payments.service.booking import Booking
 from payments.service.pace import utc_now
 from payments.service.payouts import Payouts
 from payments.service.requests import Requests
-from payments.settings import AttestorSettings, Settings
+from payments.settings import AttestorSettings, Settings, WorkSettings
 from payments.signing import load_signer
 from payments.worker import Worker
 
 NEWEST_MIGRATION = "20261121000500"
+
+Item = TypeVar("Item")
 
 POOL = web.AppKey("pool", pg.Pool)
 EAR = web.AppKey("ear", Consumer)
@@ -76,24 +79,8 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         stack.push_async_callback(link.close)
         app[EAR] = Consumer(link, QUEUE, LedgerEar(pool, booking, payouts).handle, parse=parse)
         await stack.enter_async_context(app[EAR].running())
-        await stack.enter_async_context(
-            Worker(
-                "booking",
-                booking.lease,
-                booking.book,
-                workers=settings.workers,
-                idle_seconds=settings.idle_seconds,
-            ).running()
-        )
-        await stack.enter_async_context(
-            Worker(
-                "payouts",
-                payouts.lease,
-                payouts.advance,
-                workers=settings.workers,
-                idle_seconds=settings.idle_seconds,
-            ).running()
-        )
+        await _work(stack, settings, "booking", booking.lease, booking.book)
+        await _work(stack, settings, "payouts", payouts.lease, payouts.advance)
         yield
 
 
@@ -108,15 +95,20 @@ async def _attestor_parts(app: web.Application, settings: AttestorSettings) -> A
             pace=settings.pace,
             clock=utc_now,
         )
-        worker = Worker(
-            "attestor",
-            attestor.lease,
-            attestor.verify,
-            workers=settings.workers,
-            idle_seconds=settings.idle_seconds,
-        )
-        await stack.enter_async_context(worker.running())
+        await _work(stack, settings, "attestor", attestor.lease, attestor.verify)
         yield
+
+
+async def _work(
+    stack: AsyncExitStack,
+    settings: WorkSettings,
+    name: str,
+    lease: Callable[[int], Awaitable[Sequence[Item]]],
+    step: Callable[[Item], Awaitable[None]],
+) -> None:
+    """Start a worker that ends, and finishes what it has in hand, with the stack."""
+    worker = Worker(name, lease, step, workers=settings.workers, idle_seconds=settings.idle_seconds)
+    await stack.enter_async_context(worker.running())
 
 
 async def _pool(stack: AsyncExitStack, settings: Settings | AttestorSettings, name: str) -> pg.Pool:

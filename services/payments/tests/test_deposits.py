@@ -281,3 +281,28 @@ async def test_the_sender_of_a_booked_deposit_may_be_paid_to(here: World) -> Non
         (player, SENDER),
         (player, OTHER_SENDER),
     ]
+
+
+async def test_workers_that_look_at_once_take_different_work(here: World) -> None:
+    player = new_player()
+    clabe = await here.requests.own_clabe(player)
+    for _ in range(12):
+        await here.claim(player, await here.rail.transfer(clabe, "1.00"), "1.00")
+    for lease in (here.attestor.lease, here.booking.lease):
+        taken = await asyncio.gather(*(lease(3) for _ in range(6)))
+        ids = [deposit.id for some in taken for deposit in some]
+        assert len(ids) == len(set(ids)) == 12
+        here.clock.forward(timedelta(seconds=PACE.lease_seconds))
+        await here.verify_all()
+
+
+async def test_a_lease_waits_for_nobody(here: World) -> None:
+    """A row that somebody holds is passed over, not waited for."""
+    player = new_player()
+    clabe = await here.requests.own_clabe(player)
+    for _ in range(2):
+        await here.claim(player, await here.rail.transfer(clabe, "1.00"), "1.00")
+    async with here.owner.transaction(), asyncio.timeout(2):
+        held = await here.owner.fetchval("SELECT id FROM deposit ORDER BY due_at LIMIT 1 FOR UPDATE")
+        (other,) = await here.attestor.lease(2)
+        assert other.id != held

@@ -250,3 +250,11 @@ async def test_the_history_keeps_every_attempt_and_answer(here: World, player: P
         ("LIQUIDATED", "liquidated"),
         ("BOOKED", "booked"),
     ]
+
+
+async def test_workers_that_look_at_once_take_different_withdrawals(here: World, player: PlayerId) -> None:
+    for _ in range(12):
+        await here.withdraw(player, "1.00")
+    taken = await asyncio.gather(*(here.payouts.lease(3) for _ in range(6)))
+    ids = [withdrawal.id for some in taken for withdrawal in some]
+    assert len(ids) == len(set(ids)) == 12
