@@ -52,6 +52,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.offer_keeps_its_place() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('offer_keeps_its_place', format('offer %s is number %s', OLD.id, OLD.sequence));
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.race_moves_forward() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -508,6 +516,8 @@ CREATE TRIGGER market_moves_forward BEFORE UPDATE OF status ON public.market FOR
 
 CREATE TRIGGER offer_has_ended BEFORE UPDATE ON public.offer FOR EACH ROW WHEN ((old.status = ANY (ARRAY['FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'REJECTED'::text]))) EXECUTE FUNCTION public.offer_has_ended();
 
+CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON public.offer FOR EACH ROW WHEN (((old.sequence IS DISTINCT FROM new.sequence) AND (old.sequence IS NOT NULL))) EXECUTE FUNCTION public.offer_keeps_its_place();
+
 CREATE TRIGGER race_moves_forward BEFORE UPDATE OF status ON public.race FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.race_moves_forward();
 
 CREATE TRIGGER settlement_books_every_chunk BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_books_every_chunk();
@@ -556,7 +566,6 @@ ALTER TABLE ONLY public.settlement_share
 ALTER TABLE ONLY public.settlement_share
     ADD CONSTRAINT settlement_share_has_header FOREIGN KEY (market_id, version) REFERENCES public.settlement(market_id, version);
 
-REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;
@@ -568,6 +577,8 @@ REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.market_moves_forward() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_has_ended() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.offer_keeps_its_place() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.race_moves_forward() FROM PUBLIC;
 

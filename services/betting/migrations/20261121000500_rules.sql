@@ -73,6 +73,16 @@ END $$;
 CREATE TRIGGER offer_has_ended BEFORE UPDATE ON offer
     FOR EACH ROW WHEN (OLD.status IN ('FILLED', 'CANCELLED', 'LAPSED', 'REJECTED')) EXECUTE FUNCTION offer_has_ended();
 
+-- Priority is given once: nobody is moved forward or back in time.
+CREATE FUNCTION offer_keeps_its_place() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse('offer_keeps_its_place', format('offer %s is number %s', OLD.id, OLD.sequence));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON offer
+    FOR EACH ROW WHEN (OLD.sequence IS DISTINCT FROM NEW.sequence AND OLD.sequence IS NOT NULL)
+    EXECUTE FUNCTION offer_keeps_its_place();
+
 -- A bet is made in an open market only, whatever the service believes.
 CREATE FUNCTION fill_in_open_market() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -153,7 +163,7 @@ CREATE TRIGGER settlement_books_every_chunk BEFORE UPDATE OF booked_at ON settle
     FOR EACH ROW EXECUTE FUNCTION settlement_books_every_chunk();
 
 -- migrate:down
-DROP FUNCTION settlement_books_every_chunk, settlement_is_exact, fill_in_open_market, offer_has_ended,
+DROP FUNCTION settlement_books_every_chunk, settlement_is_exact, fill_in_open_market, offer_keeps_its_place, offer_has_ended,
     declaration_is_impartial, race_moves_forward, market_moves_forward CASCADE;
 DROP VIEW market_position;
 DROP FUNCTION refuse;

@@ -16,6 +16,7 @@ from betting.domain.ids import UserId
 from betting.domain.races import Margin
 from common.idempotency import KeyReused
 from contracts.ledger import PostRefused, RefusalReason
+from prometheus_client import REGISTRY
 
 from services.betting.tests.venue import JUDGES, Venue, call
 
@@ -255,6 +256,10 @@ async def test_poor_people_are_told_why(venue: Venue) -> None:
     await venue.check_money()
 
 
+def defects() -> float:
+    return REGISTRY.get_sample_value("betting_market_defects_total") or 0.0
+
+
 async def test_a_fact_the_ledger_refuses_stops_the_market(venue: Venue) -> None:
     floor = await venue.market()
     ana, beto = venue.bettor(), venue.bettor()
@@ -266,9 +271,10 @@ async def test_a_fact_the_ledger_refuses_stops_the_market(venue: Venue) -> None:
         reference=f"markets/{floor.market.id}",
         problem=RefusalReason(slug="hold-exhausted", detail="no"),
     )
-    event = uuid4()
+    event, before = uuid4(), defects()
     for _ in range(2):
         await venue.hear(refused, id=event)
+    assert defects() == before + 1
     assert await floor.status() == "SUSPENDED"
     with pytest.raises(MarketNotOpen):
         await floor.place(beto, 1, (1, 1), 100)

@@ -13,6 +13,7 @@ from betting.domain.errors import OfferPending
 from betting.service.placing import Placing
 from common.errors import DomainError
 from common.idempotency import Answer, KeyInFlight
+from contracts.betting import OfferPlaced
 
 from services.betting.tests.fake_ledger import Mood
 from services.betting.tests.venue import JUDGES, Floor, Placed, Venue, call
@@ -167,6 +168,9 @@ async def test_request_and_sweeper_at_once_place_one_offer(venue: Venue, floor: 
     again = await floor.place(ana, 0, (1, 1), 100, key="tap")
     assert await floor.offers() == {again.id: "OPEN"}
     assert venue.books.of(ana)["held"] == "100.00"
+    await venue.deliver()
+    assert len([message for message in venue.heard if message.type == OfferPlaced.type]) == 1
+    venue.check_history()
 
 
 async def test_a_settlement_cut_off_anywhere_is_finished(venue: Venue) -> None:

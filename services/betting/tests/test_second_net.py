@@ -178,9 +178,11 @@ BROKEN = {
     "offer_has_ended": "UPDATE offer SET ending = NULL WHERE id = {taken}",
     "offer_ends_with_nothing_left": "UPDATE offer SET status = 'CANCELLED', ending = 'BY_OWNER' WHERE id = {resting}",
     "offer_status_fits_amounts": "UPDATE offer SET status = 'PARTIAL' WHERE id = {resting}",
-    "offer_sequence_once_held": "UPDATE offer SET sequence = NULL WHERE id = {resting}",
-    "offer_sequence_is_unique": """
-        UPDATE offer SET sequence = (SELECT sequence FROM offer WHERE id = {made}) WHERE id = {resting}""",
+    "offer_keeps_its_place": "UPDATE offer SET sequence = sequence + 100 WHERE id = {resting}",
+    "offer_sequence_once_held": an_offer() + "; UPDATE offer SET status = 'OPEN' WHERE id = {new}",
+    "offer_sequence_is_unique": an_offer()
+    + """;
+        UPDATE offer SET status = 'OPEN', sequence = (SELECT sequence FROM offer WHERE id = {made}) WHERE id = {new}""",
     "fill_meets_once": a_fill(),
     "fill_sides_are_opposite": a_fill(taker="{also}"),
     "fill_ratios_cross": a_fill(taker="{resting}"),
