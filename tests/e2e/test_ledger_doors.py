@@ -15,16 +15,9 @@ import pytest
 from common.testing import Stack
 
 from loadtests.bank import fund_players, hold_body, ledger_key, running_stack
+from tests.e2e.control import order
 
 Json = dict[str, Any]
-
-
-async def order(running: Stack, act: str, process: str) -> None:
-    reader, writer = await asyncio.open_unix_connection(running.control)
-    writer.write(json.dumps({"act": act, "process": process}).encode() + b"\n")
-    answer = json.loads(await reader.readline())
-    writer.close()
-    assert "error" not in answer, answer
 
 
 @pytest.fixture
