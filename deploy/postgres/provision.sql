@@ -53,6 +53,9 @@ SELECT format('ALTER ROLE %I IN DATABASE %I SET %s', role, database, setting)
 ALTER ROLE ledger_posting IN DATABASE ledger SET enable_seqscan = off;
 ALTER ROLE ledger_posting IN DATABASE ledger SET plan_cache_mode = force_generic_plan;
 ALTER ROLE ledger_posting IN DATABASE ledger SET jit = off;
+-- Betting's hot statements are index probes as well; everything it reads has an index.
+ALTER ROLE betting_app IN DATABASE betting SET enable_seqscan = off;
+ALTER ROLE betting_app IN DATABASE betting SET jit = off;
 
 \connect ledger
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
