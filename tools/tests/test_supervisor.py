@@ -80,7 +80,7 @@ def house(tmp_path: Path) -> House:
 
 async def until(met: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not met():  # noqa: ASYNC110 - only looking tells
+        while not met():
             await asyncio.sleep(0.02)
 
 

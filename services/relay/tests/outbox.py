@@ -43,7 +43,7 @@ ANNOUNCE = """
 async def eventually(condition: Callable[[], Awaitable[bool]], within_seconds: float = 10.0) -> None:
     """Wait until something that happens elsewhere has happened. Raises `TimeoutError`."""
     async with asyncio.timeout(within_seconds):
-        while not await condition():  # noqa: ASYNC110 - it happens in another process
+        while not await condition():
             await asyncio.sleep(0.02)
 
 
