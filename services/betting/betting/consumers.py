@@ -13,6 +13,9 @@ from contracts.topology import BETTING_LEDGER_EVENTS
 from betting.domain.ids import MarketId
 from betting.service.settling import Settling
 
+PRINCIPAL: Final = "betting"
+"""Our name at the ledger. What others asked of it, even about bets, is not ours to act on."""
+
 PAYING: Final = frozenset({"bet.settle", "bet.void"})
 FACTS: Final = frozenset({"bet.match", "bet.release", *PAYING})
 """What has happened here and must be booked. A hold is a question, and may be refused."""
@@ -30,11 +33,11 @@ class LedgerEvents:
         match envelope.type:
             case EntryCommitted.type:
                 entry = EntryCommitted.model_validate(envelope.data)
-                if entry.kind in PAYING:
+                if entry.principal == PRINCIPAL and entry.kind in PAYING:
                     await self._settling.booked(envelope.id, entry)
             case PostRefused.type:
                 refusal = PostRefused.model_validate(envelope.data)
-                if refusal.kind in FACTS:
+                if refusal.principal == PRINCIPAL and refusal.kind in FACTS:
                     await self._settling.refused(envelope.id, _market_of(refusal.reference), refusal)
             case other:
                 raise Poison(f"betting knows no {other}")
