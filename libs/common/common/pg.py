@@ -49,8 +49,9 @@ async def create_pool(
     statement_timeout_ms: int = 5_000,
     lock_timeout_ms: int = 3_000,
     idle_in_transaction_timeout_ms: int = 10_000,
+    settings: Mapping[str, str] | None = None,
 ) -> "Pool":
-    """A pool of at most `max_size` connections, each with the server's time limits set.
+    """A pool of at most `max_size` connections, each with the server's time limits and `settings` set.
 
     Raises `DatabaseUnavailable` if the database cannot be reached.
     """
@@ -67,6 +68,7 @@ async def create_pool(
                 "lock_timeout": str(lock_timeout_ms),
                 "idle_in_transaction_session_timeout": str(idle_in_transaction_timeout_ms),
                 "timezone": "UTC",
+                **(settings or {}),
             },
         )
 

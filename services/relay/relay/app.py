@@ -11,6 +11,7 @@ from common import pg
 from common.amqp import Link
 from common.http import Check, build_app
 
+from relay import store
 from relay.domain import Pace
 from relay.lanes import drain, measure, run_lane
 from relay.service import Carrier, Stuck
@@ -65,6 +66,7 @@ async def _parts(settings: Settings, *, lanes: int) -> AsyncIterator[tuple[pg.Po
             min_size=1,
             max_size=lanes + 2,
             application_name=settings.service,
+            settings=store.PLANNER,
         )
         stack.push_async_callback(pool.close)
         link = Link(settings.amqp_url.get_secret_value(), name=settings.service)

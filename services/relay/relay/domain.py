@@ -44,9 +44,9 @@ class Carried:
     """Whether it took all that fitted, so that more may wait."""
 
 
-def next_of_each(rows: Iterable[Row], behind: frozenset[str]) -> list[Row]:
-    """The rows that may be sent although those aggregates are stuck: nothing overtakes within one."""
-    return [row for row in rows if row.aggregate not in behind]
+def not_behind(stuck: frozenset[str], rows: Iterable[Row]) -> list[Row]:
+    """The rows that may still be sent: nothing overtakes within an aggregate that is stuck."""
+    return [row for row in rows if row.aggregate not in stuck]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from common.amqp import NotTaken, Unconfirmed
 from common.pg import Connection, Pool, transaction
 
 from relay import metrics, store
-from relay.domain import SHARDS, Carried, Row, next_of_each
+from relay.domain import SHARDS, Carried, Row, not_behind
 from relay.transports.amqp import AmqpTransport
 
 BATCH: Final = 200
@@ -69,11 +69,10 @@ class Stuck:
 class Carrier:
     """Carries batches from one outbox over one transport. Several may work side by side."""
 
-    def __init__(self, pool: Pool, transport: AmqpTransport, stuck: Stuck, *, batch: int = BATCH) -> None:
+    def __init__(self, pool: Pool, transport: AmqpTransport, stuck: Stuck) -> None:
         self._pool = pool
         self._transport = transport
         self._stuck = stuck
-        self._batch = batch
 
     async def carry(self) -> Carried:
         """Carry one batch. All zeros when nothing waits that nobody else holds.
@@ -86,7 +85,7 @@ class Carrier:
             shards = await self._claim(conn)
             if not shards:
                 return Carried()
-            per_shard = max(1, self._batch // len(shards))
+            per_shard = BATCH // len(shards)
             rows = await store.oldest(conn, shards, per_shard=per_shard)
             careful = any(shard in self._stuck for shard in shards)
             answers = await (self._send_carefully(rows) if careful else self._send(rows))
@@ -110,7 +109,7 @@ class Carrier:
         """One by one, for as long as there is time, until the broker falls silent."""
         deadline = time.monotonic() + CAREFUL_SECONDS
         answers: list[Answer] = []
-        behind: frozenset[str] = frozenset()
+        stuck: frozenset[str] = frozenset()
         waiting = list(rows)
         while waiting and time.monotonic() < deadline:
             row = waiting.pop(0)
@@ -119,8 +118,8 @@ class Carrier:
             if isinstance(answered[1], Unconfirmed):
                 break
             if answered[1] is not None:
-                behind |= {row.aggregate}
-                waiting = next_of_each(waiting, behind)
+                stuck |= {row.aggregate}
+                waiting = not_behind(stuck, waiting)
         return answers
 
 

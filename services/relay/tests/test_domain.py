@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.domain import Carried, Pace, Row, next_of_each
+from relay.domain import Carried, Pace, Row, not_behind
 
 PACE = Pace()
 
@@ -35,4 +35,4 @@ def test_it_backs_off_longer_and_longer_up_to_a_limit(failures: int) -> None:
 
 def test_nothing_overtakes_a_stuck_row_of_its_aggregate() -> None:
     rows = [a_row("a", 1), a_row("b", 2), a_row("a", 3)]
-    assert [row.id for row in next_of_each(rows, frozenset("a"))] == [2]
+    assert [row.id for row in not_behind(frozenset("a"), rows)] == [2]
