@@ -27,14 +27,14 @@ async def describe(layout: Layout) -> None:
         "name": layout.name,
         "base": layout.base,
         "postgres": {
-            "host": "127.0.0.1",
+            "host": layout.host("postgres"),
             "port": layout.port("postgres"),
             "superuser_dsn": postgres.superuser_dsn(layout),
         },
         "roles": {role: {"password": secret(layout, role)} for role in postgres.dsns(layout)},
         "dsn": postgres.dsns(layout),
         "rabbitmq": {
-            "host": "127.0.0.1",
+            "host": layout.host("rabbitmq"),
             "port": layout.port("rabbitmq"),
             "management": layout.port("rabbitmq-management"),
             "vhost": VHOST,

@@ -54,8 +54,14 @@ class Layout:
     def port(self, process: str) -> int:
         return self.base + OFFSETS[process]
 
+    def host(self, process: str) -> str:  # noqa: ARG002 - elsewhere each process has a host of its own
+        return "127.0.0.1"
+
+    def address(self, process: str) -> str:
+        return f"{self.host(process)}:{self.port(process)}"
+
     def url(self, process: str) -> str:
-        return f"http://127.0.0.1:{self.port(process)}"
+        return f"http://{self.address(process)}"
 
     @property
     def home(self) -> Path:

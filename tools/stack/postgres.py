@@ -14,7 +14,7 @@ import asyncpg
 
 from tools.stack.layout import ROOT, Layout
 from tools.stack.process import Spec
-from tools.stack.running import output
+from tools.stack.running import DBMATE, output
 from tools.stack.secrets import secret
 
 SERVICES: Final = ("ledger", "betting", "identity", "payments")
@@ -123,13 +123,13 @@ async def _answers(layout: Layout) -> bool:
 
 
 def superuser_dsn(layout: Layout) -> str:
-    return f"postgresql://postgres:{secret(layout, 'postgres')}@127.0.0.1:{layout.port('postgres')}/postgres"
+    return f"postgresql://postgres:{secret(layout, 'postgres')}@{layout.address('postgres')}/postgres"
 
 
 def dsn(layout: Layout, role: str) -> str:
     """How a login role reaches its own database."""
     database = role.partition("_")[0]
-    return f"postgresql://{role}:{secret(layout, role)}@127.0.0.1:{layout.port('postgres')}/{database}"
+    return f"postgresql://{role}:{secret(layout, role)}@{layout.address('postgres')}/{database}"
 
 
 def dsns(layout: Layout) -> dict[str, str]:
@@ -157,7 +157,7 @@ async def provision(layout: Layout) -> None:
 def client(layout: Layout, role: str, database: str) -> dict[str, str]:
     """The environment in which psql and pg_dump connect so."""
     return {
-        "PGHOST": "127.0.0.1",
+        "PGHOST": layout.host("postgres"),
         "PGPORT": str(layout.port("postgres")),
         "PGUSER": role,
         "PGPASSWORD": secret(layout, role),
@@ -170,7 +170,7 @@ async def migrate(layout: Layout) -> None:
     for service in SERVICES:
         folder = ROOT / "services" / service / "migrations"
         await output(
-            ROOT / ".venv" / "bin" / "dbmate", "--no-dump-schema", "--migrations-dir", folder, "up", "--strict",
+            DBMATE, "--no-dump-schema", "--migrations-dir", folder, "up", "--strict",
             environment={"DATABASE_URL": f"{dsn(layout, f'{service}_migrator')}?sslmode=disable"},
         )  # fmt: skip
 

@@ -31,7 +31,7 @@ async def initialise(layout: Layout) -> None:
     (home / "generated").mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     (home / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="utf-8")
-    write(home / "definitions.json", json.dumps(_definitions(layout)))
+    write(home / "definitions.json", json.dumps(access(layout)))
     (home / "rabbitmq.conf").write_text(
         f"listeners.tcp.default = 127.0.0.1:{layout.port('rabbitmq')}\n"
         "management.tcp.ip = 127.0.0.1\n"
@@ -50,7 +50,7 @@ def passwords(layout: Layout) -> dict[str, str]:
     }
 
 
-def _definitions(layout: Layout) -> dict[str, object]:
+def access(layout: Layout) -> dict[str, object]:
     """The vhost, the users and what each may do, and an operator for the management pages."""
     everyone = BrokerUser(ADMIN, configure=".*", write=".*", read=".*", topics={}, tags=("administrator",))
     return topology_tool.definitions(passwords(layout), (*topology.USERS, everyone))
@@ -107,7 +107,7 @@ def spec(layout: Layout) -> Spec:
 async def _healthy(layout: Layout) -> bool:
     """Whether clients can connect. The virtual host is up some time before its listener is."""
     auth = aiohttp.BasicAuth(ADMIN, passwords(layout)[ADMIN])
-    checks = f"http://127.0.0.1:{layout.port('rabbitmq-management')}/api/health/checks"
+    checks = f"{layout.url('rabbitmq-management')}/api/health/checks"
     url = f"{checks}/port-listener/{layout.port('rabbitmq')}"
     try:
         async with (
@@ -120,7 +120,7 @@ async def _healthy(layout: Layout) -> bool:
 
 
 def url(layout: Layout, user: str) -> str:
-    return f"amqp://{user}:{passwords(layout)[user]}@127.0.0.1:{layout.port('rabbitmq')}/{VHOST}"
+    return f"amqp://{user}:{passwords(layout)[user]}@{layout.address('rabbitmq')}/{VHOST}"
 
 
 async def declare(layout: Layout) -> None:

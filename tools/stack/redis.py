@@ -10,18 +10,21 @@ from tools.stack.process import Spec
 from tools.stack.secrets import secret, write
 
 
+def configuration(layout: Layout, folder: Path, *, bind: str) -> str:
+    """The text of redis.conf."""
+    return (
+        f"bind {bind}\nport {layout.port('redis')}\ndir {folder}\nrequirepass {secret(layout, 'redis')}\n"
+        'maxmemory-policy noeviction\nappendonly yes\nappendfsync everysec\nsave ""\n'
+    )
+
+
 def spec(layout: Layout) -> Spec:
     home = layout.home / "redis"
     home.mkdir(parents=True, exist_ok=True)
-    configuration = home / "redis.conf"
-    write(
-        configuration,
-        f"bind 127.0.0.1\nport {layout.port('redis')}\ndir {home}\nrequirepass {secret(layout, 'redis')}\n"
-        'maxmemory-policy noeviction\nappendonly yes\nappendfsync everysec\nsave ""\n',
-    )
+    write(home / "redis.conf", configuration(layout, home, bind="127.0.0.1"))
     return Spec(
         "redis",
-        ["setpriv", "--pdeathsig", "TERM", "redis-server", str(configuration)],
+        ["setpriv", "--pdeathsig", "TERM", "redis-server", str(home / "redis.conf")],
         {},
         ready=lambda: _answers(layout),
         directory=Path("/"),
@@ -29,7 +32,7 @@ def spec(layout: Layout) -> Spec:
 
 
 def url(layout: Layout) -> str:
-    return f"redis://:{secret(layout, 'redis')}@127.0.0.1:{layout.port('redis')}/0"
+    return f"redis://:{secret(layout, 'redis')}@{layout.address('redis')}/0"
 
 
 async def _answers(layout: Layout) -> bool:

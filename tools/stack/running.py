@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tools.stack.layout import ROOT
 
-PYTHON: Final = str(ROOT / ".venv" / "bin" / "python")
+PYTHON: Final = sys.executable
+DBMATE: Final = Path(sys.executable).with_name("dbmate")
 TOLD: Final = 3_000
 
 
