@@ -566,6 +566,7 @@ ALTER TABLE ONLY public.settlement_share
 ALTER TABLE ONLY public.settlement_share
     ADD CONSTRAINT settlement_share_has_header FOREIGN KEY (market_id, version) REFERENCES public.settlement(market_id, version);
 
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;

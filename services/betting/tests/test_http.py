@@ -197,7 +197,7 @@ BAD_OFFERS: tuple[tuple[Json, int, str | None], ...] = (
     ({"stake": "0.50"}, 400, "stake"),
     ({"stake": "100000000.00"}, 400, "stake"),
     ({"currency": "USD"}, 400, "currency"),
-    ({"currency": "XXX"}, 400, "stake"),
+    ({"currency": "QQQ"}, 400, "stake"),
     ({"risk": 6, "win": 5}, 400, "risk"),
     ({"risk": 5.0}, 400, "risk"),
     ({"risk": "5"}, 400, "risk"),
