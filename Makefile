@@ -20,11 +20,14 @@ test: setup           ## every test, on a throw-away stack
 check: setup          ## lint, types, boundaries, migrations, generated documents
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy $(foreach member,$(MEMBERS),$(member)/$(notdir $(member))) tools loadtests
+	$(PY) -m mypy $(foreach package,$(notdir $(MEMBERS)) tools loadtests,-p $(package))
+	$(PY) -m mypy $(wildcard */*/tests) tools/tests tests
 	.venv/bin/lint-imports
 	$(PY) -m tools.bootstrap check-lock
 	$(PY) -m tools.migrations
 	$(PY) -m tools.docs --check
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/docker-compose config -q
 	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema --check
 
 docs: setup           ## write the generated documents

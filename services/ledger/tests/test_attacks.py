@@ -24,6 +24,7 @@ from services.ledger.tests.vocabulary import (
     connected,
     hold,
     match,
+    one_row,
     open_bank,
     posted,
     settle,
@@ -47,7 +48,8 @@ class Scene:
     at: dict[str, asyncpg.Connection]
 
     async def next_sequence(self) -> int:
-        return 1 + await self.at["ledger_reader"].fetchval("SELECT sequence FROM head WHERE ledger_id = 1")
+        head = await one_row(self.at["ledger_reader"], "SELECT sequence FROM head WHERE ledger_id = 1")
+        return int(head["sequence"]) + 1
 
     async def forge(self, kind: str, lines: list[Line], **columns: object) -> str:
         """Write an entry as the posting role would, with true balances; returns the rule that refused it."""
@@ -76,7 +78,8 @@ class Scene:
         marks = ", ".join(f"${n}" for n in range(1, len(values) + 1))
         rows = []
         for leg, (path, amount, held) in enumerate(lines, 1):
-            state = await posting.fetchrow(
+            state = await one_row(
+                posting,
                 "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
                 path,
             )
@@ -260,11 +263,13 @@ async def test_a_floor_holds_at_every_step(scene: Scene) -> None:
 
 async def test_a_posting_tells_the_true_balance_and_the_next_number(scene: Scene) -> None:
     posting = scene.at["ledger_posting"]
-    account, balance, sequence = await posting.fetchrow(
+    account, balance, sequence = await one_row(
+        posting,
         "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
         available(scene.rich),
     )
-    other = await posting.fetchrow(
+    other = await one_row(
+        posting,
         "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
         held(scene.rich),
     )

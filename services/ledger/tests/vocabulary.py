@@ -80,6 +80,13 @@ class Bank:
             await assert_sound(connection)
 
 
+async def one_row(connection: asyncpg.Connection, query: str, *arguments: object) -> asyncpg.Record:
+    """The first row of what must have one."""
+    row = await connection.fetchrow(query, *arguments)
+    assert row is not None
+    return row
+
+
 async def assert_sound(connection: asyncpg.Connection) -> None:
     assert await connection.fetchval("SELECT coalesce(sum(amount), 0) FROM balance") == 0
     assert not await connection.fetch(
@@ -92,8 +99,9 @@ async def assert_sound(connection: asyncpg.Connection) -> None:
     assert not await connection.fetch(
         "SELECT sequence FROM posting JOIN account ON id = account_id GROUP BY sequence, currency HAVING sum(amount) <> 0"
     )
-    head, entries, top = await connection.fetchrow(
-        "SELECT (SELECT sequence FROM head WHERE ledger_id = 1), count(*), coalesce(max(sequence), 0) FROM entry"
+    head, entries, top = await one_row(
+        connection,
+        "SELECT (SELECT sequence FROM head WHERE ledger_id = 1), count(*), coalesce(max(sequence), 0) FROM entry",
     )
     assert head == entries == top
     assert not await connection.fetch(
