@@ -73,7 +73,9 @@ APP_ATTACKS = (
     "UPDATE deposit SET state = 'BOOKED', entry_id = gen_random_uuid() WHERE state = 'CLAIMED'",
     "UPDATE deposit SET receipt_id = gen_random_uuid()",
     "UPDATE deposit SET amount = 9999",
+    "UPDATE deposit SET amount = 9999 WHERE state = 'CLAIMED'",
     "UPDATE deposit SET player = gen_random_uuid()",
+    "UPDATE deposit AS d SET player = c.player FROM player_clabe AS c WHERE d.state = 'CLAIMED'",
     "UPDATE deposit SET tracking_key = 'x'",
     "DELETE FROM deposit",
     (
@@ -112,7 +114,9 @@ APP_ATTACKS = (
 
 ATTESTOR_ATTACKS = (
     "UPDATE deposit SET amount = 9999",
+    "UPDATE deposit SET amount = 9999 WHERE state = 'CLAIMED'",
     "UPDATE deposit SET player = gen_random_uuid()",
+    "UPDATE deposit AS d SET player = c.player FROM player_clabe AS c WHERE d.state = 'CLAIMED'",
     "UPDATE deposit SET entry_id = gen_random_uuid()",
     "UPDATE deposit SET state = 'BOOKED' WHERE state = 'ATTESTED'",
     "UPDATE deposit SET state = 'CLAIMED' WHERE state = 'ATTESTED'",
