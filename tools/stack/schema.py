@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from difflib import unified_diff
 from typing import Final
 
@@ -21,10 +22,10 @@ async def dump(layout: Layout, service: str, *, check: bool) -> bool:
     path = ROOT / "services" / service / "schema.sql"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if check:
-        print(
-            *unified_diff(before.splitlines(), text.splitlines(), str(path), "migrations", lineterm=""),
-            sep="\n",
+        difference = unified_diff(
+            before.splitlines(), text.splitlines(), str(path), "migrations", lineterm=""
         )
+        sys.stderr.writelines(f"{line}\n" for line in difference)
         return before == text
     path.write_text(text, encoding="utf-8")
     return True
