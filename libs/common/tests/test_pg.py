@@ -64,10 +64,10 @@ async def test_the_server_keeps_the_time_limits(dsn: str) -> None:
 
 
 async def test_a_slow_statement_is_unavailability(dsn: str) -> None:
-    pool = await create_pool(dsn, min_size=1, max_size=1, application_name="slow", statement_timeout_ms=50)
+    pool = await create_pool(dsn, min_size=1, max_size=1, application_name="slow", statement_timeout_ms=1_000)
     with pytest.raises(DatabaseUnavailable) as slow:
         async with transaction(pool) as conn:
-            await conn.execute("SELECT pg_sleep(5)")
+            await conn.execute("SELECT pg_sleep(9)")
     assert slow.value.retry_after == 1
     assert await pool.fetchval("SELECT 1") == 1
     await pool.close()
@@ -86,7 +86,7 @@ async def test_waiting_too_long_for_a_lock_is_unavailability(dsn: str, pool: Poo
 async def test_waiting_too_long_for_a_connection_is_unavailability(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pg, "ACQUIRE_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(pg, "ACQUIRE_TIMEOUT_SECONDS", 1.0)
     pool = await create_pool(dsn, min_size=1, max_size=1, application_name="small")
     async with transaction(pool):
         with pytest.raises(DatabaseUnavailable):
