@@ -41,6 +41,7 @@ OPTIONS: Final = {
     "password_encryption": "scram-sha-256",
     "log_min_messages": "warning",
     "timezone": "UTC",
+    "jit": "off",  # our statements are short: compiling one takes longer than running it
 }
 """fsync, synchronous_commit and full_page_writes stay on: what is measured and tested is durable."""
 
