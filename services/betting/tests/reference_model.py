@@ -47,7 +47,7 @@ class SlowBook:
         while (maker := self._best_against(taker)) is not None and taker.left >= maker.win:
             if maker.owner == taker.owner:
                 taker.state = "over"
-                return
+                break
             if not self._bet_a_lot(maker, taker):
                 break
         for each in self.standing:

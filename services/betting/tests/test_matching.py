@@ -4,8 +4,8 @@ from fractions import Fraction
 
 from betting.domain.matching import can_fill, match
 from betting.domain.offers import Ending, OfferStatus, Side
-from betting.domain.ratios import LADDER, Ratio
-from hypothesis import given, settings
+from betting.domain.ratios import EVENS, LADDER, Ratio
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.betting.tests.offers import MIN_STAKE, Book, Wish, offer, partly, played, wishes
@@ -135,6 +135,14 @@ def test_priority_is_never_inverted(wanted: list[Wish]) -> None:
 
 
 @settings(max_examples=400)
+@example(  # met on the way to one's own offer, and left with dust
+    [
+        Wish(2, Side.A, EVENS, 21),
+        Wish(1, Side.B, Ratio(5, 1), 9),
+        Wish(2, Side.B, Ratio(5, 4), 4),
+        Wish(2, Side.A, Ratio(4, 5), 5),
+    ]
+)
 @given(wishes(users=4, lots=40, longest=16))
 def test_it_agrees_with_the_reference_model(wanted: list[Wish]) -> None:
     fast, slow = Book(), SlowBook(MIN_STAKE)
