@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tools.stack import control, postgres, sessions
-from tools.stack.layout import Layout, Occupied
+from tools.stack.layout import DEFAULT_BASE, Layout, Occupied
 from tools.stack.schema import dump
 
 
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--bare", action="store_true", help="make no demo race day")
     for up in (run, infra):
         up.add_argument("--name", default="dev")
-        up.add_argument("--base", type=int, help="first port; the next free block is taken if it is not free")
+        up.add_argument(
+            "--base", type=int, default=DEFAULT_BASE, help="first port; the next free block if taken"
+        )
         up.add_argument("--detach", action="store_true", help="return when it is up; `down` ends it")
     inside = acts.add_parser("with", help="run a command inside a throw-away stack")
     inside.add_argument("--infra-only", action="store_true")

@@ -19,7 +19,7 @@ from typing import Final
 
 from tools.stack import postgres
 from tools.stack.control import Control, ask, listening
-from tools.stack.layout import BLOCK, DEFAULT_BASE, ROOT, Layout, claimed_base, held, is_held
+from tools.stack.layout import BLOCK, ROOT, Layout, claimed_base, held, is_held
 from tools.stack.order import extras, steps
 from tools.stack.process import Say
 from tools.stack.running import PYTHON
@@ -32,9 +32,9 @@ LAST_FAILURE: Final = ROOT / ".run" / "last-failure"
 DETACHED_SECONDS: Final = 240.0
 
 
-async def stay_up(name: str, base: int | None, *, infra_only: bool, welcome: bool) -> int:
+async def stay_up(name: str, base: int, *, infra_only: bool, welcome: bool) -> int:
     """Up, then wait for Ctrl-C, SIGTERM or an order, then down. The data stays."""
-    with held(name), claimed_base(base or _base_before(name)) as found:
+    with held(name), claimed_base(base) as found:
         layout = Layout(name, found)
         layout.make()
         say = _teller(name, layout.log("supervisor"), aloud=True)
@@ -53,14 +53,6 @@ async def stay_up(name: str, base: int | None, *, infra_only: bool, welcome: boo
             return 1
         say("stopped")
     return 0
-
-
-def _base_before(name: str) -> int:
-    """The base that the stack had last time, so that URLs stay good."""
-    description = Layout(name, 0).description
-    if description.exists():
-        return int(json.loads(description.read_text(encoding="utf-8"))["base"])
-    return DEFAULT_BASE
 
 
 def _supervisor(layout: Layout, say: Say, *, infra_only: bool, throw_away: bool = False) -> Supervisor:
