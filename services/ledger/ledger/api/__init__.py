@@ -1,0 +1,11 @@
+"""The ledger over HTTP: posting and reading by API key, a player's own wallet by internal token.
+
+One file per group of routes; each has its ROUTES.
+"""
+
+from ledger.api import posting, reading, wallet
+from ledger.api.parts import CHARTS, LEDGER
+
+ROUTES = (*posting.ROUTES, *reading.ROUTES, *wallet.ROUTES)
+
+__all__ = ["CHARTS", "LEDGER", "ROUTES"]
