@@ -8,6 +8,7 @@ from aiohttp import web
 from common import redis
 from common.client import ServiceClient
 from common.http import Check, build_app, openapi
+from common.rate_limits import RateLimiter, tell_standing
 from redis.asyncio import Redis
 
 from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, routes_of
@@ -16,7 +17,6 @@ from gateway.domain import PublicRoute
 from gateway.door import Door
 from gateway.forwarding import Forwarder, open_client
 from gateway.health import DeepHealth
-from gateway.limits import Limiter
 from gateway.routes import ROUTES
 from gateway.sessions import TokenExchange
 from gateway.settings import Settings
@@ -47,6 +47,7 @@ def gateway_app(settings: Settings, table: Sequence[PublicRoute] = ROUTES) -> we
         readiness=(Check("rate-limits", lambda app: redis.answers(app[REDIS])),),
     )
     app.on_response_prepare.append(_secure)
+    app.on_response_prepare.append(tell_standing)
     app.cleanup_ctx.append(lambda app: _parts(app, settings, table))
     return app
 
@@ -65,7 +66,8 @@ async def _parts(
             TokenExchange(
                 identity, keep_seconds=settings.token_keep_seconds, capacity=settings.sessions_kept
             ),
-            Limiter(app[REDIS], settings.limits),
+            RateLimiter(app[REDIS], prefix="gateway:limit"),
+            settings.limits,
             Forwarder(client, settings.upstreams, connect_seconds=settings.connect_seconds),
             body_timeout_seconds=settings.body_timeout_seconds,
         )

@@ -1,7 +1,6 @@
 """What the public door lets through, where to, and for whom."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -91,26 +90,3 @@ def is_canonical(raw_path: str, raw_query: str = "") -> bool:
 
 def shape_of(path: str) -> str:
     return re.sub(r"\{[^/}]*\}", "{}", path)
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """A steady rate with a burst on top, per key. `refuse_when_blind`: whether nobody passes while the
-    limiter's store does not answer (log-ins: a guesser must not profit from an outage) or everybody does."""
-
-    per_second: float
-    burst: int
-    refuse_when_blind: bool
-
-    @property
-    def interval_micros(self) -> int:
-        """The time one request takes up, rounded up so that the rate is never exceeded."""
-        return -int(-1_000_000 // self.per_second)
-
-    @property
-    def tolerance_micros(self) -> int:
-        """How far ahead of the steady rate a key may run."""
-        return self.interval_micros * (self.burst - 1)
-
-
-RateLimits = Mapping[LimitClass, RateLimit]

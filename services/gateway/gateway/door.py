@@ -1,11 +1,13 @@
 """The public door: what every request goes through before a service hears of it."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 from common.http import PRINCIPAL, Principal
+from common.rate_limits import Charge, RateLimit, RateLimiter
 
-from gateway.domain import Access, NoSuchRoute, PublicRoute, RoleForbidden, is_canonical
+from gateway.domain import Access, LimitClass, NoSuchRoute, PublicRoute, RoleForbidden, is_canonical
 from gateway.forwarding import Forwarder, TokenRefused, read_bounded
-from gateway.limits import Limiter
 from gateway.sessions import TokenExchange, session_secret
 
 
@@ -13,10 +15,17 @@ class Door:
     """Checks address, session, role, rate and size, in the order of what they cost; then passes on."""
 
     def __init__(
-        self, exchange: TokenExchange, limiter: Limiter, forwarder: Forwarder, *, body_timeout_seconds: float
+        self,
+        exchange: TokenExchange,
+        limiter: RateLimiter,
+        limits: Mapping[LimitClass, RateLimit],
+        forwarder: Forwarder,
+        *,
+        body_timeout_seconds: float,
     ) -> None:
         self._exchange = exchange
         self._limiter = limiter
+        self._limits = limits
         self._forwarder = forwarder
         self._body_timeout_seconds = body_timeout_seconds
 
@@ -47,7 +56,7 @@ class Door:
         self, request: web.Request, route: PublicRoute, *, limited_as: str, token: str | None
     ) -> web.StreamResponse:
         if route.limit is not None:
-            await self._limiter.admit(route.limit, limited_as)
+            await self._limiter.admit_request(request, Charge(self._limits[route.limit], limited_as))
         body = await read_bounded(
             request, max_bytes=route.max_body_bytes, timeout_seconds=self._body_timeout_seconds
         )

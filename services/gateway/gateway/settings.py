@@ -1,9 +1,10 @@
 """What the gateway is told by its environment."""
 
+from common.rate_limits import RateLimit, WhenBlind
 from common.settings import CacheSettings, ServiceSettings, TokenSettings
 from pydantic import Field
 
-from gateway.domain import LimitClass, RateLimit, RateLimits, Service
+from gateway.domain import LimitClass, Service
 
 
 class Settings(ServiceSettings, CacheSettings, TokenSettings):
@@ -42,8 +43,7 @@ class Settings(ServiceSettings, CacheSettings, TokenSettings):
         }
 
     @property
-    def limits(self) -> RateLimits:
-        return {
-            LimitClass.AUTH: RateLimit(self.auth_per_second, self.auth_burst, refuse_when_blind=True),
-            LimitClass.MONEY: RateLimit(self.money_per_second, self.money_burst, refuse_when_blind=False),
-        }
+    def limits(self) -> dict[LimitClass, RateLimit]:
+        auth = RateLimit(LimitClass.AUTH, self.auth_per_second, self.auth_burst, WhenBlind.REFUSE)
+        money = RateLimit(LimitClass.MONEY, self.money_per_second, self.money_burst, WhenBlind.COUNT_HERE)
+        return {LimitClass.AUTH: auth, LimitClass.MONEY: money}

@@ -2,7 +2,7 @@
 
 import pytest
 from common.roles import Role
-from gateway.domain import LimitClass, PublicRoute, RateLimit, is_canonical
+from gateway.domain import LimitClass, PublicRoute, is_canonical
 from gateway.routes import ROUTES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,9 +73,3 @@ def test_everything_that_moves_a_bettors_money_is_theirs_alone_and_limited() -> 
         found = route(method, path)
         assert found.limit is LimitClass.MONEY
         assert [role for role in Role if found.admits(role)] == [Role.BETTOR]
-
-
-def test_a_rate_is_never_rounded_up() -> None:
-    limit = RateLimit(per_second=3, burst=10, refuse_when_blind=False)
-    assert limit.interval_micros == 333_334
-    assert limit.tolerance_micros == 9 * 333_334
