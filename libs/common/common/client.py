@@ -12,8 +12,10 @@ from typing import Final, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from yarl import URL
 
 from common.errors import Unavailable
+from common.signing import RequestSigner
 from common.telemetry.context import REQUEST_ID
 from common.telemetry.traces import traceparent
 
@@ -75,12 +77,17 @@ class ServiceClient:
         timeout_seconds: float = 5.0,
         headers: Mapping[str, str] | None = None,
         connections: int = 100,
+        signer: RequestSigner | None = None,
     ) -> None:
-        """`timeout_seconds` bounds each attempt; `headers` go with every request; `connections` are at most open."""
+        """`timeout_seconds` bounds each attempt; `headers` go with every request; `connections` are at most open.
+
+        With a `signer` every attempt is signed, each with a nonce of its own.
+        """
         self._base_url = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._headers = dict(headers or {})
         self._connections = connections
+        self._signer = signer
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -165,10 +172,14 @@ class ServiceClient:
     ) -> Reply:
         if self._session is None:
             raise RuntimeError("the client is not open")
-        url = f"{self._base_url}{path}"
+        url = URL(f"{self._base_url}{path}")
+        if params:
+            url = url.update_query(params)
+        if self._signer is not None:
+            headers = self._signer.headers(method, url, headers, body or b"")
         try:
             async with self._session.request(
-                method, url, data=body, params=params, headers=headers, allow_redirects=False
+                method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 raw = await _bounded(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

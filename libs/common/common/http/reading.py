@@ -31,7 +31,7 @@ async def read(request: web.Request, model: type[Model]) -> Model:
     """
     if request.content_type != "application/json":
         raise UnsupportedMediaType("send the body as application/json", field="Content-Type")
-    raw = await _body(request)
+    raw = await body_of(request)
     strict_json.check(raw)
     try:
         return model.model_validate_json(raw)
@@ -59,8 +59,11 @@ def _from_texts(values: Mapping[str, str], model: type[Model]) -> Model:
         raise _invalid(error) from None
 
 
-async def _body(request: web.Request) -> bytes:
-    """The whole body. One that has already arrived, which is the rule, costs no timer."""
+async def body_of(request: web.Request) -> bytes:
+    """The whole body, as sent. One that has already arrived, which is the rule, costs no timer.
+
+    Raises `PayloadTooLarge`, `RequestTimeout`, or `InvalidInput` for one that broke off.
+    """
     length = request.content_length
     if length is not None and length > request.client_max_size:
         raise _too_large(request)
