@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from ledger.domain.chart import AccountClass, Chart
@@ -78,10 +80,40 @@ class Books:
 
     chart: Chart
     permitted: Mapping[str, frozenset[str]]
-    accounts: dict[AccountKey, Account] = field(default_factory=dict)
-    holds: dict[UUID, Hold] = field(default_factory=dict)
-    receipts: dict[UUID, Receipt] = field(default_factory=dict)
-    settlements: dict[str, Settlement] = field(default_factory=dict)
-    stakes: dict[StakeKey, Stake] = field(default_factory=dict)
-    escrowed: dict[str, Decimal] = field(default_factory=dict)
+    accounts: MutableMapping[AccountKey, Account] = field(default_factory=dict)
+    holds: MutableMapping[UUID, Hold] = field(default_factory=dict)
+    receipts: MutableMapping[UUID, Receipt] = field(default_factory=dict)
+    settlements: MutableMapping[str, Settlement] = field(default_factory=dict)
+    stakes: MutableMapping[StakeKey, Stake] = field(default_factory=dict)
+    escrowed: MutableMapping[str, Decimal] = field(default_factory=dict)
     """What all players together contributed to each market, by reference."""
+
+    def trial(self) -> Books:
+        """Books that read these and write beside them: `adopt` them, or forget them."""
+        return Books(
+            self.chart,
+            self.permitted,
+            ChainMap({}, self.accounts),
+            ChainMap({}, self.holds),
+            ChainMap({}, self.receipts),
+            ChainMap({}, self.settlements),
+            ChainMap({}, self.stakes),
+            ChainMap({}, self.escrowed),
+        )
+
+    def adopt(self, trial: Books) -> None:
+        """Take over what `trial`, which came from these books, has written."""
+        self.accounts.update(_written(trial.accounts))
+        self.holds.update(_written(trial.holds))
+        self.receipts.update(_written(trial.receipts))
+        self.settlements.update(_written(trial.settlements))
+        self.stakes.update(_written(trial.stakes))
+        self.escrowed.update(_written(trial.escrowed))
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def _written(beside: MutableMapping[Key, Value]) -> MutableMapping[Key, Value]:
+    return beside.maps[0] if isinstance(beside, ChainMap) else beside

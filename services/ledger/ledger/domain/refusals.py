@@ -65,6 +65,10 @@ class KindNotPermitted(Forbidden):
     slug, title = "kind-not-permitted", "This principal may not post this kind"
 
 
+class LinkedRefused(Refused):
+    slug, title = "linked-refused", "Another of the linked entries was refused"
+
+
 class ReadOnlyKey(Forbidden):
     slug, title = "read-only-key", "This key may only read"
 
@@ -140,6 +144,7 @@ STORED: dict[str, type[DomainError]] = {
         SettlementMismatch,
         EscrowFrozen,
         KindNotPermitted,
+        LinkedRefused,
     )
 }
 """Refusals that are stored and replayed, by slug: each is a lasting answer to its command."""

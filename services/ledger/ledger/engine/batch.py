@@ -2,7 +2,8 @@
 
 Separate statements in a fixed order, because a statement that waits for a lock does not see what
 committed meanwhile. Refusals are decided before the write, so they never hurt their neighbours; if
-the database refuses the write all the same, the batch is rolled back and each command goes alone.
+the database refuses the write all the same, the batch is rolled back and goes by halves, down to the
+guilty command or linked group.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from prometheus_client import Counter
 from ledger.domain import refusals
 from ledger.domain.books import Books
 from ledger.domain.chart import Chart
-from ledger.domain.commands import Command
-from ledger.domain.decide import Decision, decide
+from ledger.domain.commands import Command, Group
+from ledger.domain.decide import Decision, LinkRefused, decide_group
 from ledger.store import books as store
 from ledger.store.outcomes import Outcome, PostedEntry, PostedLeg, StoredRefusal, outcomes
 
@@ -41,50 +42,54 @@ class Answer:
     replayed: bool = False
 
 
-async def commit_batch(pool: Pool, chart: Chart, commands: Sequence[Command]) -> Mapping[UUID, Answer]:
-    """Commit distinct `commands` of one ledger and answer each.
+async def commit_batch(pool: Pool, chart: Chart, groups: Sequence[Group]) -> Mapping[UUID, Answer]:
+    """Commit `groups` of distinct commands of one ledger and answer each command.
 
     Raises:
         DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
             try again, since a command that did commit is found by its id.
     """
     try:
-        return await _commit_together(pool, chart, commands)
+        async with transaction(pool) as connection:
+            return await commit_on(connection, chart, groups)
     except asyncpg.IntegrityConstraintViolationError as broken:
-        if len(commands) == 1:
-            return {commands[0].id: _guilty(commands[0], broken)}
-        log.warning("batch of %d refused by the database, going one by one", len(commands))
-    answers: dict[UUID, Answer] = {}
-    for command in commands:
-        answers |= await commit_batch(pool, chart, [command])
-    return answers
+        if len(groups) == 1:
+            return _guilty(groups[0], broken)
+        log.warning("batch of %d groups refused by the database, going by halves", len(groups))
+    middle = len(groups) // 2
+    first = await commit_batch(pool, chart, groups[:middle])
+    return {**first, **await commit_batch(pool, chart, groups[middle:])}
 
 
-def _guilty(command: Command, broken: asyncpg.IntegrityConstraintViolationError) -> Answer:
+def _guilty(group: Group, broken: asyncpg.IntegrityConstraintViolationError) -> dict[UUID, Answer]:
     NETS_DISAGREED.inc()
     rule = getattr(broken, "constraint_name", None) or "unnamed"
-    log.error("the nets disagree: %s by %s broke %s: %s", command.kind, command.principal, rule, broken)
-    return Answer(refusals.RefusedByDatabase(f"the entry breaks {rule}", extra={"rule": rule}))
-
-
-async def _commit_together(pool: Pool, chart: Chart, commands: Sequence[Command]) -> dict[UUID, Answer]:
-    async with transaction(pool) as connection:
-        return await _commit_on(connection, chart, commands)
-
-
-async def _commit_on(connection: Connection, chart: Chart, commands: Sequence[Command]) -> dict[UUID, Answer]:
-    ledger = commands[0].ledger
-    sequence = await store.lock_head(connection, ledger)
-    answers = {
-        id: _replay(command, finished)
-        for id, finished in (await outcomes(connection, ledger, [command.id for command in commands])).items()
-        for command in commands
-        if command.id == id
+    kinds = ", ".join(sorted({command.kind for command in group}))
+    log.error("the nets disagree: %s by %s broke %s: %s", kinds, group[0].principal, rule, broken)
+    return {
+        command.id: Answer(refusals.RefusedByDatabase(f"the entry breaks {rule}", extra={"rule": rule}))
+        for command in group
     }
-    fresh = [command for command in commands if command.id not in answers]
+
+
+async def commit_on(connection: Connection, chart: Chart, groups: Sequence[Group]) -> dict[UUID, Answer]:
+    """The same on a transaction of the caller's, which decides whether it commits."""
+    ledger = groups[0][0].ledger
+    sequence = await store.lock_head(connection, ledger)
+    finished = await outcomes(connection, ledger, [command.id for group in groups for command in group])
+    answers: dict[UUID, Answer] = {}
+    fresh = []
+    for group in groups:
+        if any(command.id in finished for command in group):
+            answers |= _replay(group, finished)
+        else:
+            fresh.append(group)
     if not fresh:
         return answers
-    decided, refused = _decide_all(fresh, await store.load_books(connection, ledger, chart, fresh), answers)
+    commands = [command for group in fresh for command in group]
+    decided, refused = _decide_all(
+        fresh, await store.load_books(connection, ledger, chart, commands), answers
+    )
     if refused:
         await store.write_refusals(connection, refused)
     if decided:
@@ -94,25 +99,36 @@ async def _commit_on(connection: Connection, chart: Chart, commands: Sequence[Co
     return answers
 
 
-def _replay(command: Command, finished: Outcome) -> Answer:
-    if finished.fingerprint != command.fingerprint:
-        return Answer(refusals.KeyReused(f"key {command.key} was used for another request"))
-    return Answer(finished, replayed=True)
+def _replay(group: Group, finished: Mapping[UUID, Outcome]) -> dict[UUID, Answer]:
+    """What became of a group that came before. One that is only partly the same is another request."""
+    same = all(
+        command.id in finished and finished[command.id].fingerprint == command.fingerprint
+        for command in group
+    )
+    if same:
+        return {command.id: Answer(finished[command.id], replayed=True) for command in group}
+    used = next(command for command in group if command.id in finished)
+    reused = refusals.KeyReused(f"key {used.key} was used for another request")
+    return {command.id: Answer(reused) for command in group}
 
 
 def _decide_all(
-    commands: Sequence[Command], books: Books, answers: dict[UUID, Answer]
+    groups: Sequence[Group], books: Books, answers: dict[UUID, Answer]
 ) -> tuple[list[Decision], list[tuple[Command, DomainError]]]:
     decided: list[Decision] = []
     refused: list[tuple[Command, DomainError]] = []
-    for command in commands:
+    for group in groups:
         try:
-            decided.append(decide(command, books))
+            decided += decide_group(group, books)
         except NotReady as later:
-            answers[command.id] = Answer(later)
+            answers |= {command.id: Answer(later) for command in group}
+        except LinkRefused as no:
+            refused += [(command, no.verdict(command)) for command in group]
         except DomainError as why:
-            refused.append((command, why))
-            answers[command.id] = Answer(StoredRefusal(command.id, command.fingerprint, why))
+            refused.append((group[0], why))
+    answers |= {
+        command.id: Answer(StoredRefusal(command.id, command.fingerprint, why)) for command, why in refused
+    }
     return decided, refused
 
 

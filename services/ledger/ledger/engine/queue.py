@@ -1,11 +1,11 @@
-"""Group commit: commands gather while the last batch commits, with no artificial delay."""
+"""Group commit: commands, alone or linked, gather while the last batch commits, with no artificial delay."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
-from ledger.domain.commands import Command
+from ledger.domain.commands import Command, Group
 from ledger.engine.batch import Answer, commit_batch
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ TRANSIENT = (DatabaseUnavailable, asyncpg.TransactionRollbackError)
 class PostingEngine:
     """One ledger's queue and the task that commits it.
 
-    max_batch     commands in one transaction
+    max_batch     commands in one transaction, or one linked group if that has more
     max_queued    commands that may wait; beyond it `post` refuses with `Overloaded`
     patience_seconds  how long a batch is retried against a database that does not answer
     """
@@ -51,8 +51,9 @@ class PostingEngine:
         self._max_batch = max_batch
         self._max_queued = max_queued
         self._patience_seconds = patience_seconds
-        self._waiting: deque[Command] = deque()
-        self._answers: dict[UUID, tuple[bytes, asyncio.Future[Answer]]] = {}
+        self._waiting: deque[Group] = deque()
+        self._queued = 0
+        self._answers: dict[UUID, tuple[Group, asyncio.Future[tuple[Answer, ...]]]] = {}
         self._something = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -72,31 +73,54 @@ class PostingEngine:
         return self._chart
 
     async def post(self, command: Command) -> Answer:
-        """Answer `command`, once it is durable. A duplicate in flight joins the first one's answer.
+        """Answer `command`, once it is durable. See `post_groups` for what it raises."""
+        (waiting,) = self._take_in([(command,)])
+        (answer,) = await waiting
+        return answer
+
+    async def post_groups(self, groups: Sequence[Group]) -> list[tuple[Answer, ...]]:
+        """Answer independent `groups`, each once it is durable. They are taken in as a whole or not at
+        all. A duplicate in flight joins the first one's answer.
 
         Raises:
             Overloaded: the queue is full; nothing was done.
             Draining: the ledger is shutting down; nothing was done.
-            DatabaseUnavailable: the database does not answer; try again with the same key.
-            KeyReused: the same key is in flight with another request.
         """
-        joined = self._answers.get(command.id)
-        if joined:
-            fingerprint, answer = joined
-            if fingerprint != command.fingerprint:
-                raise refusals.KeyReused(f"key {command.key} is in flight for another request")
-            found = await asyncio.shield(answer)
-            return Answer(found.outcome, replayed=not isinstance(found.outcome, DomainError))
-        if self._closing:
+        return await asyncio.gather(*self._take_in(groups))
+
+    def _take_in(self, groups: Sequence[Group]) -> list[Awaitable[tuple[Answer, ...]]]:
+        fresh = [group for group in groups if not any(command.id in self._answers for command in group)]
+        if fresh and self._closing:
             raise refusals.Draining("the ledger is shutting down", retry_after=2)
-        if len(self._waiting) >= self._max_queued:
+        if fresh and self._queued + sum(map(len, fresh)) > self._max_queued:
             raise refusals.Overloaded("too many commands are waiting", retry_after=1)
-        answer = asyncio.get_running_loop().create_future()
-        self._answers[command.id] = command.fingerprint, answer
-        self._waiting.append(command)
+        return [self._enter(group) for group in groups]
+
+    def _enter(self, group: Group) -> Awaitable[tuple[Answer, ...]]:
+        """Queue `group`, or join it when it is in flight already."""
+        joined = [self._answers[command.id] for command in group if command.id in self._answers]
+        if joined:
+            return self._join(group, joined[0])
+        answer: asyncio.Future[tuple[Answer, ...]] = asyncio.get_running_loop().create_future()
+        for command in group:
+            self._answers[command.id] = group, answer
+        self._waiting.append(group)
+        self._queued += len(group)
         self._something.set()
         # A caller that goes away must not take the answer from those who joined it.
-        return await asyncio.shield(answer)
+        return asyncio.shield(answer)
+
+    async def _join(
+        self, group: Group, first: tuple[Group, asyncio.Future[tuple[Answer, ...]]]
+    ) -> tuple[Answer, ...]:
+        in_flight, answer = first
+        if [each.fingerprint for each in in_flight] != [each.fingerprint for each in group]:
+            reused = refusals.KeyReused("a key is in flight for another request")
+            return tuple(Answer(reused) for _ in group)
+        found = await asyncio.shield(answer)
+        return tuple(
+            Answer(each.outcome, replayed=not isinstance(each.outcome, DomainError)) for each in found
+        )
 
     async def _run(self) -> None:
         while True:
@@ -106,29 +130,40 @@ class PostingEngine:
                 self._something.clear()
                 await self._something.wait()
                 continue
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
-            QUEUED.set(len(self._waiting))
-            BATCH_SIZE.observe(len(batch))
+            batch = self._next_batch()
+            QUEUED.set(self._queued)
+            BATCH_SIZE.observe(sum(map(len, batch)))
             with BATCH_SECONDS.time():
                 await self._answer(batch)
 
-    async def _answer(self, batch: Sequence[Command]) -> None:
+    def _next_batch(self) -> list[Group]:
+        """As many groups as fit, the first one always."""
+        batch = [self._waiting.popleft()]
+        size = len(batch[0])
+        while self._waiting and size + len(self._waiting[0]) <= self._max_batch:
+            batch.append(self._waiting.popleft())
+            size += len(batch[-1])
+        self._queued -= size
+        return batch
+
+    async def _answer(self, batch: Sequence[Group]) -> None:
         try:
             answers = await self._commit_patiently(batch)
         except TRANSIENT as gone:
             log.error("batch of %d given up: %r", len(batch), gone)
-            answers = {command.id: Answer(_unavailable()) for command in batch}
+            answers = {command.id: Answer(_unavailable()) for group in batch for command in group}
         except Exception:
             log.exception("batch of %d failed", len(batch))
-            answers = {command.id: Answer(_unavailable()) for command in batch}
-        for command in batch:
-            _, future = self._answers.pop(command.id)
-            answer = answers[command.id]
-            POSTED.labels(type(answer.outcome).__name__).inc()
+            answers = {command.id: Answer(_unavailable()) for group in batch for command in group}
+        for group in batch:
+            _, future = self._answers[group[0].id]
+            for command in group:
+                del self._answers[command.id]
+                POSTED.labels(type(answers[command.id].outcome).__name__).inc()
             if not future.done():
-                future.set_result(answer)
+                future.set_result(tuple(answers[command.id] for command in group))
 
-    async def _commit_patiently(self, batch: Sequence[Command]) -> dict[UUID, Answer]:
+    async def _commit_patiently(self, batch: Sequence[Group]) -> dict[UUID, Answer]:
         """Commit, retrying what is transient: a command that did commit is found by its id."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_seconds
