@@ -16,7 +16,9 @@ from tools.stack.secrets import ATTESTOR_KEY_ID, IDENTITY_KEY_ID
 
 LEDGER_KINDS: Final = {
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void",
-    "payments": "deposit,withdrawal.reserve,withdrawal.release,withdrawal.done",
+    "payments": "deposit,deposit.suspense,suspense.assign,suspense.return,"
+    "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"
+    "card.capture,card.settle,card.clear,refund.request,refund.done,refund.fail,refund.returned",
 }
 """What each producer may post, through both doors."""
 

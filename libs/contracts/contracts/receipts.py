@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
@@ -18,6 +18,19 @@ from contracts.wire import AccountPath, Currency, PositiveAmount, Request, Sha25
 TrackingKey = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{8}:[0-9]{5}:[A-Z0-9]{1,30}$")]
 """What makes a SPEI transfer unique: operation date, originating institution (its five-digit Banxico
 key) and clave de rastreo in upper case. One transfer, one spelling, so it cannot be attested twice."""
+
+ReceiptKey = Annotated[
+    str,
+    StringConstraints(
+        strict=True,
+        pattern=r"^([0-9]{8}:[0-9]{5}:[A-Z0-9]{1,30}|(CAPTURE|PAYOUT|REFUND-FAILED|RETURNED):[A-Z0-9_:-]{1,80})$",
+    ),
+]
+"""What makes an arrival of money unique on its rail: a transfer's tracking key, a card provider's capture,
+payout or failed refund by the provider's own id in upper case, or an order of ours that came back."""
+
+Rail = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9-]{1,32}$")]
+"""A rail by name: `spei`, or a card provider."""
 
 KeyId = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -45,7 +58,12 @@ class Purpose(StrEnum):
 
     DEPOSIT = "deposit"
     DEPOSIT_SUSPENSE = "deposit.suspense"
+    SUSPENSE_ASSIGN = "suspense.assign"
+    SUSPENSE_RETURN = "suspense.return"
     WITHDRAWAL_RETURNED = "withdrawal.returned"
+    CARD_CAPTURE = "card.capture"
+    CARD_SETTLE = "card.settle"
+    REFUND_RETURNED = "refund.returned"
     HOUSE_FUND = "house.fund"
 
 
@@ -53,12 +71,13 @@ class Statement(Request):
     """What the attestor states about one arrival of money, before it signs.
 
     `account` is the path to credit. `document_sha256` is over the rail's own document (for SPEI the
-    CEP's cadena), which catches the same document under another tracking key.
+    CEP's cadena), which catches the same document under another tracking key. `origin` is the receipt that
+    put the same transfer into suspense, for the two purposes that take it out again.
     """
 
     receipt_id: UUID
-    rail: Literal["spei"]
-    tracking_key: TrackingKey
+    rail: Rail
+    tracking_key: ReceiptKey
     document_sha256: Sha256
     purpose: Purpose
     account: AccountPath
@@ -67,10 +86,11 @@ class Statement(Request):
     occurred_at: UtcMoment
     issued_at: UtcMoment
     key_id: KeyId
+    origin: UUID | None = None
 
     def signing_bytes(self) -> bytes:
         """What is signed and verified: canonical JSON (sorted keys, no blanks, UTF-8), less the signature."""
-        claims = self.model_dump(mode="json", exclude={"signature"})
+        claims = self.model_dump(mode="json", exclude={"signature"}, exclude_none=True)
         return json.dumps(claims, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     def signed(self, sign: Callable[[bytes], bytes]) -> Attestation:

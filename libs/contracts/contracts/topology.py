@@ -94,7 +94,7 @@ def _about_entries(*kinds: str) -> tuple[Binding, ...]:
 QUEUES: Final = (
     *(Queue(queue, (Binding(COMMANDS, queue),)) for queue in COMMAND_QUEUES.values()),
     Queue(BETTING_LEDGER_EVENTS, _about_entries("bet")),
-    Queue(PAYMENTS_LEDGER_EVENTS, _about_entries("deposit", "withdrawal")),
+    Queue(PAYMENTS_LEDGER_EVENTS, _about_entries("deposit", "withdrawal", "suspense", "card", "refund")),
 )
 
 

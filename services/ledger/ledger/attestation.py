@@ -54,4 +54,5 @@ def verified(attestation: Attestation, keys: PublicKeys, ledger: int) -> Receipt
         attestation.key_id,
         text,
         attestation.raw_signature(),
+        attestation.origin,
     )

@@ -33,5 +33,5 @@ async def post_receipt(request: web.Request) -> web.Response:
 ROUTES = (
     Route("POST", "/v1/receipts", post_receipt, body=Attestation, returns=ReceiptView, status=201, auth="none",
           refusals=(refusals.BadAttestation, refusals.ReceiptMismatch, refusals.DuplicateTrackingKey,
-                    refusals.DuplicateDocument, refusals.ReceiptExists)),
+                    refusals.DuplicateDocument, refusals.ReceiptExists, refusals.OriginUnknown)),
 )  # fmt: skip

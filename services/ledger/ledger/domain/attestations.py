@@ -9,6 +9,12 @@ from ledger.domain import refusals
 PURPOSES = {
     "deposit": re.compile(r"players/[0-9a-f-]{36}/available"),
     "deposit.suspense": re.compile(r"suspense/[a-z0-9-]{1,32}"),
+    "suspense.assign": re.compile(r"players/[0-9a-f-]{36}/available"),
+    "suspense.return": re.compile(r"bank/[a-z0-9-]{1,32}"),
+    "withdrawal.returned": re.compile(r"players/[0-9a-f-]{36}/withdrawing"),
+    "card.capture": re.compile(r"players/[0-9a-f-]{36}/uncleared"),
+    "card.settle": re.compile(r"psp/[a-z0-9-]{1,32}/receivable"),
+    "refund.returned": re.compile(r"players/[0-9a-f-]{36}/available"),
     "house.fund": re.compile(r"house/(?:capital|reserve)"),
 }
 """The kinds a receipt may pay for, and the accounts each may credit."""

@@ -36,9 +36,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
+    """`player` is whom the money was taken from, when the account it is held on is nobody's."""
+
     account_id: int
     reference: str
     remaining: Decimal
+    player: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Receipt:
     currency: str
     rail: str
     spent: bool
+    ready: bool = True
+    """False while the receipt it was attested again from has not been booked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Kind:
     stake: bool
     settlement: Literal["settle", "void"] | None
     template: frozenset[tuple[Side, str]]
+    receipt_debits: tuple[str, ...] = ()
+    """What may be debited for the receipt; `{rail}` stands for the receipt's rail."""
 
 
 @dataclass(frozen=True, slots=True)

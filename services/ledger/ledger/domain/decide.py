@@ -207,7 +207,8 @@ def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books)
         if kind.hold == "open":
             if known is not None:
                 raise refusals.HoldExists(f"hold {line.hold} exists", field=f"{line.field}.hold")
-            after[line.hold] = Hold(line.account.id, command.reference, -line.amount)
+            giver = None if line.account.owner else _only_player(lines)
+            after[line.hold] = Hold(line.account.id, command.reference, -line.amount, giver)
             continue
         if known is None:
             raise refusals.HoldNotReady(f"hold {line.hold} has not been opened", field=f"{line.field}.hold")
@@ -216,12 +217,18 @@ def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books)
                 f"hold {line.hold} is not on {line.account.path} for {command.reference}",
                 field=f"{line.field}.hold",
             )
+        if known.player and any(each.account.owner not in (None, known.player) for each in lines):
+            raise refusals.HoldMismatch(f"hold {line.hold} was not taken from that player", field="postings")
         if known.remaining < line.amount:
             raise refusals.HoldExhausted(
                 f"hold {line.hold} has {known.remaining} remaining", field=f"{line.field}.amount"
             )
         after[line.hold] = replace(known, remaining=known.remaining - line.amount)
     return after
+
+
+def _only_player(lines: list[_Line]) -> str | None:
+    return next((line.account.owner for line in lines if line.account.cls.owner_kind == "player"), None)
 
 
 def _check_receipt(command: Command, kind: Kind, books: Books) -> None:
@@ -232,12 +239,15 @@ def _check_receipt(command: Command, kind: Kind, books: Books) -> None:
         raise refusals.ReceiptNotReady(f"receipt {command.receipt} is not here yet", field="receipt")
     if receipt.spent:
         raise refusals.ReceiptSpent(f"receipt {command.receipt} was spent before", field="receipt")
-    attested = {
-        (f"bank/{receipt.rail}", receipt.currency, receipt.amount),
-        (receipt.account, receipt.currency, -receipt.amount),
-    }
-    wanted = {(leg.account, leg.currency, leg.amount) for leg in command.legs}
-    if receipt.purpose != kind.name or wanted != attested or len(command.legs) != len(attested):
+    if not receipt.ready:
+        raise refusals.ReceiptNotReady("the receipt it stems from is not booked yet", field="receipt")
+    debits = {account.replace("{rail}", receipt.rail) for account in kind.receipt_debits}
+    attested = [(receipt.account, receipt.currency, -receipt.amount)]
+    if (
+        receipt.purpose != kind.name
+        or [(leg.account, leg.currency, leg.amount) for leg in command.legs if leg.amount < 0] != attested
+        or not all(leg.account in debits for leg in command.legs if leg.amount > 0)
+    ):
         raise refusals.ReceiptMismatch(
             f"the receipt attests {receipt.purpose} of {receipt.amount} {receipt.currency} to {receipt.account}",
             field="receipt",

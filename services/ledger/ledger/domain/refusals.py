@@ -107,6 +107,10 @@ class ReceiptNotReady(NotReady):
     slug, title = "receipt-not-ready", "The receipt has not arrived yet"
 
 
+class OriginUnknown(NotReady):
+    slug, title = "receipt-origin-unknown", "No receipt of this transfer in suspense yet"
+
+
 class EscrowNotReady(NotReady):
     slug, title = "escrow-not-ready", "The escrow does not hold the market's matched total yet"
 

@@ -71,17 +71,24 @@ async def load_accounts(
 
 async def load_holds(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Hold]:
     rows = await connection.fetch(
-        "SELECT id, account_id, reference, remaining FROM hold WHERE ledger_id = $1 AND id = ANY ($2::uuid[])",
+        """
+        SELECT h.id, h.account_id, h.reference, h.remaining, t.player
+          FROM hold h LEFT JOIN refund_taken t ON t.ledger_id = h.ledger_id AND t.hold = h.id
+         WHERE h.ledger_id = $1 AND h.id = ANY ($2::uuid[])
+        """,
         ledger,
         ids,
     )
-    return {row["id"]: Hold(row["account_id"], row["reference"], row["remaining"]) for row in rows}
+    return {
+        row["id"]: Hold(row["account_id"], row["reference"], row["remaining"], row["player"]) for row in rows
+    }
 
 
 async def load_receipts(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Receipt]:
     rows = await connection.fetch(
         """
-        SELECT r.id, r.purpose, r.account, r.amount, r.currency, r.rail, u.receipt_id IS NOT NULL AS spent
+        SELECT r.id, r.purpose, r.account, r.amount, r.currency, r.rail, u.receipt_id IS NOT NULL AS spent,
+               r.origin IS NULL OR EXISTS (SELECT FROM receipt_use first WHERE first.receipt_id = r.origin) AS ready
           FROM receipt r LEFT JOIN receipt_use u ON u.receipt_id = r.id
          WHERE r.ledger_id = $1 AND r.id = ANY ($2::uuid[])
         """,
@@ -90,7 +97,13 @@ async def load_receipts(connection: Connection, ledger: int, ids: Sequence[UUID]
     )
     return {
         row["id"]: Receipt(
-            row["purpose"], row["account"], row["amount"], row["currency"], row["rail"], row["spent"]
+            row["purpose"],
+            row["account"],
+            row["amount"],
+            row["currency"],
+            row["rail"],
+            row["spent"],
+            row["ready"],
         )
         for row in rows
     }

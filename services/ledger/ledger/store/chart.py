@@ -48,9 +48,11 @@ async def load_chart(connection: Connection, ledger: int) -> Chart:
                 row["stake"],
                 row["settlement"],
                 frozenset(templates[row["name"]]),
+                tuple(row["receipt_debits"] or ()),
             )
             for row in await connection.fetch(
-                "SELECT name, receipt, players, hold, stake, settlement FROM kind WHERE chart = $1", name
+                "SELECT name, receipt, players, hold, stake, settlement, receipt_debits FROM kind WHERE chart = $1",
+                name,
             )
         },
         {

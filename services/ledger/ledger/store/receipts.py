@@ -31,6 +31,8 @@ class ReceiptRow:
     key_id: str
     attestation: bytes
     signature: bytes
+    origin: UUID | None = None
+    """The receipt of the same transfer that this one decides on, for money in suspense."""
 
 
 @contextmanager
@@ -43,6 +45,15 @@ def named_conflicts() -> Iterator[None]:
             ),
             "receipt_document_is_unique": lambda: refusals.DuplicateDocument(
                 "this document was attested before", field="document_sha256"
+            ),
+            "receipt_origin_is_decided_once": lambda: refusals.DuplicateTrackingKey(
+                "this money in suspense was decided on before", field="origin"
+            ),
+            "receipt_origin_is_the_same_transfer": lambda: refusals.OriginUnknown(
+                "no receipt of this transfer in suspense", field="origin"
+            ),
+            "receipt_origin_as_purpose_says": lambda: refusals.ReceiptMismatch(
+                "only money in suspense is decided on by a second receipt", field="origin"
             ),
         }
     ):
@@ -59,8 +70,8 @@ async def add_receipt(connection: Connection, receipt: ReceiptRow) -> bool:
         done = await connection.execute(
             """
             INSERT INTO receipt (id, ledger_id, rail, tracking_key, document_sha256, purpose, account, amount, currency,
-                                 occurred_at, key_id, attestation, signature)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                 occurred_at, key_id, attestation, signature, origin)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ON CONFLICT (id) DO NOTHING
             """,
             receipt.id,
@@ -76,6 +87,7 @@ async def add_receipt(connection: Connection, receipt: ReceiptRow) -> bool:
             receipt.key_id,
             receipt.attestation,
             receipt.signature,
+            receipt.origin,
         )
     return done == "INSERT 0 1"
 
