@@ -276,6 +276,32 @@ BEGIN
         DO UPDATE SET contributed = stake.contributed + excluded.contributed;
 END $$;
 
+CREATE FUNCTION public.refund_returns_to_its_player() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM added WHERE kind IN ('refund.request', 'refund.fail')) THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO refund_taken (ledger_id, hold, player)
+    SELECT DISTINCT e.ledger_id, opened.hold, giver.owner
+      FROM added e
+      JOIN posting opened ON opened.ledger_id = e.ledger_id AND opened.sequence = e.sequence AND opened.hold IS NOT NULL
+      JOIN posting given ON given.ledger_id = e.ledger_id AND given.sequence = e.sequence AND given.amount > 0
+      JOIN account giver ON giver.id = given.account_id
+     WHERE e.kind = 'refund.request';
+    PERFORM refuse('refund_returns_to_its_player', format('entry %s credits a stranger to the refund', e.sequence))
+       FROM added e
+       JOIN posting drawn ON drawn.ledger_id = e.ledger_id AND drawn.sequence = e.sequence AND drawn.hold IS NOT NULL
+       JOIN posting given ON given.ledger_id = e.ledger_id AND given.sequence = e.sequence AND given.amount < 0
+       JOIN account taker ON taker.id = given.account_id
+      WHERE e.kind = 'refund.fail' AND NOT EXISTS (
+            SELECT FROM refund_taken t
+             WHERE t.ledger_id = e.ledger_id AND t.hold = drawn.hold AND t.player = taker.owner);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.refusal_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -367,9 +393,18 @@ BEGIN
     SELECT receipt, ledger_id, sequence, kind, path, -amount, currency
       FROM unnest(lines) WHERE receipt IS NOT NULL AND amount < 0;
 
-    PERFORM refuse('receipt_matches_bank', format('entry %s books a receipt of another rail', p.sequence))
-       FROM unnest(lines) p JOIN receipt r ON r.id = p.receipt
-      WHERE p.amount > 0 AND p.path <> 'bank/' || r.rail;
+    PERFORM refuse('receipt_matches_bank', format('entry %s books a receipt against another account', p.sequence))
+       FROM unnest(lines) p
+       JOIN receipt r ON r.id = p.receipt
+       JOIN ledger l ON l.id = p.ledger_id
+       JOIN kind k ON k.chart = l.chart AND k.name = p.kind
+      WHERE p.amount > 0 AND p.path <> ALL (
+            SELECT replace(allowed, '{rail}', r.rail) FROM unnest(k.receipt_debits) AS allowed);
+
+    PERFORM refuse('receipt_origin_is_booked', format('entry %s takes out what was never put in suspense', p.sequence))
+       FROM unnest(lines) p
+       JOIN receipt r ON r.id = p.receipt
+      WHERE r.origin IS NOT NULL AND NOT EXISTS (SELECT FROM receipt_use u WHERE u.receipt_id = r.origin);
 END $$;
 
 CREATE FUNCTION public.to_money(amount numeric, exponent smallint) RETURNS text
@@ -531,7 +566,9 @@ CREATE TABLE public.kind (
     hold text,
     stake boolean DEFAULT false NOT NULL,
     settlement text,
+    receipt_debits text[],
     CONSTRAINT kind_hold_is_known CHECK ((hold = ANY (ARRAY['open'::text, 'draw'::text]))),
+    CONSTRAINT kind_receipt_says_its_debits CHECK ((receipt = (receipt_debits IS NOT NULL))),
     CONSTRAINT kind_settlement_is_known CHECK ((settlement = ANY (ARRAY['settle'::text, 'void'::text])))
 );
 
@@ -601,8 +638,15 @@ CREATE TABLE public.receipt (
     attestation bytea NOT NULL,
     signature bytea NOT NULL,
     stored_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    origin uuid,
+    origin_purpose text GENERATED ALWAYS AS (
+CASE
+    WHEN (origin IS NOT NULL) THEN 'deposit.suspense'::text
+    ELSE NULL::text
+END) STORED,
     CONSTRAINT receipt_amount_is_positive CHECK (((amount)::numeric > (0)::numeric)),
     CONSTRAINT receipt_document_is_sha256 CHECK ((octet_length(document_sha256) = 32)),
+    CONSTRAINT receipt_origin_as_purpose_says CHECK (((origin IS NOT NULL) = (purpose = ANY (ARRAY['suspense.assign'::text, 'suspense.return'::text])))),
     CONSTRAINT receipt_signature_is_ed25519 CHECK ((octet_length(signature) = 64)),
     CONSTRAINT receipt_tracking_key_is_canonical CHECK ((tracking_key = upper(btrim(tracking_key))))
 );
@@ -615,6 +659,12 @@ CREATE TABLE public.receipt_use (
     account text NOT NULL,
     amount public.money_amount NOT NULL,
     currency text NOT NULL
+);
+
+CREATE TABLE public.refund_taken (
+    ledger_id smallint NOT NULL,
+    hold uuid NOT NULL,
+    player text NOT NULL
 );
 
 CREATE TABLE public.refusal (
@@ -723,9 +773,6 @@ ALTER TABLE ONLY public.principal
     ADD CONSTRAINT principal_pkey PRIMARY KEY (ledger_id, name);
 
 ALTER TABLE ONLY public.receipt
-    ADD CONSTRAINT receipt_document_is_unique UNIQUE (ledger_id, rail, document_sha256);
-
-ALTER TABLE ONLY public.receipt
     ADD CONSTRAINT receipt_is_bound UNIQUE (id, ledger_id, purpose, account, amount, currency);
 
 ALTER TABLE ONLY public.receipt_use
@@ -735,7 +782,10 @@ ALTER TABLE ONLY public.receipt
     ADD CONSTRAINT receipt_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.receipt
-    ADD CONSTRAINT receipt_tracking_key_is_unique UNIQUE (ledger_id, rail, tracking_key);
+    ADD CONSTRAINT receipt_states_its_transfer UNIQUE (id, ledger_id, rail, tracking_key, document_sha256, amount, currency, purpose);
+
+ALTER TABLE ONLY public.refund_taken
+    ADD CONSTRAINT refund_taken_pkey PRIMARY KEY (ledger_id, hold);
 
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (id);
@@ -752,6 +802,12 @@ ALTER TABLE ONLY public.stake
 CREATE INDEX account_by_path ON public.account USING btree (ledger_id, path text_pattern_ops);
 
 CREATE UNIQUE INDEX entry_settlement_chunk_is_unique ON public.entry USING btree (ledger_id, reference, settlement_version, settlement_chunk) WHERE (settlement_version IS NOT NULL);
+
+CREATE UNIQUE INDEX receipt_document_is_unique ON public.receipt USING btree (ledger_id, rail, document_sha256) WHERE (origin IS NULL);
+
+CREATE UNIQUE INDEX receipt_origin_is_decided_once ON public.receipt USING btree (origin) WHERE (origin IS NOT NULL);
+
+CREATE UNIQUE INDEX receipt_tracking_key_is_unique ON public.receipt USING btree (ledger_id, rail, tracking_key) WHERE (origin IS NULL);
 
 CREATE TRIGGER account_follows_chart BEFORE INSERT ON public.account FOR EACH ROW EXECUTE FUNCTION public.account_follows_chart();
 
@@ -778,6 +834,10 @@ CREATE TRIGGER receipt_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON pub
 CREATE TRIGGER receipt_use_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.receipt_use FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER receipt_use_is_derived BEFORE INSERT ON public.receipt_use FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER refund_returns_to_its_player AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.refund_returns_to_its_player();
+
+CREATE TRIGGER refund_taken_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.refund_taken FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
 
 CREATE TRIGGER refusal_added AFTER INSERT ON public.refusal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.refusal_added();
 
@@ -835,8 +895,14 @@ ALTER TABLE ONLY public.receipt
 ALTER TABLE ONLY public.receipt_use
     ADD CONSTRAINT receipt_matches_entry FOREIGN KEY (receipt_id, ledger_id, purpose, account, amount, currency) REFERENCES public.receipt(id, ledger_id, purpose, account, amount, currency);
 
+ALTER TABLE ONLY public.receipt
+    ADD CONSTRAINT receipt_origin_is_the_same_transfer FOREIGN KEY (origin, ledger_id, rail, tracking_key, document_sha256, amount, currency, origin_purpose) REFERENCES public.receipt(id, ledger_id, rail, tracking_key, document_sha256, amount, currency, purpose);
+
 ALTER TABLE ONLY public.receipt_use
     ADD CONSTRAINT receipt_use_entry_exists FOREIGN KEY (ledger_id, sequence) REFERENCES public.entry(ledger_id, sequence);
+
+ALTER TABLE ONLY public.refund_taken
+    ADD CONSTRAINT refund_taken_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
 
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
@@ -1028,8 +1094,13 @@ GRANT INSERT(attestation) ON TABLE public.receipt TO ledger_receipts;
 
 GRANT INSERT(signature) ON TABLE public.receipt TO ledger_receipts;
 
+GRANT INSERT(origin) ON TABLE public.receipt TO ledger_receipts;
+
 GRANT SELECT ON TABLE public.receipt_use TO ledger_posting;
 GRANT SELECT ON TABLE public.receipt_use TO ledger_reader;
+
+GRANT SELECT ON TABLE public.refund_taken TO ledger_posting;
+GRANT SELECT ON TABLE public.refund_taken TO ledger_reader;
 
 GRANT SELECT ON TABLE public.refusal TO ledger_posting;
 GRANT SELECT ON TABLE public.refusal TO ledger_reader;
