@@ -67,6 +67,69 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.account_sequence_at(account bigint, at_sequence bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    least_possible bigint := 0;
+    most_possible bigint;
+    middle bigint;
+    found_sequence bigint;
+BEGIN
+    SELECT b.sequence INTO most_possible FROM balance b WHERE b.account_id = account;
+    WHILE least_possible < most_possible LOOP
+        middle := (least_possible + most_possible + 1) / 2;
+        SELECT p.sequence INTO found_sequence FROM posting p WHERE p.account_id = account AND p.account_sequence = middle;
+        IF found_sequence <= at_sequence THEN
+            least_possible := middle;
+        ELSE
+            most_possible := middle - 1;
+        END IF;
+    END LOOP;
+    RETURN least_possible;
+END $$;
+
+CREATE FUNCTION public.announce_close(ledger smallint, wanted_period text, starting date) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+    SELECT hashtextextended(subject, 0) & 15, event_id, 'events', type, subject, c.sequence,
+           cloud_event(event_id, type, subject, c.closed_at, c.sequence, NULL, jsonb_build_object(
+               'ledger', l.name, 'starts_on', c.starts_on, 'sequence', c.sequence, 'entries', c.entries, 'late', c.late,
+               'ends_at', to_char(c.ends_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+               'proofs', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                              'currency', p.currency, 'money', to_money(p.money, m.exponent),
+                              'owed', to_money(p.owed, m.exponent), 'covered', p.covered) ORDER BY p.currency), '[]')
+                            FROM close_proof p JOIN currency m ON m.code = p.currency
+                           WHERE p.ledger_id = ledger AND p.period = wanted_period AND p.starts_on = starting)))
+      FROM period_close c
+      JOIN ledger l ON l.id = c.ledger_id,
+      LATERAL (SELECT gen_random_uuid() AS event_id, 'ledgers/' || l.name AS subject,
+                      'ledger.' || wanted_period || '.closed.v1' AS type) event
+     WHERE c.ledger_id = ledger AND c.period = wanted_period AND c.starts_on = starting
+$$;
+
+CREATE FUNCTION public.check_close(ledger smallint, wanted_period text, starting date, previous date) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('close_balance_is_true', format('account %s did not have %s', c.account_id, c.balance))
+       FROM close_balance c
+       JOIN posting p ON p.account_id = c.account_id AND p.account_sequence = c.account_sequence
+      WHERE c.ledger_id = ledger AND c.period = wanted_period AND c.starts_on = starting
+        AND c.balance <> p.balance LIMIT 1;
+    PERFORM refuse('close_opens_where_last_closed', format('%s in %s', t.class, t.currency))
+       FROM close_total t
+       LEFT JOIN close_total b ON b.ledger_id = ledger AND b.period = wanted_period AND b.starts_on = previous
+                              AND b.class = t.class AND b.currency = t.currency
+      WHERE t.ledger_id = ledger AND t.period = wanted_period AND t.starts_on = starting
+        AND t.opening <> coalesce(b.debit_balance - b.credit_balance, 0) LIMIT 1;
+    PERFORM refuse('close_is_balanced', format('debits and credits differ in %s', t.currency))
+       FROM close_total t
+      WHERE t.ledger_id = ledger AND t.period = wanted_period AND t.starts_on = starting
+      GROUP BY t.currency HAVING sum(t.debit_balance) <> sum(t.credit_balance) LIMIT 1;
+END $$;
+
 CREATE FUNCTION public.check_shape_of(lines public.journal_line[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -94,6 +157,75 @@ BEGIN
     PERFORM refuse('entry_balances', format('entry %s does not balance', unbalanced.sequence))
        FROM (SELECT sequence FROM unnest(lines)
               GROUP BY ledger_id, sequence, currency HAVING sum(amount) <> 0) unbalanced;
+END $$;
+
+CREATE FUNCTION public.close_period(ledger smallint, wanted_period text, starting date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    due record;
+    previous record;
+    last bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('close ' || wanted_period), ledger);
+    IF EXISTS (SELECT FROM period_close c
+                WHERE c.ledger_id = ledger AND c.period = wanted_period AND c.starts_on = starting) THEN
+        RETURN false;
+    END IF;
+    due := next_close(ledger, wanted_period);
+    IF due.starts_on IS DISTINCT FROM starting THEN
+        PERFORM refuse('closes_follow_each_other', format('%s is not the next %s to close', starting, wanted_period));
+    ELSIF (SELECT h.settled_at FROM head h WHERE h.ledger_id = ledger) < due.ends_at - interval '1 microsecond' THEN
+        PERFORM refuse('close_is_settled', format('the %s of %s is not over or not settled', wanted_period, starting));
+    ELSIF wanted_period = 'month' AND (next_close(ledger, 'day')).ends_at <= due.ends_at THEN
+        PERFORM refuse('month_has_all_days', format('a day of %s is still open', starting));
+    END IF;
+    SELECT c.starts_on, c.sequence INTO previous FROM period_close c
+     WHERE c.ledger_id = ledger AND c.period = wanted_period ORDER BY c.starts_on DESC LIMIT 1;
+    last := sequence_at(ledger, due.ends_at - interval '1 microsecond');
+
+    INSERT INTO period_close (ledger_id, period, starts_on, ends_at, sequence, entries, late)
+    SELECT ledger, wanted_period, starting, due.ends_at, last, last - coalesce(previous.sequence, 0),
+           (SELECT count(*) FROM entry e
+             WHERE e.ledger_id = ledger AND e.sequence > coalesce(previous.sequence, 0) AND e.sequence <= last
+               AND e.effective_at < starting::timestamp AT TIME ZONE l.zone)
+      FROM ledger l WHERE l.id = ledger;
+
+    INSERT INTO close_balance (ledger_id, period, starts_on, account_id, debit, credit, balance, account_sequence)
+    SELECT ledger, wanted_period, starting, account_id, coalesce(t.debit, 0), coalesce(t.credit, 0),
+           coalesce(o.balance, 0) + coalesce(t.debit, 0) - coalesce(t.credit, 0),
+           coalesce(t.account_sequence, o.account_sequence)
+      FROM period_turnover(ledger, wanted_period, starting, coalesce(previous.sequence, 0), last) t
+      FULL JOIN (SELECT c.account_id, c.balance, c.account_sequence FROM close_balance c
+                  WHERE c.ledger_id = ledger AND c.period = wanted_period
+                    AND c.starts_on = previous.starts_on) o USING (account_id)
+     WHERE t.debit > 0 OR t.credit > 0 OR o.balance <> 0;
+
+    INSERT INTO close_total (ledger_id, period, starts_on, class, currency, opening, debit, credit,
+                             debit_balance, credit_balance)
+    SELECT ledger, wanted_period, starting, a.class, a.currency,
+           sum(c.balance - c.debit + c.credit), sum(c.debit), sum(c.credit),
+           coalesce(sum(c.balance) FILTER (WHERE c.balance > 0), 0),
+           coalesce(-sum(c.balance) FILTER (WHERE c.balance < 0), 0)
+      FROM close_balance c JOIN account a ON a.id = c.account_id
+     WHERE c.ledger_id = ledger AND c.period = wanted_period AND c.starts_on = starting
+     GROUP BY a.class, a.currency;
+
+    INSERT INTO close_proof (ledger_id, period, starts_on, currency, money, owed)
+    SELECT ledger, wanted_period, starting, t.currency,
+           coalesce(sum(t.debit_balance - t.credit_balance) FILTER (WHERE k.segregation = 'money'), 0),
+           coalesce(sum(t.credit_balance - t.debit_balance) FILTER (WHERE k.segregation = 'owed'), 0)
+      FROM close_total t
+      JOIN ledger l ON l.id = t.ledger_id
+      JOIN account_class k ON k.chart = l.chart AND k.name = t.class AND k.segregation IS NOT NULL
+     WHERE t.ledger_id = ledger AND t.period = wanted_period AND t.starts_on = starting
+     GROUP BY t.currency;
+
+    PERFORM check_close(ledger, wanted_period, starting, previous.starts_on);
+    PERFORM announce_close(ledger, wanted_period, starting);
+    UPDATE head h SET closed_until = due.ends_at WHERE h.ledger_id = ledger AND h.closed_until < due.ends_at;
+    RETURN true;
 END $$;
 
 CREATE FUNCTION public.cloud_event(id uuid, type text, subject text, happened timestamp with time zone, sequence bigint, traceparent text, data jsonb) RETURNS jsonb
@@ -174,6 +306,41 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.entry_tagged() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO entry_tag (ledger_id, key, value, sequence)
+    SELECT e.ledger_id, tag.key, tag.value, e.sequence
+      FROM added e, jsonb_each_text(e.metadata) tag WHERE e.metadata <> '{}';
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.head_moves_on() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    added record;
+BEGIN
+    SELECT min(posted_at) AS first, max(posted_at) AS last, min(effective_at) AS effective INTO added
+      FROM entry WHERE ledger_id = NEW.ledger_id AND sequence > OLD.sequence AND sequence <= NEW.sequence;
+    IF added.first IS NULL THEN
+        PERFORM refuse('head_moves_with_entries', 'the head moves by entries alone');
+    ELSIF added.first <= OLD.settled_at THEN
+        PERFORM refuse_stale('entry_is_posted_after_settled', 'the batch is older than a settled moment');
+    ELSIF added.first <> added.last
+          OR added.last > greatest(clock_timestamp(), OLD.settled_at + interval '1 microsecond') THEN
+        PERFORM refuse('entry_is_posted_now', 'a batch is posted at one moment, which has come');
+    ELSIF added.effective < OLD.closed_until THEN
+        PERFORM refuse('entry_effective_in_open_day',
+                       format('an entry would take effect in a closed day, before %s', OLD.closed_until));
+    END IF;
+    NEW.settled_at := added.last;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.history_is_append_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -236,6 +403,45 @@ BEGIN
         PERFORM refuse('hold_is_bound', 'a hold is drawn only on its own account and under its own reference');
     END IF;
 END $$;
+
+CREATE FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    ledger_zone text;
+BEGIN
+    SELECT l.zone INTO ledger_zone FROM ledger l WHERE l.id = ledger;
+    SELECT (c.starts_on + ('1 ' || wanted_period)::interval)::date INTO starts_on FROM period_close c
+     WHERE c.ledger_id = ledger AND c.period = wanted_period ORDER BY c.starts_on DESC LIMIT 1;
+    IF starts_on IS NULL THEN
+        SELECT date_trunc(wanted_period, e.posted_at AT TIME ZONE ledger_zone)::date INTO starts_on
+          FROM entry e WHERE e.ledger_id = ledger AND e.sequence = 1;
+    END IF;
+    ends_at := (starts_on + ('1 ' || wanted_period)::interval) AT TIME ZONE ledger_zone;
+END $$;
+
+CREATE FUNCTION public.next_moment(ledger smallint) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(statement_timestamp(), settled_at + interval '1 microsecond') FROM head WHERE ledger_id = ledger
+$$;
+
+CREATE FUNCTION public.period_turnover(ledger smallint, wanted_period text, starting date, before bigint, last bigint) RETURNS TABLE(account_id bigint, debit numeric, credit numeric, account_sequence bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT p.account_id, coalesce(sum(p.amount) FILTER (WHERE p.amount > 0), 0),
+           coalesce(-sum(p.amount) FILTER (WHERE p.amount < 0), 0), max(p.account_sequence)
+      FROM posting p
+     WHERE wanted_period = 'day' AND p.ledger_id = ledger AND p.sequence > before AND p.sequence <= last
+     GROUP BY p.account_id
+    UNION ALL
+    SELECT c.account_id, sum(c.debit), sum(c.credit), max(c.account_sequence)
+      FROM close_balance c
+     WHERE wanted_period = 'month' AND c.ledger_id = ledger AND c.period = 'day'
+       AND c.starts_on >= starting AND c.starts_on < starting + interval '1 month'
+     GROUP BY c.account_id
+$$;
 
 CREATE FUNCTION public.posting_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -333,6 +539,28 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'serialization_failure', CONSTRAINT = rule, MESSAGE = message;
 END $$;
 
+CREATE FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    least_possible bigint := 0;
+    most_possible bigint;
+    middle bigint;
+    posted timestamptz;
+BEGIN
+    SELECT sequence INTO most_possible FROM head WHERE ledger_id = ledger;
+    WHILE least_possible < most_possible LOOP
+        middle := (least_possible + most_possible + 1) / 2;
+        SELECT e.posted_at INTO posted FROM entry e WHERE e.ledger_id = ledger AND e.sequence = middle;
+        IF posted <= moment THEN
+            least_possible := middle;
+        ELSE
+            most_possible := middle - 1;
+        END IF;
+    END LOOP;
+    RETURN least_possible;
+END $$;
+
 CREATE FUNCTION public.settle(lines public.journal_line[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -383,6 +611,23 @@ BEGIN
           WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
             AND s.state = 'CLOSED' AND b.amount <> 0;
     END LOOP;
+END $$;
+
+CREATE FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    settled timestamptz;
+BEGIN
+    IF moment > clock_timestamp() THEN
+        RETURN NULL;
+    END IF;
+    SELECT h.settled_at INTO settled FROM head h WHERE h.ledger_id = ledger;
+    IF settled < moment THEN
+        UPDATE head h SET settled_at = moment WHERE h.ledger_id = ledger AND h.settled_at < moment;
+    END IF;
+    RETURN sequence_at(ledger, moment);
 END $$;
 
 CREATE FUNCTION public.spend_receipts(lines public.journal_line[]) RETURNS void
@@ -468,7 +713,9 @@ CREATE TABLE public.account_class (
     floored boolean NOT NULL,
     owner_kind text,
     requires_hold boolean DEFAULT false NOT NULL,
+    segregation text,
     CONSTRAINT account_class_owner_kind_is_known CHECK ((owner_kind = ANY (ARRAY['player'::text, 'market'::text]))),
+    CONSTRAINT account_class_segregation_is_known CHECK ((segregation = ANY (ARRAY['money'::text, 'owed'::text]))),
     CONSTRAINT account_class_side_is_known CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
 );
 
@@ -506,6 +753,43 @@ CREATE TABLE public.chart (
     name text NOT NULL
 );
 
+CREATE TABLE public.close_balance (
+    ledger_id smallint NOT NULL,
+    period text NOT NULL,
+    starts_on date NOT NULL,
+    account_id bigint NOT NULL,
+    debit numeric NOT NULL,
+    credit numeric NOT NULL,
+    balance public.money_amount NOT NULL,
+    account_sequence bigint NOT NULL,
+    CONSTRAINT close_balance_credit_not_negative CHECK ((credit >= (0)::numeric)),
+    CONSTRAINT close_balance_debit_not_negative CHECK ((debit >= (0)::numeric))
+);
+
+CREATE TABLE public.close_proof (
+    ledger_id smallint NOT NULL,
+    period text NOT NULL,
+    starts_on date NOT NULL,
+    currency text NOT NULL,
+    money numeric NOT NULL,
+    owed numeric NOT NULL,
+    covered boolean GENERATED ALWAYS AS ((money >= owed)) STORED NOT NULL
+);
+
+CREATE TABLE public.close_total (
+    ledger_id smallint NOT NULL,
+    period text NOT NULL,
+    starts_on date NOT NULL,
+    class text NOT NULL,
+    currency text NOT NULL,
+    opening numeric NOT NULL,
+    debit numeric NOT NULL,
+    credit numeric NOT NULL,
+    debit_balance numeric NOT NULL,
+    credit_balance numeric NOT NULL,
+    CONSTRAINT close_total_adds_up CHECK ((((opening + debit) - credit) = (debit_balance - credit_balance)))
+);
+
 CREATE TABLE public.currency (
     code text NOT NULL,
     exponent smallint NOT NULL,
@@ -540,10 +824,19 @@ CREATE TABLE public.entry (
     CONSTRAINT entry_settlement_is_whole CHECK (((num_nulls(settlement_version, settlement_total, settlement_chunk, settlement_chunks) = ANY (ARRAY[0, 4])) AND ((settlement_version IS NULL) OR ((settlement_version >= 1) AND ((settlement_chunk >= 1) AND (settlement_chunk <= settlement_chunks))))))
 );
 
+CREATE TABLE public.entry_tag (
+    ledger_id smallint NOT NULL,
+    key text NOT NULL,
+    value text NOT NULL,
+    sequence bigint NOT NULL
+);
+
 CREATE TABLE public.head (
     ledger_id smallint NOT NULL,
     sequence bigint DEFAULT 0 NOT NULL,
-    claim smallint DEFAULT 0 NOT NULL
+    claim smallint DEFAULT 0 NOT NULL,
+    settled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    closed_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -584,7 +877,8 @@ CREATE TABLE public.ledger (
     id smallint NOT NULL,
     name text NOT NULL,
     chart text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    zone text DEFAULT 'UTC'::text NOT NULL
 );
 
 CREATE TABLE public.outbox (
@@ -614,6 +908,21 @@ CREATE TABLE public.outbox_shard (
     shard smallint NOT NULL,
     claim smallint DEFAULT 0 NOT NULL,
     CONSTRAINT outbox_shard_in_range CHECK (((shard >= 0) AND (shard <= 15)))
+);
+
+CREATE TABLE public.period_close (
+    ledger_id smallint NOT NULL,
+    period text NOT NULL,
+    starts_on date NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    entries bigint NOT NULL,
+    late bigint NOT NULL,
+    closed_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT period_close_entries_not_negative CHECK ((entries >= 0)),
+    CONSTRAINT period_close_late_are_entries CHECK (((late >= 0) AND (late <= entries))),
+    CONSTRAINT period_close_month_begins CHECK (((period = 'day'::text) OR (EXTRACT(day FROM starts_on) = (1)::numeric))),
+    CONSTRAINT period_close_period_is_known CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
 );
 
 CREATE TABLE public.principal (
@@ -730,6 +1039,15 @@ ALTER TABLE ONLY public.balance
 ALTER TABLE ONLY public.chart
     ADD CONSTRAINT chart_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.close_balance
+    ADD CONSTRAINT close_balance_pkey PRIMARY KEY (ledger_id, period, starts_on, account_id);
+
+ALTER TABLE ONLY public.close_proof
+    ADD CONSTRAINT close_proof_pkey PRIMARY KEY (ledger_id, period, starts_on, currency);
+
+ALTER TABLE ONLY public.close_total
+    ADD CONSTRAINT close_total_pkey PRIMARY KEY (ledger_id, period, starts_on, class, currency);
+
 ALTER TABLE ONLY public.currency
     ADD CONSTRAINT currency_pkey PRIMARY KEY (code);
 
@@ -738,6 +1056,9 @@ ALTER TABLE ONLY public.entry
 
 ALTER TABLE ONLY public.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (ledger_id, sequence);
+
+ALTER TABLE ONLY public.entry_tag
+    ADD CONSTRAINT entry_tag_pkey PRIMARY KEY (ledger_id, key, value, sequence);
 
 ALTER TABLE ONLY public.head
     ADD CONSTRAINT head_pkey PRIMARY KEY (ledger_id);
@@ -762,6 +1083,9 @@ ALTER TABLE ONLY public.outbox
 
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
+
+ALTER TABLE ONLY public.period_close
+    ADD CONSTRAINT period_close_pkey PRIMARY KEY (ledger_id, period, starts_on);
 
 ALTER TABLE ONLY public.posting
     ADD CONSTRAINT posting_account_sequence_is_unique UNIQUE (account_id, account_sequence);
@@ -799,15 +1123,27 @@ ALTER TABLE ONLY public.settlement
 ALTER TABLE ONLY public.stake
     ADD CONSTRAINT stake_pkey PRIMARY KEY (ledger_id, reference, player);
 
-CREATE INDEX account_by_path ON public.account USING btree (ledger_id, path text_pattern_ops);
+CREATE INDEX account_in_path_order ON public.account USING btree (ledger_id, path COLLATE "C", currency COLLATE "C");
+
+CREATE INDEX entry_by_effect ON public.entry USING btree (ledger_id, effective_at, sequence);
+
+CREATE INDEX entry_by_kind ON public.entry USING btree (ledger_id, kind, sequence);
+
+CREATE INDEX entry_by_reference ON public.entry USING btree (ledger_id, reference, sequence);
 
 CREATE UNIQUE INDEX entry_settlement_chunk_is_unique ON public.entry USING btree (ledger_id, reference, settlement_version, settlement_chunk) WHERE (settlement_version IS NOT NULL);
+
+CREATE INDEX hold_by_account ON public.hold USING btree (account_id, id);
+
+CREATE INDEX hold_by_reference ON public.hold USING btree (ledger_id, reference, id);
 
 CREATE UNIQUE INDEX receipt_document_is_unique ON public.receipt USING btree (ledger_id, rail, document_sha256) WHERE (origin IS NULL);
 
 CREATE UNIQUE INDEX receipt_origin_is_decided_once ON public.receipt USING btree (origin) WHERE (origin IS NOT NULL);
 
 CREATE UNIQUE INDEX receipt_tracking_key_is_unique ON public.receipt USING btree (ledger_id, rail, tracking_key) WHERE (origin IS NULL);
+
+CREATE INDEX refusal_in_order ON public.refusal USING btree (ledger_id, refused_at, id);
 
 CREATE TRIGGER account_follows_chart BEFORE INSERT ON public.account FOR EACH ROW EXECUTE FUNCTION public.account_follows_chart();
 
@@ -817,13 +1153,29 @@ CREATE TRIGGER account_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON pub
 
 CREATE TRIGGER balance_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.balance FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
 
+CREATE TRIGGER close_balance_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.close_balance FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER close_proof_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.close_proof FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER close_total_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.close_total FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
 CREATE TRIGGER entry_added AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.entry_added();
 
 CREATE TRIGGER entry_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
-CREATE TRIGGER head_is_derived BEFORE DELETE OR UPDATE OR TRUNCATE ON public.head FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+CREATE TRIGGER entry_tag_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry_tag FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER entry_tag_is_derived BEFORE INSERT ON public.entry_tag FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER entry_tagged AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.entry_tagged();
+
+CREATE TRIGGER head_is_derived BEFORE DELETE OR UPDATE OF ledger_id, sequence OR TRUNCATE ON public.head FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER head_moves_on BEFORE UPDATE OF sequence ON public.head FOR EACH ROW WHEN ((new.sequence <> old.sequence)) EXECUTE FUNCTION public.head_moves_on();
 
 CREATE TRIGGER hold_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.hold FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER period_close_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.period_close FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER posting_added AFTER INSERT ON public.posting REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.posting_added();
 
@@ -862,6 +1214,27 @@ ALTER TABLE ONLY public.api_key
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
 
+ALTER TABLE ONLY public.close_balance
+    ADD CONSTRAINT close_balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.close_balance
+    ADD CONSTRAINT close_balance_is_of_close FOREIGN KEY (ledger_id, period, starts_on) REFERENCES public.period_close(ledger_id, period, starts_on);
+
+ALTER TABLE ONLY public.close_proof
+    ADD CONSTRAINT close_proof_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
+
+ALTER TABLE ONLY public.close_proof
+    ADD CONSTRAINT close_proof_is_of_close FOREIGN KEY (ledger_id, period, starts_on) REFERENCES public.period_close(ledger_id, period, starts_on);
+
+ALTER TABLE ONLY public.close_total
+    ADD CONSTRAINT close_total_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
+
+ALTER TABLE ONLY public.close_total
+    ADD CONSTRAINT close_total_is_of_close FOREIGN KEY (ledger_id, period, starts_on) REFERENCES public.period_close(ledger_id, period, starts_on);
+
+ALTER TABLE ONLY public.entry_tag
+    ADD CONSTRAINT entry_tag_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
 ALTER TABLE ONLY public.head
     ADD CONSTRAINT head_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
 
@@ -882,6 +1255,9 @@ ALTER TABLE ONLY public.kind_leg
 
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
+
+ALTER TABLE ONLY public.period_close
+    ADD CONSTRAINT period_close_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
 
 ALTER TABLE ONLY public.principal
     ADD CONSTRAINT principal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
@@ -923,12 +1299,24 @@ GRANT USAGE ON SCHEMA public TO ledger_receipts;
 GRANT USAGE ON SCHEMA public TO ledger_keys;
 GRANT USAGE ON SCHEMA public TO ledger_reader;
 GRANT USAGE ON SCHEMA public TO ledger_relay;
+GRANT USAGE ON SCHEMA public TO ledger_closer;
 
 REVOKE ALL ON FUNCTION public.account_follows_chart() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.account_has_balance() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.account_sequence_at(account bigint, at_sequence bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.account_sequence_at(account bigint, at_sequence bigint) TO ledger_posting;
+GRANT ALL ON FUNCTION public.account_sequence_at(account bigint, at_sequence bigint) TO ledger_reader;
+
+REVOKE ALL ON FUNCTION public.announce_close(ledger smallint, wanted_period text, starting date) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.check_close(ledger smallint, wanted_period text, starting date, previous date) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.check_shape_of(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.close_period(ledger smallint, wanted_period text, starting date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.close_period(ledger smallint, wanted_period text, starting date) TO ledger_closer;
 
 REVOKE ALL ON FUNCTION public.cloud_event(id uuid, type text, subject text, happened timestamp with time zone, sequence bigint, traceparent text, data jsonb) FROM PUBLIC;
 
@@ -936,11 +1324,24 @@ REVOKE ALL ON FUNCTION public.derived_from_journal() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.entry_added() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.entry_tagged() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.head_moves_on() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.history_is_append_only() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.move_balances(lines public.journal_line[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.move_holds(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) TO ledger_closer;
+GRANT ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) TO ledger_reader;
+
+REVOKE ALL ON FUNCTION public.next_moment(ledger smallint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.next_moment(ledger smallint) TO ledger_posting;
+
+REVOKE ALL ON FUNCTION public.period_turnover(ledger smallint, wanted_period text, starting date, before bigint, last bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.posting_added() FROM PUBLIC;
 
@@ -954,10 +1355,20 @@ GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_receipts;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_keys;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_reader;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_relay;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_closer;
 
 REVOKE ALL ON FUNCTION public.refuse_stale(rule text, message text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_posting;
+GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_reader;
+
 REVOKE ALL ON FUNCTION public.settle(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) TO ledger_posting;
+GRANT ALL ON FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) TO ledger_reader;
+GRANT ALL ON FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) TO ledger_closer;
 
 REVOKE ALL ON FUNCTION public.spend_receipts(lines public.journal_line[]) FROM PUBLIC;
 
@@ -970,6 +1381,7 @@ REVOKE ALL ON FUNCTION public.with_context(lines public.posting[]) FROM PUBLIC;
 
 GRANT SELECT ON TABLE public.account TO ledger_posting;
 GRANT SELECT ON TABLE public.account TO ledger_reader;
+GRANT SELECT ON TABLE public.account TO ledger_closer;
 
 GRANT INSERT(ledger_id) ON TABLE public.account TO ledger_posting;
 
@@ -979,6 +1391,7 @@ GRANT INSERT(currency) ON TABLE public.account TO ledger_posting;
 
 GRANT SELECT ON TABLE public.account_class TO ledger_posting;
 GRANT SELECT ON TABLE public.account_class TO ledger_reader;
+GRANT SELECT ON TABLE public.account_class TO ledger_closer;
 
 GRANT SELECT ON TABLE public.api_key TO ledger_posting;
 GRANT SELECT,INSERT ON TABLE public.api_key TO ledger_keys;
@@ -991,11 +1404,25 @@ GRANT SELECT ON TABLE public.balance TO ledger_reader;
 GRANT SELECT ON TABLE public.chart TO ledger_posting;
 GRANT SELECT ON TABLE public.chart TO ledger_reader;
 
+GRANT SELECT ON TABLE public.close_balance TO ledger_closer;
+GRANT SELECT ON TABLE public.close_balance TO ledger_posting;
+GRANT SELECT ON TABLE public.close_balance TO ledger_reader;
+
+GRANT SELECT ON TABLE public.close_proof TO ledger_closer;
+GRANT SELECT ON TABLE public.close_proof TO ledger_posting;
+GRANT SELECT ON TABLE public.close_proof TO ledger_reader;
+
+GRANT SELECT ON TABLE public.close_total TO ledger_closer;
+GRANT SELECT ON TABLE public.close_total TO ledger_posting;
+GRANT SELECT ON TABLE public.close_total TO ledger_reader;
+
 GRANT SELECT ON TABLE public.currency TO ledger_posting;
 GRANT SELECT ON TABLE public.currency TO ledger_reader;
+GRANT SELECT ON TABLE public.currency TO ledger_closer;
 
 GRANT SELECT ON TABLE public.entry TO ledger_posting;
 GRANT SELECT ON TABLE public.entry TO ledger_reader;
+GRANT SELECT ON TABLE public.entry TO ledger_closer;
 
 GRANT INSERT(ledger_id) ON TABLE public.entry TO ledger_posting;
 
@@ -1031,8 +1458,14 @@ GRANT INSERT(traceparent) ON TABLE public.entry TO ledger_posting;
 
 GRANT INSERT(effective_at) ON TABLE public.entry TO ledger_posting;
 
+GRANT INSERT(posted_at) ON TABLE public.entry TO ledger_posting;
+
+GRANT SELECT ON TABLE public.entry_tag TO ledger_posting;
+GRANT SELECT ON TABLE public.entry_tag TO ledger_reader;
+
 GRANT SELECT ON TABLE public.head TO ledger_posting;
 GRANT SELECT ON TABLE public.head TO ledger_reader;
+GRANT SELECT ON TABLE public.head TO ledger_closer;
 
 GRANT UPDATE(claim) ON TABLE public.head TO ledger_posting;
 
@@ -1050,6 +1483,7 @@ GRANT SELECT ON TABLE public.ledger TO ledger_posting;
 GRANT SELECT ON TABLE public.ledger TO ledger_receipts;
 GRANT SELECT ON TABLE public.ledger TO ledger_keys;
 GRANT SELECT ON TABLE public.ledger TO ledger_reader;
+GRANT SELECT ON TABLE public.ledger TO ledger_closer;
 
 GRANT SELECT ON TABLE public.outbox TO ledger_reader;
 GRANT SELECT,DELETE ON TABLE public.outbox TO ledger_relay;
@@ -1057,6 +1491,10 @@ GRANT SELECT,DELETE ON TABLE public.outbox TO ledger_relay;
 GRANT SELECT ON TABLE public.outbox_shard TO ledger_relay;
 
 GRANT UPDATE(claim) ON TABLE public.outbox_shard TO ledger_relay;
+
+GRANT SELECT ON TABLE public.period_close TO ledger_closer;
+GRANT SELECT ON TABLE public.period_close TO ledger_posting;
+GRANT SELECT ON TABLE public.period_close TO ledger_reader;
 
 GRANT SELECT ON TABLE public.principal TO ledger_posting;
 GRANT SELECT,INSERT ON TABLE public.principal TO ledger_keys;
@@ -1127,6 +1565,7 @@ GRANT SELECT ON TABLE public.schema_migrations TO ledger_posting;
 GRANT SELECT ON TABLE public.schema_migrations TO ledger_receipts;
 GRANT SELECT ON TABLE public.schema_migrations TO ledger_reader;
 GRANT SELECT ON TABLE public.schema_migrations TO ledger_relay;
+GRANT SELECT ON TABLE public.schema_migrations TO ledger_closer;
 
 GRANT SELECT ON TABLE public.settlement TO ledger_posting;
 GRANT SELECT ON TABLE public.settlement TO ledger_reader;

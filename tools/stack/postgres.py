@@ -25,6 +25,7 @@ ROLES: Final = {
         "ledger_receipts",
         "ledger_keys",
         "ledger_reader",
+        "ledger_closer",
         "ledger_relay",
     ),
     "betting": ("betting_migrator", "betting_app", "betting_relay"),

@@ -20,7 +20,7 @@ from ledger.service import Ledger
 from ledger.settings import LedgerSettings, ReceiptsSettings
 from ledger.store.chart import ledgers, load_chart
 
-NEWEST_MIGRATION = "20261121000500"
+NEWEST_MIGRATION = "20261121003100"
 
 
 CONSUMERS = web.AppKey("consumers", Sequence[Consumer])

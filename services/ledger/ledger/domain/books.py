@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
@@ -92,6 +93,8 @@ class Books:
     stakes: MutableMapping[StakeKey, Stake] = field(default_factory=dict)
     escrowed: MutableMapping[str, Decimal] = field(default_factory=dict)
     """What all players together contributed to each market, by reference."""
+    closed_until: datetime | None = None
+    """The end of the newest closed day; known when a command says when it takes effect."""
 
     def trial(self) -> Books:
         """Books that read these and write beside them: `adopt` them, or forget them."""
@@ -104,6 +107,7 @@ class Books:
             ChainMap({}, self.settlements),
             ChainMap({}, self.stakes),
             ChainMap({}, self.escrowed),
+            self.closed_until,
         )
 
     def adopt(self, trial: Books) -> None:

@@ -52,6 +52,7 @@ def decide(command: Command, books: Books) -> Decision:
     _check_template(command, kind, lines)
     _check_balance(command)
     _check_bindings(command, kind, lines)
+    _check_effect(command, books)
     holds = _holds_after(command, kind, lines, books)
     _check_receipt(command, kind, books)
     stakes = _stakes_after(command, kind, lines, books)
@@ -128,6 +129,15 @@ def _permitted_kind(command: Command, books: Books) -> Kind:
     if command.kind not in books.permitted.get(command.principal, frozenset()):
         raise refusals.KindNotPermitted(f"{command.principal} may not post {command.kind}", field="kind")
     return kind
+
+
+def _check_effect(command: Command, books: Books) -> None:
+    """A closed day stays as it was closed: what comes late takes effect in the open one."""
+    if command.effective_at and books.closed_until and command.effective_at < books.closed_until:
+        raise refusals.PeriodClosed(
+            f"entries take effect from {books.closed_until.isoformat()} on; the days before are closed",
+            field="effective_at",
+        )
 
 
 def _lines(command: Command, books: Books) -> list[_Line]:

@@ -61,6 +61,10 @@ class EscrowFrozen(Refused):
     slug, title = "escrow-frozen", "The market is already settling"
 
 
+class PeriodClosed(Refused):
+    slug, title = "period-closed", "The day is closed"
+
+
 class KindNotPermitted(Forbidden):
     slug, title = "kind-not-permitted", "This principal may not post this kind"
 
@@ -147,6 +151,7 @@ STORED: dict[str, type[DomainError]] = {
         ReceiptSpent,
         SettlementMismatch,
         EscrowFrozen,
+        PeriodClosed,
         KindNotPermitted,
         LinkedRefused,
     )

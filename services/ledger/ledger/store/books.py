@@ -167,6 +167,12 @@ async def load_permitted(connection: Connection, ledger: int) -> dict[str, froze
     return {row["name"]: frozenset(row["kinds"]) for row in rows}
 
 
+async def load_closed_until(connection: Connection, ledger: int) -> datetime:
+    """The end of the newest closed day: nothing takes effect before it any more."""
+    moment: datetime = await connection.fetchval("SELECT closed_until FROM head WHERE ledger_id = $1", ledger)
+    return moment
+
+
 async def load_books(connection: Connection, ledger: int, chart: Chart, commands: Sequence[Command]) -> Books:
     """All the state that deciding `commands` can ask for. Opens accounts the chart knows."""
     keys = {(leg.account, leg.currency) for command in commands for leg in command.legs}
@@ -181,6 +187,8 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
         accounts |= await load_accounts(connection, ledger, missing, chart)
 
     books = Books(chart, await load_permitted(connection, ledger), accounts)
+    if any(command.effective_at for command in commands):
+        books.closed_until = await load_closed_until(connection, ledger)
     holds = [leg.hold for command in commands for leg in command.legs if leg.hold]
     if holds:
         books.holds = await load_holds(connection, ledger, holds)
@@ -268,14 +276,16 @@ def _entry_row(sequence: int, command: Command, legs: int) -> tuple[object, ...]
 
 # Amounts travel as text: asyncpg's Decimal encoding costs ten times as much.
 _WRITE = """
-WITH entries AS (
+WITH moment AS MATERIALIZED (
+    SELECT next_moment($1) AS at
+), entries AS (
     INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference,
         metadata, receipt, settlement_version, settlement_total, settlement_chunk, settlement_chunks, traceparent,
-        effective_at)
+        effective_at, posted_at)
     SELECT $1, e.sequence, e.id, e.kind, e.legs, e.principal, e.key, e.fingerprint, e.reference, e.metadata::jsonb,
            e.receipt, e.version, e.total::numeric, e.chunk, e.chunks, e.traceparent,
-           coalesce(e.effective_at, statement_timestamp())
-      FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bytea[],
+           coalesce(e.effective_at, moment.at), moment.at
+      FROM moment, unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bytea[],
                   $9::text[], $10::text[], $11::uuid[], $12::int[], $13::text[], $14::int[], $15::int[],
                   $16::text[], $17::timestamptz[])
         AS e (sequence, id, kind, legs, principal, key, fingerprint, reference, metadata, receipt, version, total,
@@ -286,7 +296,7 @@ WITH entries AS (
       FROM unnest($18::bigint[], $19::smallint[], $20::bigint[], $21::bigint[], $22::text[], $23::text[], $24::uuid[])
         AS p (sequence, leg, account_id, account_sequence, amount, balance, hold)
 )
-SELECT statement_timestamp()
+SELECT at FROM moment
 """
 
 
