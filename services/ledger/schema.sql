@@ -109,6 +109,18 @@ CREATE FUNCTION public.announce_close(ledger smallint, wanted_period text, start
      WHERE c.ledger_id = ledger AND c.period = wanted_period AND c.starts_on = starting
 $$;
 
+CREATE FUNCTION public.api_key_only_ends() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at
+       OR NEW.expires_at IS DISTINCT FROM OLD.expires_at
+          AND (NEW.expires_at IS NULL OR NEW.expires_at > coalesce(OLD.expires_at, 'infinity')) THEN
+        PERFORM refuse('api_key_only_ends', 'a key is neither revived nor prolonged: make another');
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.check_close(ledger smallint, wanted_period text, starting date, previous date) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -733,10 +745,22 @@ CREATE TABLE public.api_key (
     ledger_id smallint NOT NULL,
     principal text NOT NULL,
     digest bytea NOT NULL,
-    read_only boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     revoked_at timestamp with time zone,
-    CONSTRAINT api_key_digest_is_sha256 CHECK ((octet_length(digest) = 32))
+    scopes text[] NOT NULL,
+    signing_root text,
+    lifetime interval,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    rate_per_second integer,
+    burst integer,
+    requests_per_day bigint,
+    replaces uuid,
+    hint text NOT NULL,
+    CONSTRAINT api_key_digest_is_sha256 CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT api_key_quota_is_positive CHECK ((requests_per_day > 0)),
+    CONSTRAINT api_key_rate_is_whole CHECK (((num_nulls(rate_per_second, burst) = ANY (ARRAY[0, 2])) AND ((rate_per_second IS NULL) OR ((rate_per_second > 0) AND (burst > 0))))),
+    CONSTRAINT api_key_scopes_are_known CHECK ((array_to_string(scopes, ','::text, '?'::text) ~ '^(read|post|post:[a-z][a-z._-]*)(,(read|post|post:[a-z][a-z._-]*))*$'::text))
 );
 
 CREATE TABLE public.balance (
@@ -1031,6 +1055,9 @@ ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_digest_key UNIQUE (digest);
 
 ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_is_replaced_once UNIQUE (replaces);
+
+ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.balance
@@ -1151,6 +1178,8 @@ CREATE TRIGGER account_has_balance AFTER INSERT ON public.account REFERENCING NE
 
 CREATE TRIGGER account_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.account FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER api_key_only_ends BEFORE UPDATE OF revoked_at, expires_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.api_key_only_ends();
+
 CREATE TRIGGER balance_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.balance FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
 
 CREATE TRIGGER close_balance_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.close_balance FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
@@ -1210,6 +1239,9 @@ ALTER TABLE ONLY public.account
 
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_ledger_id_principal_fkey FOREIGN KEY (ledger_id, principal) REFERENCES public.principal(ledger_id, name);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_replaces_fkey FOREIGN KEY (replaces) REFERENCES public.api_key(id);
 
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
@@ -1311,6 +1343,8 @@ GRANT ALL ON FUNCTION public.account_sequence_at(account bigint, at_sequence big
 
 REVOKE ALL ON FUNCTION public.announce_close(ledger smallint, wanted_period text, starting date) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.api_key_only_ends() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.check_close(ledger smallint, wanted_period text, starting date, previous date) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.check_shape_of(lines public.journal_line[]) FROM PUBLIC;
@@ -1397,6 +1431,10 @@ GRANT SELECT ON TABLE public.api_key TO ledger_posting;
 GRANT SELECT,INSERT ON TABLE public.api_key TO ledger_keys;
 
 GRANT UPDATE(revoked_at) ON TABLE public.api_key TO ledger_keys;
+
+GRANT UPDATE(expires_at) ON TABLE public.api_key TO ledger_keys;
+
+GRANT UPDATE(last_used_at) ON TABLE public.api_key TO ledger_posting;
 
 GRANT SELECT ON TABLE public.balance TO ledger_posting;
 GRANT SELECT ON TABLE public.balance TO ledger_reader;

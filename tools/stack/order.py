@@ -48,7 +48,7 @@ def steps(layout: Layout, *, infra_only: bool = False, throw_away: bool = False)
     ledger_keys = partial(services.make_ledger_keys, layout)
     return [
         *infrastructure,
-        Errand(services.LEDGER_KEYS, ledger_keys, after=(services.DATABASES,)),
+        Errand(services.LEDGER_KEYS, ledger_keys, after=(services.DATABASES, services.KEYS)),
         *services.specs(layout),
     ]
 

@@ -15,6 +15,7 @@ from tools.stack.layout import Layout
 
 ATTESTOR_KEY_ID: Final = "attestor-1"
 IDENTITY_KEY_ID: Final = "identity-1"
+SIGNING_ROOT: Final = "root-1"
 
 
 def secret(layout: Layout, name: str) -> str:
@@ -35,7 +36,8 @@ def write(path: Path, text: str) -> None:
 
 
 async def make_keys(layout: Layout) -> None:
-    """Identity's signing key, the attestor's signing key, and the public half the ledger verifies with."""
+    """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, and
+    the root that the API keys' signing secrets are derived from."""
     identity, attestor = layout.secrets / "identity.pem", layout.secrets / "attestor.seed"
     if not identity.exists():
         pem = Ed25519PrivateKey.generate().private_bytes(
@@ -47,3 +49,6 @@ async def make_keys(layout: Layout) -> None:
     private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(attestor.read_text(encoding="utf-8")))
     public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
     write(layout.secrets / "attestor-public.json", json.dumps({ATTESTOR_KEY_ID: public}))
+    roots = layout.secrets / "ledger-signing-roots.json"
+    if not roots.exists():
+        write(roots, json.dumps({SIGNING_ROOT: base64.b64encode(secrets.token_bytes(32)).decode()}))

@@ -37,13 +37,20 @@ LEDGER_KEYS: Final = "ledger-keys"
 
 
 async def make_ledger_keys(layout: Layout) -> None:
-    """An API key for each producer, made once."""
+    """An API key for each producer, whose requests it must sign; made once."""
+    environment = {
+        "DATABASE_DSN": postgres.dsn(layout, "ledger_keys"),
+        "SIGNING_ROOTS": str(layout.secrets / "ledger-signing-roots.json"),
+    }
     for producer, kinds in LEDGER_KINDS.items():
         file = layout.secrets / f"ledger-key-{producer}"
-        if not file.exists():
+        if not file.with_name(f"{file.name}.signing").exists():
             await output(
-                PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--out", file,
-                environment={"DATABASE_DSN": postgres.dsn(layout, "ledger_keys")},
+                PYTHON, "-m", "ledger", "keys", "revoke", "--name", producer, environment=environment
+            )
+            await output(
+                PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--signed",
+                "--out", file, environment=environment,
             )  # fmt: skip
 
 
@@ -73,12 +80,14 @@ def specs(layout: Layout) -> list[Spec]:
             IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
             LEDGER_RECEIPTS_URL=layout.url("ledger-receipts"), RAIL_URL=layout.url("rail"),
             LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-payments"),
+            LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-payments.signing"),
         ),
         _spec(
             layout, "betting", "betting", after=("ledger", LEDGER_KEYS),
             DATABASE_DSN=postgres.dsn(layout, "betting_app"), AMQP_URL=rabbitmq.url(layout, "betting"),
             IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
             LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
+            LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-betting.signing"),
         ),
         *(_relay(layout, service) for service in postgres.SERVICES),
         _spec(
@@ -97,9 +106,10 @@ def second_ledger(layout: Layout) -> Spec:
 
 def _engine(layout: Layout, name: str) -> Spec:
     return _spec(
-        layout, name, "ledger serve", after=(DATABASES, TOPOLOGY, "identity"),
+        layout, name, "ledger serve", after=(DATABASES, TOPOLOGY, KEYS, "redis", "identity"),
         DATABASE_DSN=postgres.dsn(layout, "ledger_posting"), AMQP_URL=rabbitmq.url(layout, "ledger"),
-        IDENTITY_URL=layout.url("identity"),
+        IDENTITY_URL=layout.url("identity"), REDIS_URL=redis.url(layout),
+        SIGNING_ROOTS=str(layout.secrets / "ledger-signing-roots.json"),
     )  # fmt: skip
 
 

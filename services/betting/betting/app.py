@@ -10,6 +10,7 @@ from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.client import ServiceClient
 from common.http import Check, build_app
+from common.signing import RequestSigner, SigningKey
 
 from betting import api
 from betting.consumers import consume
@@ -82,4 +83,5 @@ def _ledger(settings: Settings) -> ServiceClient:
         timeout_seconds=settings.ledger_timeout_seconds,
         headers={"Authorization": f"Bearer {settings.ledger_api_key.get_secret_value()}"},
         connections=settings.ledger_connections,
+        signer=RequestSigner(SigningKey.parse(settings.ledger_signing_key.get_secret_value())),
     )

@@ -14,6 +14,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings)
     service: str = "betting"
     ledger_url: str
     ledger_api_key: SecretStr
+    ledger_signing_key: SecretStr
     ledger_timeout_seconds: float = Field(default=2.0, gt=0)
     ledger_connections: int = Field(default=64, ge=1)
     pool_size: int = Field(default=16, ge=2)

@@ -7,6 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from betting.app import betting_app
 from betting.settings import Settings
+from common.signing import SigningKey
 from common.testing import Database, fresh_database, stack
 
 from services.betting.tests.fake_ledger import API_KEY, FakeIdentity, FakeLedger, neighbours
@@ -54,6 +55,7 @@ async def client(
             "identity_url": identity.url,
             "ledger_url": ledger.url,
             "ledger_api_key": API_KEY,
+            "ledger_signing_key": SigningKey("test", bytes(32)).written(),
             "ledger_timeout_seconds": 0.5,
             "patience_seconds": 0.2,
             "sweep_seconds": 0.1,

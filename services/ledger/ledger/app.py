@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
-from common import pg
+from common import pg, redis
 from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.http import Check, build_app
+from common.rate_limits import tell_standing
 
 from ledger import api, receipts_api
 from ledger.attestation import load_public_keys
 from ledger.consumers import consume
 from ledger.engine import PostingEngine
-from ledger.keys import READING, KeyRing
+from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.service import Ledger
 from ledger.settings import LedgerSettings, ReceiptsSettings
 from ledger.store.chart import ledgers, load_chart
 
-NEWEST_MIGRATION = "20261121003100"
+NEWEST_MIGRATION = "20261121008100"
 
 
 CONSUMERS = web.AppKey("consumers", Sequence[Consumer])
@@ -28,6 +29,7 @@ CONSUMERS = web.AppKey("consumers", Sequence[Consumer])
 
 def ledger_app(settings: LedgerSettings) -> web.Application:
     """The posting process: an engine per ledger, HTTP for those who wait, AMQP for facts."""
+    cache = redis.connect(settings.redis_url.get_secret_value())
     app = build_app(
         settings,
         api.ROUTES,
@@ -38,11 +40,13 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
             Check("broker", _consuming),
         ),
         authenticate={
-            "key": KeyRing().authenticate,
+            "key": KeyRing(SigningRoots.load(settings.signing_roots), cache).authenticate,
             "token": by_token(TokenVerifier(settings.identity_url, audience="ledger")),
         },
     )
+    app.on_response_prepare.append(tell_standing)
     app.cleanup_ctx.append(lambda app: _engines(app, settings))
+    app.on_cleanup.append(lambda _: cache.aclose())
     return app
 
 

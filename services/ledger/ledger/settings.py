@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings, TokenSettings
+from common.settings import BrokerSettings, CacheSettings, DatabaseSettings, ServiceSettings, TokenSettings
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 
-class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings):
+class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings, CacheSettings):
     """The posting process: both doors and the engines.
 
     max_batch    commands in one transaction
     max_queued   commands that may wait for one; beyond it they are answered 429
+    signing_roots   a JSON file {name: base64 of a root secret}, for keys whose requests must be signed
     """
 
     service: str = "ledger"
     max_batch: int = Field(default=256, ge=1, le=1_000)
     max_queued: int = Field(default=4_000, ge=1)
+    signing_roots: Path | None = None
 
 
 class ReceiptsSettings(ServiceSettings, DatabaseSettings):
@@ -32,4 +34,6 @@ class ReceiptsSettings(ServiceSettings, DatabaseSettings):
 
 
 class KeysSettings(BaseSettings, DatabaseSettings):
-    """The key-management command, which runs under its own role."""
+    """The key-management command, which runs under its own role. `signing_roots` as the posting process has it."""
+
+    signing_roots: Path | None = None

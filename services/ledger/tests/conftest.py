@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from common.testing import Database, fresh_database
 
+from services.ledger.tests.door import Door, open_door
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, connected, open_bank
 
 
@@ -26,3 +28,9 @@ async def database() -> AsyncIterator[Database]:
 async def bank(database: Database) -> AsyncIterator[Bank]:
     async with AsyncExitStack() as stack:
         yield await open_bank(database, stack)
+
+
+@pytest.fixture
+async def door(database: Database, tmp_path: Path) -> AsyncIterator[Door]:
+    async with open_door(database, tmp_path) as opened:
+        yield opened

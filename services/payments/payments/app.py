@@ -10,6 +10,7 @@ from common.amqp import Consumer, Link
 from common.auth import TokenVerifier, by_token
 from common.client import ServiceClient
 from common.http import Check, build_app
+from common.signing import RequestSigner, SigningKey
 
 from payments import api
 from payments.consumers import QUEUE, LedgerEar, parse
@@ -122,6 +123,7 @@ async def _pool(stack: AsyncExitStack, settings: Settings | AttestorSettings, na
 async def _ledger(stack: AsyncExitStack, settings: Settings) -> Ledger:
     key = {"Authorization": f"Bearer {settings.ledger_api_key.get_secret_value()}"}
     timeout_seconds = settings.ledger_timeout_seconds
-    posting = ServiceClient(settings.ledger_url, timeout_seconds=timeout_seconds, headers=key)
+    signer = RequestSigner(SigningKey.parse(settings.ledger_signing_key.get_secret_value()))
+    posting = ServiceClient(settings.ledger_url, timeout_seconds=timeout_seconds, headers=key, signer=signer)
     receipts = ServiceClient(settings.ledger_receipts_url, timeout_seconds=timeout_seconds)
     return Ledger(await stack.enter_async_context(posting), await stack.enter_async_context(receipts))

@@ -39,6 +39,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     ledger_url: str
     ledger_receipts_url: str
     ledger_api_key: SecretStr
+    ledger_signing_key: SecretStr
     ledger_timeout_seconds: float = Field(default=4.0, gt=0, le=30)
     clabe_prefix: str = Field(default="6461801570", pattern=r"^[0-9]{10}$")
     """Bank, place and client number of our participant's virtual CLABEs."""

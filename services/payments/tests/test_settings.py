@@ -20,6 +20,7 @@ TOLD = {
     "ledger_url": "http://x",
     "ledger_receipts_url": "http://x",
     "ledger_api_key": "lk",
+    "ledger_signing_key": "id:c2VjcmV0",
     "rail_url": "http://x",
 }
 

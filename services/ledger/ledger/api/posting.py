@@ -16,9 +16,8 @@ from ledger.keys import HOLDER
 async def post_entry(request: web.Request) -> web.Response:
     """Post an entry: whole, once, in the ledger's total order."""
     holder = request[HOLDER]
-    if holder.read_only:
-        raise refusals.ReadOnlyKey("this key may only read")
     wanted = await read(request, EntryRequest)
+    holder.require_kind(wanted.kind)
     key = request[IDEMPOTENCY_KEY]
     entry, replayed = await request.app[LEDGER].post(
         wire.command(holder.ledger, holder.principal, key, wanted, traceparent())
@@ -34,6 +33,7 @@ POST_REFUSALS = (
     refusals.ReceiptNotReady,
     refusals.EscrowNotReady,
     refusals.ReadOnlyKey,
+    refusals.ScopeMissing,
     refusals.Overloaded,
     refusals.Draining,
 )

@@ -77,6 +77,10 @@ class ReadOnlyKey(Forbidden):
     slug, title = "read-only-key", "This key may only read"
 
 
+class ScopeMissing(Forbidden):
+    slug, title = "scope-missing", "The key's scopes do not reach this far"
+
+
 class KeyReused(Refused):
     slug, title = "idempotency-key-reused", "The idempotency key was used for another request"
 

@@ -1,0 +1,91 @@
+"""API keys at the HTTP door: who is asking, whether they must have signed, how often they may ask."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from aiohttp import web
+from common.errors import Unauthenticated
+from common.http import Principal, Role, bearer
+from common.pg import Pool, transaction
+from common.quotas import DailyQuota, Quotas
+from common.rate_limits import Charge, RateLimit, RateLimiter, WhenBlind
+from common.signing import SignatureVerifier
+from redis.asyncio import Redis
+
+from ledger.domain.keys import KeyHolder
+from ledger.keys.secrets import PREFIX, SigningRoots, digest
+from ledger.store import keys as store
+
+CACHE_SECONDS = 5.0
+"""For how long an answer is remembered, so within which time a revoked key dies."""
+CACHE_KEYS = 1_000
+SAFE_METHODS = frozenset(("GET", "HEAD"))
+
+READING = web.AppKey("reading", Pool)
+"""The pool for everything but posting."""
+
+HOLDER = web.RequestKey("key_holder", KeyHolder)
+
+
+class KeyRing:
+    """Finds the holder of the key that a request presents, and holds it to what was agreed."""
+
+    def __init__(self, roots: SigningRoots, redis: Redis) -> None:
+        """`redis` keeps nonces, rates and quotas."""
+        self._roots = roots
+        self._signatures = SignatureVerifier(redis, audience="ledger")
+        self._limiter = RateLimiter(redis, prefix="ledger:key")
+        self._quotas = Quotas(redis, prefix="ledger:key")
+        self._seen: dict[bytes, tuple[float, KeyHolder]] = {}
+
+    async def authenticate(self, request: web.Request) -> Principal:
+        """For routes by API key: the holder is found in `request[HOLDER]` afterwards.
+
+        Who asks comes first, then how often, then whether the key may read or change anything at all: so
+        no route can forget to ask.
+
+        Raises:
+            Unauthenticated: no key, or one that is unknown, expired or revoked.
+            SignatureMissing and the like: the key's requests must be signed.
+            RateLimited, QuotaExceeded: more than was agreed.
+            ReadOnlyKey, ScopeMissing.
+        """
+        holder = await self._holder(request.app[READING], bearer(request))
+        if holder.signing_root is not None:
+            await self._signatures.verify(request, self._roots.key_of(holder.key, holder.signing_root))
+        await self._admit(request, holder)
+        holder.require(mutation=request.method not in SAFE_METHODS)
+        request[HOLDER] = holder
+        return Principal(holder.principal, Role.SERVICE)
+
+    async def _holder(self, pool: Pool, key: str) -> KeyHolder:
+        if not key.startswith(PREFIX):
+            raise Unauthenticated("present an API key: Authorization: Bearer lk_live_…")
+        hashed = digest(key)
+        until, holder = self._seen.get(hashed, (0.0, None))
+        if holder is None or until <= time.monotonic():
+            async with transaction(pool) as connection:
+                holder = await store.holder_by_digest(connection, hashed)
+                if holder is not None:
+                    await store.touch_key(connection, holder.key)
+            self._remember(hashed, holder)
+        if holder is None or (holder.expires_at is not None and holder.expires_at <= datetime.now(UTC)):
+            raise Unauthenticated("the API key is unknown, expired or revoked")
+        return holder
+
+    def _remember(self, hashed: bytes, holder: KeyHolder | None) -> None:
+        if holder is None:
+            self._seen.pop(hashed, None)
+            return
+        if len(self._seen) >= CACHE_KEYS:
+            self._seen.clear()
+        self._seen[hashed] = time.monotonic() + CACHE_SECONDS, holder
+
+    async def _admit(self, request: web.Request, holder: KeyHolder) -> None:
+        if holder.rate_per_second is not None and holder.burst is not None:
+            limit = RateLimit("api-key", holder.rate_per_second, holder.burst, WhenBlind.COUNT_HERE)
+            await self._limiter.admit_request(request, Charge(limit, str(holder.key)))
+        if holder.requests_per_day is not None:
+            await self._quotas.spend(DailyQuota("daily", holder.requests_per_day), str(holder.key))
