@@ -27,12 +27,56 @@ CREATE TYPE public.journal_line AS (
 	stakes boolean,
 	settles text,
 	fits_template boolean,
-	permitted boolean
+	permitted boolean,
+	reverses uuid,
+	mirrors boolean,
+	draws text,
+	expiring boolean,
+	expires_at timestamp with time zone,
+	hold_events boolean
 );
 
 CREATE DOMAIN public.money_amount AS numeric
 	CONSTRAINT money_is_exact CHECK ((scale(VALUE) <= 6))
 	CONSTRAINT money_is_finite CHECK (((VALUE > '-1000000000000000000'::numeric) AND (VALUE < '1000000000000000000'::numeric)));
+
+CREATE FUNCTION public.account_closed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM head WHERE ledger_id IN (SELECT a.ledger_id FROM added c JOIN account a ON a.id = c.account_id)
+      ORDER BY ledger_id FOR UPDATE;
+    PERFORM refuse('principal_may_close_accounts', format('%s may not close accounts', c.principal))
+       FROM added c JOIN account a ON a.id = c.account_id
+      WHERE NOT EXISTS (SELECT FROM principal p WHERE p.ledger_id = a.ledger_id AND p.name = c.principal
+                                                 AND 'account.close' = ANY (p.kinds));
+    PERFORM refuse('closed_account_is_empty', format('account %s holds %s', b.account_id, b.amount))
+       FROM added c JOIN balance b ON b.account_id = c.account_id WHERE b.amount <> 0;
+    PERFORM refuse('closed_account_has_no_holds', format('hold %s is open', h.id))
+       FROM added c JOIN hold h ON h.origin_id = c.account_id AND h.remaining > 0;
+    UPDATE balance SET closed = true WHERE account_id IN (SELECT account_id FROM added);
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+    SELECT hashtextextended(a.path, 0) & 15, md5('closed' || a.id)::uuid, 'events', 'ledger.account.closed.v1', a.path,
+           b.sequence,
+           cloud_event(md5('closed' || a.id)::uuid, 'ledger.account.closed.v1', a.path, c.closed_at, b.sequence, NULL,
+               jsonb_build_object('account', a.path, 'currency', a.currency, 'account_sequence', b.sequence,
+                                  'principal', c.principal,
+                                  'closed_at', to_char(c.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))
+      FROM added c JOIN account a ON a.id = c.account_id JOIN balance b ON b.account_id = a.id;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.account_currency_follows_chart() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM refuse('account_currency_is_in_chart', format('%s is not kept in %s', a.path, a.currency))
+       FROM added a JOIN ledger l ON l.id = a.ledger_id
+      WHERE NOT EXISTS (SELECT FROM chart_currency c WHERE c.chart = l.chart AND c.currency = a.currency);
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION public.account_follows_chart() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -142,6 +186,38 @@ BEGIN
       GROUP BY t.currency HAVING sum(t.debit_balance) <> sum(t.credit_balance) LIMIT 1;
 END $$;
 
+CREATE FUNCTION public.check_mirrors(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse(verdict.rule, format('entry %s breaks %s', verdict.sequence, verdict.rule))
+       FROM (
+        SELECT r.sequence,
+               CASE
+                   WHEN o.sequence IS NULL OR o.sequence >= r.sequence THEN 'reversal_names_an_entry'
+                   WHEN k.reversible IS NOT TRUE THEN 'reversal_of_reversible_kind'
+                   WHEN w.may IS NULL THEN 'principal_may_post_kind'
+                   WHEN o.reference <> r.reference THEN 'reversal_keeps_reference'
+                   WHEN o.legs <> r.legs OR r.mirrored <> r.legs THEN 'reversal_mirrors_entry'
+               END AS rule
+          FROM (SELECT p.ledger_id, p.sequence, p.reverses, min(p.reference) AS reference, min(p.legs) AS legs,
+                       count(m.leg) AS mirrored
+                  FROM unnest(lines) p
+                  LEFT JOIN LATERAL (SELECT sequence FROM entry WHERE id = p.reverses AND ledger_id = p.ledger_id OFFSET 0) o ON true
+                  LEFT JOIN LATERAL (SELECT leg FROM posting
+                                      WHERE ledger_id = p.ledger_id AND sequence = o.sequence AND leg = p.leg
+                                        AND account_id = p.account_id AND amount = -p.amount
+                                        AND hold IS NOT DISTINCT FROM p.hold OFFSET 0) m ON true
+                 WHERE p.reverses IS NOT NULL GROUP BY p.ledger_id, p.sequence, p.reverses) r
+          LEFT JOIN LATERAL (SELECT * FROM entry WHERE id = r.reverses AND ledger_id = r.ledger_id OFFSET 0) o ON true
+          LEFT JOIN LATERAL (SELECT reversible FROM kind
+                              WHERE chart = (SELECT chart FROM ledger WHERE id = r.ledger_id) AND name = o.kind OFFSET 0) k ON true
+          LEFT JOIN LATERAL (SELECT true AS may FROM entry e JOIN principal n ON n.ledger_id = e.ledger_id AND n.name = e.principal
+                              WHERE e.ledger_id = r.ledger_id AND e.sequence = r.sequence AND o.kind = ANY (n.kinds) OFFSET 0) w ON true
+       ) verdict
+      WHERE verdict.rule IS NOT NULL;
+END $$;
+
 CREATE FUNCTION public.check_shape_of(lines public.journal_line[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -153,15 +229,17 @@ BEGIN
                    WHEN bool_or(kind IS NULL) THEN 'posting_belongs_to_entry'
                    WHEN count(*) <> min(legs) OR min(leg) <> 1 OR max(leg) <> min(legs) THEN 'entry_is_complete'
                    WHEN bool_or(path IS NULL) THEN 'posting_account_is_open'
-                   WHEN NOT bool_and(fits_template) THEN 'posting_fits_template'
+                   WHEN bool_and(fits_template) IS NOT TRUE THEN 'posting_fits_template'
                    WHEN bool_or(scale(amount) > exponent) THEN 'posting_fits_currency'
                    WHEN bool_or(requires_hold <> (hold IS NOT NULL)) THEN 'posting_carries_hold'
-                   WHEN min(players) <> count(DISTINCT owner) FILTER (WHERE owner_kind = 'player')
+                   WHEN min(players) <> count(DISTINCT owner) FILTER (WHERE owner_kind IN ('player', 'account'))
                        THEN 'entry_binds_players'
                    WHEN bool_or(owner_kind = 'market' AND 'markets/' || owner <> reference) THEN 'entry_binds_market'
                    WHEN NOT bool_and(permitted) THEN 'principal_may_post_kind'
                    WHEN bool_or((receipt IS NOT NULL) <> needs_receipt) THEN 'entry_receipt_as_kind_says'
                    WHEN bool_or((version IS NOT NULL) <> (settles IS NOT NULL)) THEN 'entry_settlement_as_kind_says'
+                   WHEN bool_or((reverses IS NOT NULL) <> mirrors) THEN 'entry_reverses_as_kind_says'
+                   WHEN bool_or(expires_at IS NOT NULL AND NOT expiring) THEN 'entry_hold_expiry_as_kind_says'
                END AS rule
           FROM unnest(lines) GROUP BY ledger_id, sequence) verdict
       WHERE verdict.rule IS NOT NULL;
@@ -251,6 +329,17 @@ CREATE FUNCTION public.cloud_event(id uuid, type text, subject text, happened ti
         || CASE WHEN traceparent IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('traceparent', traceparent) END
 $$;
 
+CREATE FUNCTION public.deadline_ends_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state <> 'ARMED' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'deadline_ends_once',
+            MESSAGE = format('deadline %s of %s has ended', OLD.kind, OLD.subject);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.derived_from_journal() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -288,6 +377,12 @@ BEGIN
     PERFORM refuse('command_has_one_outcome', format('command %s was refused before', r.id))
        FROM added e JOIN refusal r ON r.id = e.id LIMIT 1;
 
+    -- Linked entries are here all at once, side by side.
+    PERFORM refuse('linked_entries_are_whole', format('%s of %s linked entries', part.here, part.links))
+       FROM (SELECT min(links) AS links, count(*) AS here, max(links) AS most, max(sequence) - min(sequence) + 1 AS span
+               FROM added WHERE link IS NOT NULL GROUP BY ledger_id, link) part
+      WHERE part.here <> part.links OR part.most <> part.links OR part.span <> part.links;
+
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
     SELECT hashtextextended(e.reference, 0) & 15, e.id, 'events', 'ledger.entry.committed.v1.' || e.kind,
            e.reference, e.sequence,
@@ -297,7 +392,7 @@ BEGIN
                    'idempotency_key', e.idempotency_key, 'reference', e.reference, 'metadata', e.metadata,
                    'posted_at', to_char(e.posted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                    'effective_at', to_char(e.effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-                   'receipt', e.receipt,
+                   'receipt', e.receipt, 'reverses', e.reverses, 'link', e.link,
                    'settlement', CASE WHEN e.settlement_version IS NOT NULL THEN jsonb_build_object(
                        'market', substr(e.reference, 9), 'version', e.settlement_version,
                        'total', to_money(e.settlement_total, posted.exponent), 'chunk', e.settlement_chunk,
@@ -361,6 +456,40 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.keep_hold_deadlines(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO deadline (subject, kind, generation, due_at, retry_at)
+    SELECT 'holds/' || ledger_id || '/' || hold, 'hold.expire', 1, expires_at, expires_at
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'open' AND expires_at IS NOT NULL;
+
+    UPDATE deadline d SET state = 'CANCELLED', ended_at = clock_timestamp()
+      FROM (SELECT armed.subject, armed.generation
+              FROM unnest(lines) p
+              JOIN LATERAL (SELECT * FROM hold WHERE ledger_id = p.ledger_id AND id = p.hold OFFSET 0) h
+                ON h.expires_at IS NOT NULL AND h.remaining = 0
+              JOIN deadline armed ON armed.subject = 'holds/' || p.ledger_id || '/' || p.hold
+                                 AND armed.kind = 'hold.expire' AND armed.state = 'ARMED'
+             WHERE p.hold IS NOT NULL AND p.hold_effect = 'draw' AND p.draws <> 'expire'
+               FOR UPDATE OF armed SKIP LOCKED) ended
+     WHERE d.subject = ended.subject AND d.kind = 'hold.expire' AND d.generation = ended.generation;
+END $$;
+
+CREATE FUNCTION public.ledger_has_head() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO head (ledger_id) SELECT id FROM added ON CONFLICT DO NOTHING;
+    INSERT INTO principal (ledger_id, name, kinds)
+    SELECT l.id, 'ledger', array_agg(k.name)
+      FROM added l JOIN kind k ON k.chart = l.chart AND k.draws = 'expire'
+     GROUP BY l.id
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.move_balances(lines public.journal_line[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -373,9 +502,13 @@ BEGIN
       FROM (SELECT account_id, sum(amount) AS amount, count(*) AS n,
                    min(account_sequence) AS first, max(account_sequence) AS last
               FROM unnest(lines) GROUP BY account_id) m
-     WHERE b.account_id = m.account_id AND b.sequence = m.first - 1 AND m.last - m.first + 1 = m.n;
+     WHERE b.account_id = m.account_id AND b.sequence = m.first - 1 AND m.last - m.first + 1 = m.n AND NOT b.closed;
     GET DIAGNOSTICS moved = ROW_COUNT;
     IF moved <> accounts THEN
+        -- Closed meanwhile is stale too: decided again, the command is refused for what it is.
+        PERFORM refuse_stale('account_is_open', format('account %s is closed', p.account_id))
+           FROM unnest(lines) p
+           JOIN LATERAL (SELECT closed FROM balance WHERE account_id = p.account_id OFFSET 0) b ON b.closed;
         PERFORM refuse_stale('account_sequence_is_next', 'an account has moved since this batch was decided');
     END IF;
 
@@ -399,14 +532,22 @@ DECLARE
     wanted bigint;
     drawn bigint;
 BEGIN
-    INSERT INTO hold (ledger_id, id, account_id, reference, opened, remaining)
-    SELECT ledger_id, hold, account_id, reference, -amount, -amount
-      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'open';
+    INSERT INTO hold (ledger_id, id, account_id, reference, opened, remaining, origin_id, expires_at, tells)
+    SELECT p.ledger_id, p.hold, p.account_id, p.reference, -p.amount, -p.amount, o.account_id, p.expires_at, p.hold_events
+      FROM unnest(lines) p
+      LEFT JOIN (SELECT ledger_id, sequence, currency, min(account_id) AS account_id FROM unnest(lines)
+                  WHERE amount > 0 AND hold_effect = 'open'
+                  GROUP BY ledger_id, sequence, currency HAVING count(DISTINCT account_id) = 1) o
+             ON o.ledger_id = p.ledger_id AND o.sequence = p.sequence AND o.currency = p.currency
+     WHERE p.hold IS NOT NULL AND p.hold_effect = 'open';
 
     SELECT count(DISTINCT (hold, account_id, reference)) INTO wanted
       FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw';
-    UPDATE hold h SET remaining = h.remaining - d.amount
-      FROM (SELECT ledger_id, hold, account_id, reference, sum(amount) AS amount
+    UPDATE hold h SET remaining = h.remaining - d.amount, captured = h.captured + d.captured,
+                      released = h.released + d.amount - d.captured, expired = h.expired OR d.expired
+      FROM (SELECT ledger_id, hold, account_id, reference, sum(amount) AS amount,
+                   coalesce(sum(amount) FILTER (WHERE draws = 'capture'), 0) AS captured,
+                   bool_or(draws = 'expire') AS expired
               FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw'
              GROUP BY ledger_id, hold, account_id, reference) d
      WHERE h.ledger_id = d.ledger_id AND h.id = d.hold AND h.account_id = d.account_id AND h.reference = d.reference;
@@ -414,6 +555,12 @@ BEGIN
     IF drawn <> wanted THEN
         PERFORM refuse('hold_is_bound', 'a hold is drawn only on its own account and under its own reference');
     END IF;
+
+    PERFORM refuse('hold_expires_when_due', format('hold %s is not due, or more of it remains', p.hold))
+       FROM unnest(lines) p
+       JOIN LATERAL (SELECT * FROM hold WHERE ledger_id = p.ledger_id AND id = p.hold OFFSET 0) h ON true
+      WHERE p.hold IS NOT NULL AND p.draws = 'expire'
+        AND (h.expires_at IS NULL OR h.expires_at > clock_timestamp() OR h.remaining <> 0);
 END $$;
 
 CREATE FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) RETURNS record
@@ -470,9 +617,14 @@ BEGIN
     PERFORM check_shape_of(lines);
     PERFORM move_balances(lines);
     SELECT bool_or(hold IS NOT NULL) AS holds, bool_or(stakes) AS stakes, bool_or(settles IS NOT NULL) AS settles,
-           bool_or(needs_receipt) AS receipts
+           bool_or(needs_receipt) AS receipts, bool_or(mirrors) AS mirrors
       INTO has FROM unnest(lines);
-    IF has.holds THEN PERFORM move_holds(lines); END IF;
+    IF has.mirrors THEN PERFORM check_mirrors(lines); END IF;
+    IF has.holds THEN
+        PERFORM move_holds(lines);
+        PERFORM keep_hold_deadlines(lines);
+        PERFORM tell_of_holds(lines);
+    END IF;
     IF has.stakes THEN PERFORM record_stakes(lines); END IF;
     IF has.settles THEN PERFORM settle(lines); END IF;
     IF has.receipts THEN PERFORM spend_receipts(lines); END IF;
@@ -664,6 +816,42 @@ BEGIN
       WHERE r.origin IS NOT NULL AND NOT EXISTS (SELECT FROM receipt_use u WHERE u.receipt_id = r.origin);
 END $$;
 
+CREATE FUNCTION public.tell_of_holds(lines public.journal_line[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+    SELECT hashtextextended('holds/' || t.hold, 0) & 15, md5(e.id::text || t.hold::text)::uuid, 'events',
+           'ledger.hold.' || t.happened || '.v1', 'holds/' || t.hold, t.sequence,
+           cloud_event(md5(e.id::text || t.hold::text)::uuid, 'ledger.hold.' || t.happened || '.v1', 'holds/' || t.hold,
+               e.posted_at, t.sequence, e.traceparent,
+               jsonb_build_object(
+                   'hold', t.hold, 'entry', e.id, 'sequence', t.sequence, 'kind', t.kind, 'principal', e.principal,
+                   'reference', t.reference, 'account', t.path, 'origin', o.path, 'currency', t.currency,
+                   'amount', to_money(t.amount, t.exponent), 'opened', to_money(t.opened, t.exponent),
+                   'captured', to_money(t.captured, t.exponent), 'released', to_money(t.released, t.exponent),
+                   'remaining', to_money(t.opened - t.captured - t.released, t.exponent),
+                   'expires_at', to_char(t.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))
+      FROM (SELECT p.ledger_id, p.sequence, p.hold, p.kind, p.reference, p.path, p.currency, p.exponent,
+                   h.opened, h.origin_id, h.expires_at, abs(p.amount) AS amount,
+                   h.captured - coalesce(sum(p.captures) OVER later, 0) AS captured,
+                   h.released - coalesce(sum(p.releases) OVER later, 0) AS released,
+                   CASE WHEN p.hold_effect = 'open' THEN 'opened' WHEN p.draws = 'capture' THEN 'captured'
+                        WHEN p.draws = 'release' THEN 'released' ELSE 'expired' END AS happened
+              FROM (SELECT ledger_id, sequence, hold, min(kind) AS kind, min(reference) AS reference, min(path) AS path,
+                           min(currency) AS currency, min(exponent) AS exponent, min(hold_effect) AS hold_effect,
+                           min(draws) AS draws, sum(amount) AS amount,
+                           sum(amount) FILTER (WHERE draws = 'capture') AS captures,
+                           sum(amount) FILTER (WHERE draws <> 'capture') AS releases
+                      FROM unnest(lines) WHERE hold IS NOT NULL GROUP BY ledger_id, sequence, hold) p
+              JOIN LATERAL (SELECT * FROM hold WHERE ledger_id = p.ledger_id AND id = p.hold OFFSET 0) h ON h.tells
+            WINDOW later AS (PARTITION BY p.ledger_id, p.hold ORDER BY p.sequence DESC
+                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) t
+      JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = t.ledger_id AND sequence = t.sequence OFFSET 0) e ON true
+      LEFT JOIN LATERAL (SELECT path FROM account WHERE id = t.origin_id OFFSET 0) o ON true
+     ORDER BY t.ledger_id, t.sequence;
+END $$;
+
 CREATE FUNCTION public.to_money(amount numeric, exponent smallint) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$ SELECT round(amount, exponent)::text $$;
@@ -688,8 +876,10 @@ CREATE FUNCTION public.with_context(lines public.posting[]) RETURNS public.journ
                e.kind, e.legs, e.reference, e.receipt,
                e.settlement_version, e.settlement_total, e.settlement_chunk, e.settlement_chunks,
                a.path, a.currency, a.exponent, a.owner_kind, a.owner, a.requires_hold,
-               k.players, k.receipt, k.hold, k.stake, k.settlement,
-               t.fits IS NOT NULL, w.may IS NOT NULL)::journal_line)
+               k.players, k.receipt, CASE WHEN k.mirror THEN 'draw' ELSE k.hold END, k.stake, k.settlement,
+               k.mirror OR t.fits IS NOT NULL, w.may IS NOT NULL,
+               e.reverses, k.mirror, CASE WHEN k.mirror THEN 'release' ELSE k.draws END, k.expiring,
+               e.hold_expires_at, k.hold_events)::journal_line)
       FROM unnest(lines) p
       LEFT JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
       LEFT JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id AND ledger_id = p.ledger_id OFFSET 0) a ON true
@@ -726,9 +916,15 @@ CREATE TABLE public.account_class (
     owner_kind text,
     requires_hold boolean DEFAULT false NOT NULL,
     segregation text,
-    CONSTRAINT account_class_owner_kind_is_known CHECK ((owner_kind = ANY (ARRAY['player'::text, 'market'::text]))),
+    CONSTRAINT account_class_owner_kind_is_known CHECK ((owner_kind = ANY (ARRAY['player'::text, 'market'::text, 'account'::text]))),
     CONSTRAINT account_class_segregation_is_known CHECK ((segregation = ANY (ARRAY['money'::text, 'owed'::text]))),
     CONSTRAINT account_class_side_is_known CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
+);
+
+CREATE TABLE public.account_closing (
+    account_id bigint NOT NULL,
+    principal text NOT NULL,
+    closed_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL
 );
 
 ALTER TABLE public.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -738,6 +934,13 @@ ALTER TABLE public.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.account_metadata (
+    account_id bigint NOT NULL,
+    metadata jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT account_metadata_is_object CHECK ((jsonb_typeof(metadata) = 'object'::text))
 );
 
 CREATE TABLE public.api_key (
@@ -758,6 +961,7 @@ CREATE TABLE public.api_key (
     replaces uuid,
     hint text NOT NULL,
     CONSTRAINT api_key_digest_is_sha256 CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT api_key_is_not_the_ledgers_own CHECK ((principal <> 'ledger'::text)),
     CONSTRAINT api_key_quota_is_positive CHECK ((requests_per_day > 0)),
     CONSTRAINT api_key_rate_is_whole CHECK (((num_nulls(rate_per_second, burst) = ANY (ARRAY[0, 2])) AND ((rate_per_second IS NULL) OR ((rate_per_second > 0) AND (burst > 0))))),
     CONSTRAINT api_key_scopes_are_known CHECK ((array_to_string(scopes, ','::text, '?'::text) ~ '^(read|post|post:[a-z][a-z._-]*)(,(read|post|post:[a-z][a-z._-]*))*$'::text))
@@ -769,12 +973,18 @@ CREATE TABLE public.balance (
     sequence bigint DEFAULT 0 NOT NULL,
     side smallint NOT NULL,
     floored boolean NOT NULL,
+    closed boolean DEFAULT false NOT NULL,
     CONSTRAINT balance_not_below_floor CHECK (((NOT floored) OR (((amount)::numeric * (side)::numeric) >= (0)::numeric)))
 )
 WITH (fillfactor='50');
 
 CREATE TABLE public.chart (
     name text NOT NULL
+);
+
+CREATE TABLE public.chart_currency (
+    chart text NOT NULL,
+    currency text NOT NULL
 );
 
 CREATE TABLE public.close_balance (
@@ -821,6 +1031,25 @@ CREATE TABLE public.currency (
     CONSTRAINT currency_exponent_in_range CHECK (((exponent >= 0) AND (exponent <= 6)))
 );
 
+CREATE TABLE public.deadline (
+    subject text NOT NULL,
+    kind text NOT NULL,
+    generation integer NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    state text DEFAULT 'ARMED'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone NOT NULL,
+    last_error text,
+    armed_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT deadline_ends_with_its_state CHECK (((state = 'ARMED'::text) = (ended_at IS NULL))),
+    CONSTRAINT deadline_generation_from_one CHECK ((generation >= 1)),
+    CONSTRAINT deadline_kind_is_bounded CHECK (((length(kind) >= 1) AND (length(kind) <= 64))),
+    CONSTRAINT deadline_state_is_known CHECK ((state = ANY (ARRAY['ARMED'::text, 'DONE'::text, 'CANCELLED'::text, 'FAILED'::text]))),
+    CONSTRAINT deadline_subject_is_bounded CHECK (((length(subject) >= 1) AND (length(subject) <= 200)))
+)
+WITH (fillfactor='70');
+
 CREATE TABLE public.entry (
     ledger_id smallint NOT NULL,
     sequence bigint NOT NULL,
@@ -840,9 +1069,14 @@ CREATE TABLE public.entry (
     traceparent text,
     effective_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
     posted_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    reverses uuid,
+    link uuid,
+    links smallint,
+    hold_expires_at timestamp with time zone,
     CONSTRAINT entry_fingerprint_is_sha256 CHECK ((octet_length(fingerprint) = 32)),
     CONSTRAINT entry_has_two_legs CHECK ((legs >= 2)),
     CONSTRAINT entry_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
+    CONSTRAINT entry_link_is_whole CHECK ((((link IS NULL) = (links IS NULL)) AND ((links IS NULL) OR ((links >= 2) AND (links <= 100))))),
     CONSTRAINT entry_metadata_is_object CHECK ((jsonb_typeof(metadata) = 'object'::text)),
     CONSTRAINT entry_reference_is_bounded CHECK (((length(reference) >= 1) AND (length(reference) <= 200))),
     CONSTRAINT entry_settlement_is_whole CHECK (((num_nulls(settlement_version, settlement_total, settlement_chunk, settlement_chunks) = ANY (ARRAY[0, 4])) AND ((settlement_version IS NULL) OR ((settlement_version >= 1) AND ((settlement_chunk >= 1) AND (settlement_chunk <= settlement_chunks))))))
@@ -871,6 +1105,13 @@ CREATE TABLE public.hold (
     reference text NOT NULL,
     opened public.money_amount NOT NULL,
     remaining public.money_amount NOT NULL,
+    origin_id bigint,
+    expires_at timestamp with time zone,
+    captured public.money_amount DEFAULT 0 NOT NULL,
+    released public.money_amount DEFAULT 0 NOT NULL,
+    expired boolean DEFAULT false NOT NULL,
+    tells boolean DEFAULT false NOT NULL,
+    CONSTRAINT hold_adds_up CHECK ((((opened)::numeric = (((remaining)::numeric + (captured)::numeric) + (released)::numeric)) AND ((captured)::numeric >= (0)::numeric) AND ((released)::numeric >= (0)::numeric))),
     CONSTRAINT hold_remaining_not_negative CHECK ((((remaining)::numeric >= (0)::numeric) AND ((remaining)::numeric <= (opened)::numeric)))
 )
 WITH (fillfactor='70');
@@ -883,9 +1124,20 @@ CREATE TABLE public.kind (
     hold text,
     stake boolean DEFAULT false NOT NULL,
     settlement text,
+    reversible boolean DEFAULT false NOT NULL,
+    mirror boolean DEFAULT false NOT NULL,
+    draws text,
+    expiring boolean DEFAULT false NOT NULL,
+    hold_events boolean DEFAULT false NOT NULL,
     receipt_debits text[],
+    CONSTRAINT kind_draws_are_known CHECK ((draws = ANY (ARRAY['capture'::text, 'release'::text, 'expire'::text]))),
+    CONSTRAINT kind_draws_as_hold_says CHECK (((NOT (hold IS DISTINCT FROM 'draw'::text)) = (draws IS NOT NULL))),
+    CONSTRAINT kind_expiring_opens CHECK (((NOT expiring) OR (NOT (hold IS DISTINCT FROM 'open'::text)))),
+    CONSTRAINT kind_hold_events_opens CHECK (((NOT hold_events) OR (NOT (hold IS DISTINCT FROM 'open'::text)))),
     CONSTRAINT kind_hold_is_known CHECK ((hold = ANY (ARRAY['open'::text, 'draw'::text]))),
+    CONSTRAINT kind_mirror_is_nothing_else CHECK (((NOT mirror) OR (NOT (receipt OR stake OR (settlement IS NOT NULL) OR (hold IS NOT NULL) OR (players IS NOT NULL))))),
     CONSTRAINT kind_receipt_says_its_debits CHECK ((receipt = (receipt_debits IS NOT NULL))),
+    CONSTRAINT kind_reversible_is_safe CHECK (((NOT reversible) OR (NOT (receipt OR stake OR mirror OR (settlement IS NOT NULL) OR (NOT (hold IS DISTINCT FROM 'draw'::text)))))),
     CONSTRAINT kind_settlement_is_known CHECK ((settlement = ANY (ARRAY['settle'::text, 'void'::text])))
 );
 
@@ -1045,6 +1297,12 @@ WITH (fillfactor='70');
 ALTER TABLE ONLY public.account_class
     ADD CONSTRAINT account_class_pkey PRIMARY KEY (chart, name);
 
+ALTER TABLE ONLY public.account_closing
+    ADD CONSTRAINT account_closing_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.account_metadata
+    ADD CONSTRAINT account_metadata_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_path_is_unique UNIQUE (ledger_id, path, currency);
 
@@ -1063,6 +1321,9 @@ ALTER TABLE ONLY public.api_key
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
 
+ALTER TABLE ONLY public.chart_currency
+    ADD CONSTRAINT chart_currency_pkey PRIMARY KEY (chart, currency);
+
 ALTER TABLE ONLY public.chart
     ADD CONSTRAINT chart_pkey PRIMARY KEY (name);
 
@@ -1077,6 +1338,12 @@ ALTER TABLE ONLY public.close_total
 
 ALTER TABLE ONLY public.currency
     ADD CONSTRAINT currency_pkey PRIMARY KEY (code);
+
+ALTER TABLE ONLY public.deadline
+    ADD CONSTRAINT deadline_generation_is_unique PRIMARY KEY (subject, kind, generation);
+
+ALTER TABLE public.entry
+    ADD CONSTRAINT entry_effective_is_sane CHECK (((effective_at >= '2000-01-01 00:00:00+00'::timestamp with time zone) AND (effective_at <= (posted_at + '00:10:00'::interval)))) NOT VALID;
 
 ALTER TABLE ONLY public.entry
     ADD CONSTRAINT entry_id_is_unique UNIQUE (id);
@@ -1152,15 +1419,21 @@ ALTER TABLE ONLY public.stake
 
 CREATE INDEX account_in_path_order ON public.account USING btree (ledger_id, path COLLATE "C", currency COLLATE "C");
 
+CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
+
 CREATE INDEX entry_by_effect ON public.entry USING btree (ledger_id, effective_at, sequence);
 
 CREATE INDEX entry_by_kind ON public.entry USING btree (ledger_id, kind, sequence);
 
 CREATE INDEX entry_by_reference ON public.entry USING btree (ledger_id, reference, sequence);
 
+CREATE UNIQUE INDEX entry_is_reversed_once ON public.entry USING btree (reverses) WHERE (reverses IS NOT NULL);
+
 CREATE UNIQUE INDEX entry_settlement_chunk_is_unique ON public.entry USING btree (ledger_id, reference, settlement_version, settlement_chunk) WHERE (settlement_version IS NOT NULL);
 
 CREATE INDEX hold_by_account ON public.hold USING btree (account_id, id);
+
+CREATE INDEX hold_by_origin ON public.hold USING btree (origin_id);
 
 CREATE INDEX hold_by_reference ON public.hold USING btree (ledger_id, reference, id);
 
@@ -1171,6 +1444,12 @@ CREATE UNIQUE INDEX receipt_origin_is_decided_once ON public.receipt USING btree
 CREATE UNIQUE INDEX receipt_tracking_key_is_unique ON public.receipt USING btree (ledger_id, rail, tracking_key) WHERE (origin IS NULL);
 
 CREATE INDEX refusal_in_order ON public.refusal USING btree (ledger_id, refused_at, id);
+
+CREATE TRIGGER account_closed AFTER INSERT ON public.account_closing REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.account_closed();
+
+CREATE TRIGGER account_closing_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.account_closing FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER account_currency_follows_chart AFTER INSERT ON public.account REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.account_currency_follows_chart();
 
 CREATE TRIGGER account_follows_chart BEFORE INSERT ON public.account FOR EACH ROW EXECUTE FUNCTION public.account_follows_chart();
 
@@ -1188,6 +1467,8 @@ CREATE TRIGGER close_proof_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 
 CREATE TRIGGER close_total_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.close_total FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
+
 CREATE TRIGGER entry_added AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.entry_added();
 
 CREATE TRIGGER entry_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
@@ -1203,6 +1484,8 @@ CREATE TRIGGER head_is_derived BEFORE DELETE OR UPDATE OF ledger_id, sequence OR
 CREATE TRIGGER head_moves_on BEFORE UPDATE OF sequence ON public.head FOR EACH ROW WHEN ((new.sequence <> old.sequence)) EXECUTE FUNCTION public.head_moves_on();
 
 CREATE TRIGGER hold_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.hold FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
+
+CREATE TRIGGER ledger_has_head AFTER INSERT ON public.ledger REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_has_head();
 
 CREATE TRIGGER period_close_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.period_close FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1231,11 +1514,17 @@ CREATE TRIGGER stake_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON
 ALTER TABLE ONLY public.account_class
     ADD CONSTRAINT account_class_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
 
+ALTER TABLE ONLY public.account_closing
+    ADD CONSTRAINT account_closing_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
 
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.account_metadata
+    ADD CONSTRAINT account_metadata_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
 
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_ledger_id_principal_fkey FOREIGN KEY (ledger_id, principal) REFERENCES public.principal(ledger_id, name);
@@ -1245,6 +1534,12 @@ ALTER TABLE ONLY public.api_key
 
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.chart_currency
+    ADD CONSTRAINT chart_currency_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
+
+ALTER TABLE ONLY public.chart_currency
+    ADD CONSTRAINT chart_currency_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
 
 ALTER TABLE ONLY public.close_balance
     ADD CONSTRAINT close_balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
@@ -1333,6 +1628,10 @@ GRANT USAGE ON SCHEMA public TO ledger_reader;
 GRANT USAGE ON SCHEMA public TO ledger_relay;
 GRANT USAGE ON SCHEMA public TO ledger_closer;
 
+REVOKE ALL ON FUNCTION public.account_closed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.account_currency_follows_chart() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.account_follows_chart() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.account_has_balance() FROM PUBLIC;
@@ -1347,12 +1646,16 @@ REVOKE ALL ON FUNCTION public.api_key_only_ends() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.check_close(ledger smallint, wanted_period text, starting date, previous date) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.check_mirrors(lines public.journal_line[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.check_shape_of(lines public.journal_line[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.close_period(ledger smallint, wanted_period text, starting date) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.close_period(ledger smallint, wanted_period text, starting date) TO ledger_closer;
 
 REVOKE ALL ON FUNCTION public.cloud_event(id uuid, type text, subject text, happened timestamp with time zone, sequence bigint, traceparent text, data jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.deadline_ends_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.derived_from_journal() FROM PUBLIC;
 
@@ -1363,6 +1666,10 @@ REVOKE ALL ON FUNCTION public.entry_tagged() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.head_moves_on() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.history_is_append_only() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.keep_hold_deadlines(lines public.journal_line[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.ledger_has_head() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.move_balances(lines public.journal_line[]) FROM PUBLIC;
 
@@ -1406,6 +1713,8 @@ GRANT ALL ON FUNCTION public.settle_moment(ledger smallint, moment timestamp wit
 
 REVOKE ALL ON FUNCTION public.spend_receipts(lines public.journal_line[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.tell_of_holds(lines public.journal_line[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.to_money(amount numeric, exponent smallint) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE public.posting TO ledger_posting;
@@ -1427,6 +1736,22 @@ GRANT SELECT ON TABLE public.account_class TO ledger_posting;
 GRANT SELECT ON TABLE public.account_class TO ledger_reader;
 GRANT SELECT ON TABLE public.account_class TO ledger_closer;
 
+GRANT SELECT ON TABLE public.account_closing TO ledger_posting;
+GRANT SELECT ON TABLE public.account_closing TO ledger_reader;
+
+GRANT INSERT(account_id) ON TABLE public.account_closing TO ledger_posting;
+
+GRANT INSERT(principal) ON TABLE public.account_closing TO ledger_posting;
+
+GRANT SELECT ON TABLE public.account_metadata TO ledger_posting;
+GRANT SELECT ON TABLE public.account_metadata TO ledger_reader;
+
+GRANT INSERT(account_id) ON TABLE public.account_metadata TO ledger_posting;
+
+GRANT INSERT(metadata),UPDATE(metadata) ON TABLE public.account_metadata TO ledger_posting;
+
+GRANT UPDATE(updated_at) ON TABLE public.account_metadata TO ledger_posting;
+
 GRANT SELECT ON TABLE public.api_key TO ledger_posting;
 GRANT SELECT,INSERT ON TABLE public.api_key TO ledger_keys;
 
@@ -1441,6 +1766,11 @@ GRANT SELECT ON TABLE public.balance TO ledger_reader;
 
 GRANT SELECT ON TABLE public.chart TO ledger_posting;
 GRANT SELECT ON TABLE public.chart TO ledger_reader;
+GRANT SELECT ON TABLE public.chart TO ledger_keys;
+
+GRANT SELECT ON TABLE public.chart_currency TO ledger_posting;
+GRANT SELECT ON TABLE public.chart_currency TO ledger_reader;
+GRANT SELECT ON TABLE public.chart_currency TO ledger_keys;
 
 GRANT SELECT ON TABLE public.close_balance TO ledger_closer;
 GRANT SELECT ON TABLE public.close_balance TO ledger_posting;
@@ -1457,6 +1787,19 @@ GRANT SELECT ON TABLE public.close_total TO ledger_reader;
 GRANT SELECT ON TABLE public.currency TO ledger_posting;
 GRANT SELECT ON TABLE public.currency TO ledger_reader;
 GRANT SELECT ON TABLE public.currency TO ledger_closer;
+
+GRANT SELECT ON TABLE public.deadline TO ledger_posting;
+GRANT SELECT ON TABLE public.deadline TO ledger_reader;
+
+GRANT UPDATE(state) ON TABLE public.deadline TO ledger_posting;
+
+GRANT UPDATE(attempts) ON TABLE public.deadline TO ledger_posting;
+
+GRANT UPDATE(retry_at) ON TABLE public.deadline TO ledger_posting;
+
+GRANT UPDATE(last_error) ON TABLE public.deadline TO ledger_posting;
+
+GRANT UPDATE(ended_at) ON TABLE public.deadline TO ledger_posting;
 
 GRANT SELECT ON TABLE public.entry TO ledger_posting;
 GRANT SELECT ON TABLE public.entry TO ledger_reader;
@@ -1497,6 +1840,14 @@ GRANT INSERT(traceparent) ON TABLE public.entry TO ledger_posting;
 GRANT INSERT(effective_at) ON TABLE public.entry TO ledger_posting;
 
 GRANT INSERT(posted_at) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(reverses) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(link) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(links) ON TABLE public.entry TO ledger_posting;
+
+GRANT INSERT(hold_expires_at) ON TABLE public.entry TO ledger_posting;
 
 GRANT SELECT ON TABLE public.entry_tag TO ledger_posting;
 GRANT SELECT ON TABLE public.entry_tag TO ledger_reader;

@@ -21,7 +21,7 @@ from ledger.service import Ledger
 from ledger.settings import LedgerSettings, ReceiptsSettings
 from ledger.store.chart import ledgers, load_chart
 
-NEWEST_MIGRATION = "20261121008100"
+NEWEST_MIGRATION = "20261121008200"
 
 
 CONSUMERS = web.AppKey("consumers", Sequence[Consumer])

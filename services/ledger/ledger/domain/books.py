@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from ledger.domain.chart import AccountClass, Chart
+from ledger.domain.commands import Leg
 
 AccountKey = tuple[str, str]
 """A path and a currency."""
@@ -24,7 +25,7 @@ StakeKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An open account and its state after `sequence` postings. `balance` is signed, debit positive."""
+    """An account and its state after `sequence` postings. `balance` is signed, debit positive."""
 
     id: int
     path: str
@@ -33,16 +34,31 @@ class Account:
     owner: str | None
     balance: Decimal
     sequence: int
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """`player` is whom the money was taken from, when the account it is held on is nobody's."""
+    """Money set aside on `account`. What is released of it goes back to `origin`, the account it was taken
+    from (None when it was several). `player` is whom it was taken from, when `account` is nobody's."""
 
     account_id: int
     reference: str
     remaining: Decimal
     player: str | None = None
+    account: str = ""
+    origin: str | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An entry of the journal that somebody wants reversed."""
+
+    kind: str
+    reference: str
+    legs: tuple[Leg, ...]
+    reversed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,7 @@ class Stake:
 
 @dataclass(slots=True)
 class Books:
-    """State by key. A missing account, hold, receipt, settlement or stake does not exist."""
+    """State by key. A missing account, hold, receipt, settlement, stake or original does not exist."""
 
     chart: Chart
     permitted: Mapping[str, frozenset[str]]
@@ -93,6 +109,7 @@ class Books:
     stakes: MutableMapping[StakeKey, Stake] = field(default_factory=dict)
     escrowed: MutableMapping[str, Decimal] = field(default_factory=dict)
     """What all players together contributed to each market, by reference."""
+    originals: MutableMapping[UUID, Original] = field(default_factory=dict)
     closed_until: datetime | None = None
     """The end of the newest closed day; known when a command says when it takes effect."""
 
@@ -107,6 +124,7 @@ class Books:
             ChainMap({}, self.settlements),
             ChainMap({}, self.stakes),
             ChainMap({}, self.escrowed),
+            ChainMap({}, self.originals),
             self.closed_until,
         )
 
@@ -118,6 +136,7 @@ class Books:
         self.settlements.update(_written(trial.settlements))
         self.stakes.update(_written(trial.stakes))
         self.escrowed.update(_written(trial.escrowed))
+        self.originals.update(_written(trial.originals))
 
 
 Key = TypeVar("Key")

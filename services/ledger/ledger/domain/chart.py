@@ -29,7 +29,8 @@ class AccountClass:
 
     side            where the balance normally grows
     floored         the balance never crosses zero against its side
-    owner_kind      what the pattern's first group names: a player, a market, nothing
+    owner_kind      what the pattern's first group names: a player, a market, an account that owns
+                    itself (and what is held of it), nothing
     requires_hold   every posting on it opens or draws a hold
     """
 
@@ -37,7 +38,7 @@ class AccountClass:
     pattern: re.Pattern[str]
     side: Side
     floored: bool
-    owner_kind: Literal["player", "market"] | None
+    owner_kind: Literal["player", "market", "account"] | None
     requires_hold: bool
 
 
@@ -54,16 +55,25 @@ class Kind:
     template: frozenset[tuple[Side, str]]
     receipt_debits: tuple[str, ...] = ()
     """What may be debited for the receipt; `{rail}` stands for the receipt's rail."""
+    reversible: bool = False
+    mirror: bool = False
+    draws: Literal["capture", "release", "expire"] | None = None
+    expiring: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One ledger's chart: its classes, its kinds and the exponents of its currencies."""
+    """One ledger's chart: its classes, its kinds and the exponents of the currencies it keeps."""
 
     name: str
     classes: tuple[AccountClass, ...]
     kinds: Mapping[str, Kind]
     exponents: Mapping[str, int]
+
+    @property
+    def expiry(self) -> str | None:
+        """The kind by which a hold that is due goes back, if holds of this chart may expire."""
+        return next((kind.name for kind in self.kinds.values() if kind.draws == "expire"), None)
 
     def classify(self, path: str) -> tuple[AccountClass, str | None] | None:
         """The class of `path` and its owner, or None when the chart knows no such account."""

@@ -8,19 +8,21 @@ command always gets the same answer, whatever the balances.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
-from common.errors import DomainError, NotReady
-
 from ledger.domain import refusals
 from ledger.domain.books import Account, Books, Hold, Settlement, Stake
 from ledger.domain.chart import Kind, Side
-from ledger.domain.commands import Command, Group, SettlementPart
+from ledger.domain.commands import Command, Leg, SettlementPart
+from ledger.domain.derived import check_derivation, legs_of
 
 ZERO = Decimal(0)
 MARKETS = "markets/"
+OWNERS = ("player", "account")
+"""Whose money a kind may bind to each other. A market owns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ def decide(command: Command, books: Books) -> Decision:
         NotReady: something the command refers to has not arrived yet.
     """
     kind = _permitted_kind(command, books)
-    lines = _lines(command, books)
+    check_derivation(command, kind)
+    legs = command.legs if command.plain else legs_of(command, books)
+    lines = _lines(legs, books)
     _check_template(command, kind, lines)
-    _check_balance(command)
+    _check_balance(legs)
     _check_bindings(command, kind, lines)
     _check_effect(command, books)
     holds = _holds_after(command, kind, lines, books)
@@ -71,45 +75,9 @@ def decide(command: Command, books: Books) -> Decision:
         books.settlements[command.reference] = settlement
     if command.receipt:
         books.receipts[command.receipt] = replace(books.receipts[command.receipt], spent=True)
+    if command.reverses:
+        books.originals[command.reverses] = replace(books.originals[command.reverses], reversed=True)
     return Decision(command, postings)
-
-
-def decide_group(group: Group, books: Books) -> tuple[Decision, ...]:
-    """Accept every command of `group`, in order, or none of them. `books` move forward only when all are
-    accepted.
-
-    Raises:
-        LinkRefused: which of several was refused and why, to be stored for each of them.
-        DomainError, NotReady: as `decide` does, for a group of one; NotReady for a group of any size.
-    """
-    if len(group) == 1:
-        return (decide(group[0], books),)
-    trial = books.trial()
-    decisions = []
-    for command in group:
-        try:
-            decisions.append(decide(command, trial))
-        except NotReady:
-            raise
-        except DomainError as why:
-            raise LinkRefused(command, why) from why
-    books.adopt(trial)
-    return tuple(decisions)
-
-
-class LinkRefused(Exception):
-    """One of several linked commands was refused, so none of them is posted."""
-
-    def __init__(self, guilty: Command, why: DomainError) -> None:
-        super().__init__(why.detail)
-        self.guilty = guilty
-        self.why = why
-
-    def verdict(self, command: Command) -> DomainError:
-        """The answer to one command of the group: the reason, or that another one was refused."""
-        if command.id == self.guilty.id:
-            return self.why
-        return refusals.LinkedRefused(f"{self.guilty.key} was refused: {self.why.detail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +108,9 @@ def _check_effect(command: Command, books: Books) -> None:
         )
 
 
-def _lines(command: Command, books: Books) -> list[_Line]:
+def _lines(legs: Sequence[Leg], books: Books) -> list[_Line]:
     lines = []
-    for at, leg in enumerate(command.legs):
+    for at, leg in enumerate(legs):
         exponent = books.chart.exponents.get(leg.currency)
         if exponent is None:
             raise refusals.WrongCurrency(f"{leg.currency} is not kept here", field=f"postings.{at}.currency")
@@ -154,6 +122,8 @@ def _lines(command: Command, books: Books) -> list[_Line]:
         account = books.accounts.get((leg.account, leg.currency))
         if account is None:
             raise refusals.UnknownAccount(f"no account {leg.account}", field=f"postings.{at}.account")
+        if account.closed:
+            raise refusals.AccountClosed(f"{leg.account} is closed", field=f"postings.{at}.account")
         lines.append(_Line(account, leg.amount, leg.hold, f"postings.{at}"))
     return lines
 
@@ -163,7 +133,7 @@ def _check_template(command: Command, kind: Kind, lines: list[_Line]) -> None:
         raise refusals.TemplateViolation("an entry has at least 2 postings", field="postings")
     for line in lines:
         side = Side.DEBIT if line.amount > 0 else Side.CREDIT
-        if (side, line.account.cls.name) not in kind.template:
+        if (side, line.account.cls.name) not in kind.template and not kind.mirror:
             raise refusals.TemplateViolation(
                 f"{kind.name} does not {side.word} {line.account.path}", field=f"{line.field}.account"
             )
@@ -180,9 +150,9 @@ def _check_template(command: Command, kind: Kind, lines: list[_Line]) -> None:
         )
 
 
-def _check_balance(command: Command) -> None:
+def _check_balance(legs: Sequence[Leg]) -> None:
     sums: dict[str, Decimal] = defaultdict(Decimal)
-    for leg in command.legs:
+    for leg in legs:
         sums[leg.currency] += leg.amount
     for currency, rest in sums.items():
         if rest:
@@ -196,10 +166,10 @@ def _check_balance(command: Command) -> None:
 
 def _check_bindings(command: Command, kind: Kind, lines: list[_Line]) -> None:
     if kind.players is not None:
-        players = {line.account.owner for line in lines if line.account.cls.owner_kind == "player"}
-        if len(players) != kind.players:
+        owners = {line.account.owner for line in lines if line.account.cls.owner_kind in OWNERS}
+        if len(owners) != kind.players:
             raise refusals.TemplateViolation(
-                f"{kind.name} is between {kind.players} player(s), not {len(players)}", field="postings"
+                f"{kind.name} is between {kind.players} owner(s), not {len(owners)}", field="postings"
             )
     for line in lines:
         if line.account.cls.owner_kind == "market" and command.reference != f"{MARKETS}{line.account.owner}":
@@ -218,7 +188,15 @@ def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books)
             if known is not None:
                 raise refusals.HoldExists(f"hold {line.hold} exists", field=f"{line.field}.hold")
             giver = None if line.account.owner else _only_player(lines)
-            after[line.hold] = Hold(line.account.id, command.reference, -line.amount, giver)
+            after[line.hold] = Hold(
+                line.account.id,
+                command.reference,
+                -line.amount,
+                giver,
+                line.account.path,
+                _origin(lines, line.account.currency),
+                line.account.currency,
+            )
             continue
         if known is None:
             raise refusals.HoldNotReady(f"hold {line.hold} has not been opened", field=f"{line.field}.hold")
@@ -235,6 +213,12 @@ def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books)
             )
         after[line.hold] = replace(known, remaining=known.remaining - line.amount)
     return after
+
+
+def _origin(lines: list[_Line], currency: str) -> str | None:
+    """The one account that the money held in this currency was taken from."""
+    origins = {line.account.path for line in lines if line.amount > 0 and line.account.currency == currency}
+    return origins.pop() if len(origins) == 1 else None
 
 
 def _only_player(lines: list[_Line]) -> str | None:

@@ -69,6 +69,18 @@ class KindNotPermitted(Forbidden):
     slug, title = "kind-not-permitted", "This principal may not post this kind"
 
 
+class AccountClosed(Refused):
+    slug, title = "account-closed", "The account is closed"
+
+
+class NotReversible(Refused):
+    slug, title = "not-reversible", "Entries of this kind are not reversed"
+
+
+class AlreadyReversed(Refused):
+    slug, title = "already-reversed", "The entry was reversed before"
+
+
 class LinkedRefused(Refused):
     slug, title = "linked-refused", "Another of the linked entries was refused"
 
@@ -105,6 +117,22 @@ class NoSuchEntry(NotFound):
 
 class NoSuchAccount(NotFound):
     slug, title = "account-not-found", "No such account"
+
+
+class NoSuchHold(NotFound):
+    slug, title = "hold-not-found", "No such hold"
+
+
+class AccountNotEmpty(Conflict):
+    slug, title = "account-not-empty", "The account has a balance or open holds"
+
+
+class MayNotClose(Forbidden):
+    slug, title = "account-close-not-permitted", "This principal may not close accounts"
+
+
+class EntryNotReady(NotReady):
+    slug, title = "entry-not-ready", "The entry is not in the journal yet"
 
 
 class HoldNotReady(NotReady):
@@ -157,6 +185,9 @@ STORED: dict[str, type[DomainError]] = {
         EscrowFrozen,
         PeriodClosed,
         KindNotPermitted,
+        AccountClosed,
+        NotReversible,
+        AlreadyReversed,
         LinkedRefused,
     )
 }

@@ -23,7 +23,8 @@ from ledger.domain import refusals
 from ledger.domain.books import Books
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
-from ledger.domain.decide import Decision, LinkRefused, decide_group
+from ledger.domain.decide import Decision
+from ledger.domain.groups import LinkRefused, decide_group
 from ledger.store import books as store
 from ledger.store.outcomes import Outcome, PostedEntry, PostedLeg, StoredRefusal, outcomes
 
@@ -158,4 +159,6 @@ def _as_posted(sequence: int, posted_at: datetime, decision: Decision) -> Posted
             )
             for posting in decision.postings
         ),
+        command.reverses,
+        command.link,
     )

@@ -19,6 +19,7 @@ from ledger.domain.books import Account, AccountKey, Books, Hold, Receipt, Settl
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, canonical
 from ledger.domain.decide import Decision
+from ledger.store.derivations import load_drained, load_originals
 
 
 async def lock_head(connection: Connection, ledger: int) -> int:
@@ -49,7 +50,7 @@ async def load_accounts(
     wanted = list(keys)
     rows = await connection.fetch(
         """
-        SELECT a.id, a.path, a.currency, a.owner, b.amount, b.sequence
+        SELECT a.id, a.path, a.currency, a.owner, b.amount, b.sequence, b.closed
           FROM unnest($2::text[], $3::text[]) AS wanted (path, currency)
           JOIN account a ON a.ledger_id = $1 AND a.path = wanted.path AND a.currency = wanted.currency
           JOIN balance b ON b.account_id = a.id
@@ -64,7 +65,14 @@ async def load_accounts(
         if known is None:
             raise RuntimeError(f"open account outside the chart: {row['path']}")
         accounts[row["path"], row["currency"]] = Account(
-            row["id"], row["path"], row["currency"], known[0], row["owner"], row["amount"], row["sequence"]
+            row["id"],
+            row["path"],
+            row["currency"],
+            known[0],
+            row["owner"],
+            row["amount"],
+            row["sequence"],
+            row["closed"],
         )
     return accounts
 
@@ -176,6 +184,13 @@ async def load_closed_until(connection: Connection, ledger: int) -> datetime:
 async def load_books(connection: Connection, ledger: int, chart: Chart, commands: Sequence[Command]) -> Books:
     """All the state that deciding `commands` can ask for. Opens accounts the chart knows."""
     keys = {(leg.account, leg.currency) for command in commands for leg in command.legs}
+    originals = await load_originals(
+        connection, ledger, [each.reverses for each in commands if each.reverses]
+    )
+    drained = await load_drained(connection, ledger, [each.drains for each in commands if each.drains])
+    keys |= {(leg.account, leg.currency) for original in originals.values() for leg in original.legs}
+    for rest in drained.values():
+        keys |= {(path, rest.currency) for path in (rest.account, rest.origin) if path}
     accounts = await load_accounts(connection, ledger, keys, chart)
     missing = {
         (path, currency)
@@ -187,11 +202,13 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
         accounts |= await load_accounts(connection, ledger, missing, chart)
 
     books = Books(chart, await load_permitted(connection, ledger), accounts)
+    books.originals = dict(originals)
     if any(command.effective_at for command in commands):
         books.closed_until = await load_closed_until(connection, ledger)
     holds = [leg.hold for command in commands for leg in command.legs if leg.hold]
-    if holds:
-        books.holds = await load_holds(connection, ledger, holds)
+    holds += [leg.hold for original in originals.values() for leg in original.legs if leg.hold]
+    if holds or drained:
+        books.holds = {**await load_holds(connection, ledger, holds), **drained}
     receipts = [command.receipt for command in commands if command.receipt]
     if receipts:
         books.receipts = await load_receipts(connection, ledger, receipts)
@@ -271,6 +288,10 @@ def _entry_row(sequence: int, command: Command, legs: int) -> tuple[object, ...]
         part.chunks if part else None,
         command.traceparent,
         command.effective_at,
+        command.reverses,
+        command.link,
+        command.links,
+        command.expires_at,
     )
 
 
@@ -281,19 +302,19 @@ WITH moment AS MATERIALIZED (
 ), entries AS (
     INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference,
         metadata, receipt, settlement_version, settlement_total, settlement_chunk, settlement_chunks, traceparent,
-        effective_at, posted_at)
+        effective_at, posted_at, reverses, link, links, hold_expires_at)
     SELECT $1, e.sequence, e.id, e.kind, e.legs, e.principal, e.key, e.fingerprint, e.reference, e.metadata::jsonb,
            e.receipt, e.version, e.total::numeric, e.chunk, e.chunks, e.traceparent,
-           coalesce(e.effective_at, moment.at), moment.at
+           coalesce(e.effective_at, moment.at), moment.at, e.reverses, e.link, e.links, e.hold_expires_at
       FROM moment, unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bytea[],
                   $9::text[], $10::text[], $11::uuid[], $12::int[], $13::text[], $14::int[], $15::int[],
-                  $16::text[], $17::timestamptz[])
+                  $16::text[], $17::timestamptz[], $18::uuid[], $19::uuid[], $20::smallint[], $21::timestamptz[])
         AS e (sequence, id, kind, legs, principal, key, fingerprint, reference, metadata, receipt, version, total,
-              chunk, chunks, traceparent, effective_at)
+              chunk, chunks, traceparent, effective_at, reverses, link, links, hold_expires_at)
 ), postings AS (
     INSERT INTO posting (ledger_id, sequence, leg, account_id, account_sequence, amount, balance, hold)
     SELECT $1, p.sequence, p.leg, p.account_id, p.account_sequence, p.amount::numeric, p.balance::numeric, p.hold
-      FROM unnest($18::bigint[], $19::smallint[], $20::bigint[], $21::bigint[], $22::text[], $23::text[], $24::uuid[])
+      FROM unnest($22::bigint[], $23::smallint[], $24::bigint[], $25::bigint[], $26::text[], $27::text[], $28::uuid[])
         AS p (sequence, leg, account_id, account_sequence, amount, balance, hold)
 )
 SELECT at FROM moment

@@ -49,14 +49,27 @@ async def load_chart(connection: Connection, ledger: int) -> Chart:
                 row["settlement"],
                 frozenset(templates[row["name"]]),
                 tuple(row["receipt_debits"] or ()),
+                row["reversible"],
+                row["mirror"],
+                row["draws"],
+                row["expiring"],
             )
             for row in await connection.fetch(
-                "SELECT name, receipt, players, hold, stake, settlement, receipt_debits FROM kind WHERE chart = $1",
+                """
+                SELECT name, receipt, players, hold, stake, settlement, receipt_debits, reversible, mirror, draws, expiring
+                  FROM kind WHERE chart = $1
+                """,
                 name,
             )
         },
         {
             row["code"]: row["exponent"]
-            for row in await connection.fetch("SELECT code, exponent FROM currency")
+            for row in await connection.fetch(
+                """
+                SELECT c.code, c.exponent FROM chart_currency k JOIN currency c ON c.code = k.currency
+                 WHERE k.chart = $1
+                """,
+                name,
+            )
         },
     )

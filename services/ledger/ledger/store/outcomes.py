@@ -47,6 +47,8 @@ class PostedEntry:
     posted_at: datetime
     effective_at: datetime
     legs: tuple[PostedLeg, ...]
+    reverses: UUID | None = None
+    link: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def entries(connection: Connection, ledger: int, ids: Sequence[UUID]) -> l
     rows = await connection.fetch(
         """
         SELECT id, sequence, kind, principal, idempotency_key, fingerprint, reference, metadata, receipt,
-               posted_at, effective_at
+               posted_at, effective_at, reverses, link
           FROM entry WHERE ledger_id = $1 AND id = ANY ($2::uuid[])
         """,
         ledger,
@@ -122,6 +124,8 @@ async def entries(connection: Connection, ledger: int, ids: Sequence[UUID]) -> l
             row["posted_at"],
             row["effective_at"],
             tuple(legs[row["sequence"]]),
+            row["reverses"],
+            row["link"],
         )
         for row in rows
     ]
