@@ -3,9 +3,11 @@
     AMQP_URL=amqp://topology:…@… python -m tools.topology declare
     python -m tools.topology definitions --passwords passwords.json
     python -m tools.topology diagram
+    NATS_URL=nats://… python -m tools.topology streams
 
 `declare` may be repeated at any time. `definitions` prints what RabbitMQ's `load_definitions` takes:
-the vhost, users and permissions; `passwords.json` maps each user to a password.
+the vhost, users and permissions; `passwords.json` maps each user to a password. `streams` is what `declare` is for
+where relays carry to NATS JetStream.
 """
 
 from __future__ import annotations
@@ -20,13 +22,23 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
+import nats
 from common.amqp import Link
 from common.amqp.declare import declare_exchange, declare_ring_queue, declare_work_queue
 from contracts import topology
 from contracts.topology import BrokerUser, Queue
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 
 JsonObject = dict[str, object]
+
+STREAM_LIMIT: Final = 10_000_000
+"""Messages. Beyond it the stream refuses, and the backlog waits in the publisher's outbox."""
+STREAM_DAYS: Final = 14
+"""A consumer that was away longer than that must be rebuilt from the services."""
+DUPLICATE_SECONDS: Final = 120
+"""Longer than a relay needs to be replaced. It spares the consumers most duplicates, not all."""
 
 
 async def declare(amqp_url: str) -> None:
@@ -47,6 +59,30 @@ async def declare(amqp_url: str) -> None:
             await declare_work_queue(channel, queue.name, queue.bindings)
     finally:
         await link.close()
+
+
+async def declare_streams(nats_url: str) -> None:
+    """Declare a JetStream stream for each exchange that relays publish on; again changes nothing."""
+    client = await nats.connect(nats_url, name="topology", allow_reconnect=False)
+    try:
+        context = client.jetstream()
+        for exchange in (topology.EVENTS, topology.COMMANDS):
+            await context.add_stream(stream_config(exchange))
+    finally:
+        await client.close()
+
+
+def stream_config(exchange: str) -> StreamConfig:
+    """One exchange as a stream: on disk, refusing when full, and knowing an event id again for two minutes."""
+    return StreamConfig(
+        name=exchange.upper().replace(".", "_"),
+        subjects=[f"{exchange}.>"],
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_msgs=STREAM_LIMIT,
+        max_age=STREAM_DAYS * 86_400,
+        duplicate_window=DUPLICATE_SECONDS,
+    )
 
 
 def definitions(passwords: Mapping[str, str], users: Sequence[BrokerUser] = topology.USERS) -> JsonObject:
@@ -126,6 +162,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.topology", description="The broker's topology.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("declare", help="declare exchanges, queues and bindings at AMQP_URL")
+    commands.add_parser("streams", help="declare the JetStream streams at NATS_URL")
     commands.add_parser("diagram", help="print the topology as a Mermaid flow chart")
     users = commands.add_parser("definitions", help="print vhost, users and permissions for load_definitions")
     users.add_argument("--passwords", type=Path, required=True, help="JSON file: user to password")
@@ -133,6 +170,8 @@ def main(arguments: list[str]) -> int:
     match chosen.command:
         case "declare":
             asyncio.run(declare(os.environ["AMQP_URL"]))
+        case "streams":
+            asyncio.run(declare_streams(os.environ["NATS_URL"]))
         case "diagram":
             print(diagram())
         case _:

@@ -338,6 +338,12 @@ ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.outbox_sent (
+    shard smallint NOT NULL,
+    until bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='10');
+
 CREATE TABLE public.outbox_shard (
     shard smallint NOT NULL,
     claim smallint DEFAULT 0 NOT NULL,
@@ -458,6 +464,9 @@ ALTER TABLE ONLY public.offer
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
 
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_pkey PRIMARY KEY (shard);
+
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
 
@@ -547,6 +556,9 @@ ALTER TABLE ONLY public.market
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_market_id_fkey FOREIGN KEY (market_id) REFERENCES public.market(id);
+
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
 
 ALTER TABLE ONLY public.race
     ADD CONSTRAINT race_event_id_fkey FOREIGN KEY (event_id) REFERENCES public.event(id);
@@ -648,6 +660,10 @@ GRANT UPDATE(ended_at) ON TABLE public.offer TO betting_app;
 
 GRANT INSERT ON TABLE public.outbox TO betting_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO betting_relay;
+
+GRANT SELECT ON TABLE public.outbox_sent TO betting_relay;
+
+GRANT UPDATE(until) ON TABLE public.outbox_sent TO betting_relay;
 
 GRANT SELECT ON TABLE public.outbox_shard TO betting_relay;
 

@@ -32,6 +32,12 @@ ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.outbox_sent (
+    shard smallint NOT NULL,
+    until bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='10');
+
 CREATE TABLE public.outbox_shard (
     shard smallint NOT NULL,
     claim smallint DEFAULT 0 NOT NULL,
@@ -67,6 +73,9 @@ ALTER TABLE ONLY public.idempotency
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
 
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_pkey PRIMARY KEY (shard);
+
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
 
@@ -81,6 +90,9 @@ ALTER TABLE ONLY public.users
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO identity_owner;
@@ -97,6 +109,10 @@ GRANT UPDATE(resource) ON TABLE public.idempotency TO identity_app;
 
 GRANT INSERT ON TABLE public.outbox TO identity_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO identity_relay;
+
+GRANT SELECT ON TABLE public.outbox_sent TO identity_relay;
+
+GRANT UPDATE(until) ON TABLE public.outbox_sent TO identity_relay;
 
 GRANT SELECT ON TABLE public.outbox_shard TO identity_relay;
 

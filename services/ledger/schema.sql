@@ -1180,6 +1180,12 @@ ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.outbox_sent (
+    shard smallint NOT NULL,
+    until bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='10');
+
 CREATE TABLE public.outbox_shard (
     shard smallint NOT NULL,
     claim smallint DEFAULT 0 NOT NULL,
@@ -1374,6 +1380,9 @@ ALTER TABLE ONLY public.ledger
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
+
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_pkey PRIMARY KEY (shard);
 
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
@@ -1582,6 +1591,9 @@ ALTER TABLE ONLY public.kind_leg
 
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_chart_fkey FOREIGN KEY (chart) REFERENCES public.chart(name);
+
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
 
 ALTER TABLE ONLY public.period_close
     ADD CONSTRAINT period_close_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
@@ -1876,6 +1888,10 @@ GRANT SELECT ON TABLE public.ledger TO ledger_closer;
 
 GRANT SELECT ON TABLE public.outbox TO ledger_reader;
 GRANT SELECT,DELETE ON TABLE public.outbox TO ledger_relay;
+
+GRANT SELECT ON TABLE public.outbox_sent TO ledger_relay;
+
+GRANT UPDATE(until) ON TABLE public.outbox_sent TO ledger_relay;
 
 GRANT SELECT ON TABLE public.outbox_shard TO ledger_relay;
 

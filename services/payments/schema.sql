@@ -185,6 +185,12 @@ ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.outbox_sent (
+    shard smallint NOT NULL,
+    until bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='10');
+
 CREATE TABLE public.outbox_shard (
     shard smallint NOT NULL,
     claim smallint DEFAULT 0 NOT NULL,
@@ -286,6 +292,9 @@ ALTER TABLE ONLY public.inbox
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
 
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_pkey PRIMARY KEY (shard);
+
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
 
@@ -350,6 +359,9 @@ ALTER TABLE ONLY public.deposit
 
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_receipt_is_its_own FOREIGN KEY (receipt_id, id) REFERENCES public.attestation(receipt_id, deposit_id);
+
+ALTER TABLE ONLY public.outbox_sent
+    ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
 
 ALTER TABLE ONLY public.payout_clabe
     ADD CONSTRAINT payout_clabe_has_deposited FOREIGN KEY (deposit_id, player, clabe) REFERENCES public.attestation(deposit_id, player, ordering_account);
@@ -476,6 +488,10 @@ GRANT INSERT ON TABLE public.inbox TO payments_app;
 GRANT INSERT ON TABLE public.outbox TO payments_app;
 GRANT INSERT ON TABLE public.outbox TO payments_attestor;
 GRANT SELECT,DELETE ON TABLE public.outbox TO payments_relay;
+
+GRANT SELECT ON TABLE public.outbox_sent TO payments_relay;
+
+GRANT UPDATE(until) ON TABLE public.outbox_sent TO payments_relay;
 
 GRANT SELECT ON TABLE public.outbox_shard TO payments_relay;
 

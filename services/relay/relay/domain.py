@@ -49,6 +49,11 @@ def not_behind(stuck: frozenset[str], rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.aggregate not in stuck]
 
 
+def sent_before(rows: Iterable[Row], marks: Mapping[int, int]) -> set[int]:
+    """The ids of the rows that somebody has begun to send already, by the marks found on their shards."""
+    return {row.id for row in rows if row.id <= marks.get(row.shard, 0)}
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How long to rest before the next look at the outbox, in seconds.
@@ -57,17 +62,15 @@ class Pace:
     save it and cost the writers four transactions in five.
     """
 
-    busy: float = 0.02
-    idle: float = 0.25
+    busy: float = 0.01
+    idle: float = 0.05
     linger: float = 1.0
     """How long the pace stays busy after the last row."""
     failing: float = 0.2
     failing_longest: float = 5.0
 
-    def rest(self, carried: Carried, *, quiet_for: float) -> float:
-        """None while more waits and the broker takes it; `quiet_for` is the time since the last row."""
-        if carried.more and carried.delivered:
-            return 0.0
+    def rest(self, *, quiet_for: float) -> float:
+        """When nothing more waits; `quiet_for` is the time since the last row."""
         return self.busy if quiet_for < self.linger else self.idle
 
     def back_off(self, failures: int) -> float:

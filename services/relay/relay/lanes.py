@@ -7,23 +7,58 @@ import contextlib
 import logging
 import random
 import time
+from collections.abc import Sequence
 
 from common.errors import Unavailable
 from common.pg import Pool, unavailable
 
 from relay import metrics, store
-from relay.domain import SHARDS, Pace
-from relay.service import Carrier
+from relay.domain import SHARDS, Backlog, Carried, Pace
+from relay.service import FENCE_SECONDS, Carrier
 
-MEASURE_SECONDS = 5.0
+WATCH_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
 
-async def run_lane(carrier: Carrier, pace: Pace, stop: asyncio.Event) -> None:
+class Traffic:
+    """Whether rows come now, as all lanes of a relay see it.
+
+    One lane scouts: it looks all the time. The others sleep until it finds more than it can carry.
+    """
+
+    def __init__(self) -> None:
+        self._last_row = time.monotonic()
+        self._much = asyncio.Event()
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds since somebody carried a row."""
+        return time.monotonic() - self._last_row
+
+    def note(self, carried: Carried) -> None:
+        """Remember what a batch showed."""
+        if carried.delivered:
+            self._last_row = time.monotonic()
+            if carried.more:
+                self._much.set()
+
+    async def much(self, stop: asyncio.Event) -> None:
+        """Wait until there is more to do than the scout can, or until told to stop."""
+        self._much.clear()
+        told = [asyncio.create_task(each.wait()) for each in (self._much, stop)]
+        try:
+            await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in told:
+                task.cancel()
+
+
+async def run_lane(
+    carrier: Carrier, pace: Pace, traffic: Traffic, stop: asyncio.Event, *, scout: bool
+) -> None:
     """Carry until told to stop; a batch under way is finished first."""
     failures = 0
-    last_row = time.monotonic()
     while not stop.is_set():
         try:
             carried = await carrier.carry()
@@ -37,10 +72,12 @@ async def run_lane(carrier: Carrier, pace: Pace, stop: asyncio.Event) -> None:
         else:
             # Silence of the broker is a failure too, even if it confirmed a part.
             failures = failures + 1 if carried.unconfirmed else 0
-            if carried.delivered:
-                last_row = time.monotonic()
-            if not failures:
-                await _rest(stop, pace.rest(carried, quiet_for=time.monotonic() - last_row))
+            traffic.note(carried)
+            if not failures and not (carried.more and carried.delivered):
+                if scout:
+                    await _rest(stop, pace.rest(quiet_for=traffic.quiet_for))
+                else:
+                    await traffic.much(stop)
         if failures:
             await _rest(stop, pace.back_off(failures) * random.uniform(0.5, 1.0))  # noqa: S311
 
@@ -55,20 +92,38 @@ async def drain(carrier: Carrier, pool: Pool) -> int:
     return sum(waiting.rows for waiting in await store.backlog(pool))
 
 
-async def measure(pool: Pool, stop: asyncio.Event) -> None:
-    """Keep the backlog gauges true until told to stop."""
+class Lag:
+    """What waits in the outbox, as last measured."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.oldest_seconds = 0.0
+
+    def note(self, waiting: Sequence[Backlog]) -> None:
+        """Take over a measurement, here and in the gauges."""
+        self.rows = sum(each.rows for each in waiting)
+        self.oldest_seconds = max((each.oldest_seconds for each in waiting), default=0.0)
+        by_shard = {each.shard: each for each in waiting}
+        for shard in range(SHARDS):
+            found = by_shard.get(shard)
+            metrics.BACKLOG_ROWS.labels(shard).set(found.rows if found else 0)
+            metrics.BACKLOG_SECONDS.labels(shard).set(found.oldest_seconds if found else 0)
+
+
+async def keep_watch(pool: Pool, lag: Lag, stop: asyncio.Event) -> None:
+    """Keep the measured lag true, and end whoever holds shards for too long, until told to stop."""
     while not stop.is_set():
         try:
             with unavailable():
-                waiting = {each.shard: each for each in await store.backlog(pool)}
+                lag.note(await store.backlog(pool))
+                ended = await store.end_frozen(pool, older_than_seconds=FENCE_SECONDS)
         except Unavailable as error:
-            log.warning("the backlog could not be measured: %s", error.detail)
+            log.warning("nobody could look at the outbox: %s", error.detail)
         else:
-            for shard in range(SHARDS):
-                found = waiting.get(shard)
-                metrics.BACKLOG_ROWS.labels(shard).set(found.rows if found else 0)
-                metrics.BACKLOG_SECONDS.labels(shard).set(found.oldest_seconds if found else 0)
-        await _rest(stop, MEASURE_SECONDS)
+            if ended:
+                log.warning("ended %d transactions of a relay that does not move", ended)
+                metrics.FENCED.inc(ended)
+        await _rest(stop, WATCH_SECONDS)
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

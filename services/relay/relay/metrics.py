@@ -11,6 +11,11 @@ REFUSED: Final = Counter("relay_refused", "Rows the broker refused; they stay.",
 UNCONFIRMED: Final = Counter(
     "relay_unconfirmed", "Rows without an answer in time; they are sent again and may arrive twice."
 )
+SENT_AGAIN: Final = Counter(
+    "relay_sent_again",
+    "Rows delivered that had been sent before, by a relay that did not live to delete them or that heard no "
+    "answer: at most that many duplicates.",
+)
 CONFIRM_SECONDS: Final = Histogram(
     "relay_confirm_seconds",
     "From sending a batch to its last confirmation.",
@@ -20,3 +25,7 @@ BACKLOG_ROWS: Final = Gauge("relay_backlog_rows", "Rows that wait.", ("shard",))
 BACKLOG_SECONDS: Final = Gauge("relay_backlog_seconds", "How long the oldest row has waited.", ("shard",))
 STUCK_SHARDS: Final = Gauge("relay_stuck_shards", "Shards with a row that the broker refuses.")
 FAILURES: Final = Counter("relay_failures", "Batches given up, by what did not answer.", ("what",))
+FENCED: Final = Counter(
+    "relay_fenced",
+    "Transactions of another relay that this one ended, because it held shards and did not move.",
+)

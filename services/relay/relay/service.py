@@ -2,11 +2,11 @@
 
 The one place where a network call is made inside a transaction, on purpose. The lock on the shard is
 what keeps a second relay from sending the same shard's rows out of turn, so it must be held until the
-broker has answered. The server ends a transaction that idles for ten seconds: a frozen relay loses
+broker has answered. The server ends a transaction that idles for seven seconds: a frozen relay loses
 its shards, and when it thaws it can only repeat rows that another has delivered, never reorder them.
 
 If the relay dies after a confirmation and before the commit, the rows are sent again. Consumers
-recognise them by their event id.
+recognise them by their event id; here they are counted by a mark that is left before sending.
 """
 
 from __future__ import annotations
@@ -17,18 +17,23 @@ import time
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from common.amqp import NotTaken, Unconfirmed
+from common.broker import NotTaken, Unconfirmed
 from common.pg import Connection, Pool, transaction
 
 from relay import metrics, store
-from relay.domain import SHARDS, Carried, Row, not_behind
-from relay.transports.amqp import AmqpTransport
+from relay.domain import SHARDS, Carried, Row, not_behind, sent_before
+from relay.tracing import Tracing
+from relay.transports.interface import Transport
 
 BATCH: Final = 200
 """Rows a transaction carries at most, so a kill repeats at most that many for each lane."""
-SHARDS_AT_ONCE: Final = 4
-CAREFUL_SECONDS: Final = 3.0
-"""Time to send one by one; well below the ten seconds after which the server ends the transaction."""
+SHARDS_AT_ONCE: Final = 8
+"""Half of them, so that two lanes or two relays find something each."""
+FENCE_SECONDS: Final = 7.0
+"""How long a relay may hold shards. Longer than the longest wait for confirmations, and short enough that a
+frozen relay is replaced within ten seconds."""
+CAREFUL_SECONDS: Final = 2.0
+"""Time to begin sending one by one; with the last one's wait still below the fence."""
 STUCK_SECONDS: Final = 1.0
 """How long a shard rests in which the broker refuses a row."""
 
@@ -69,10 +74,11 @@ class Stuck:
 class Carrier:
     """Carries batches from one outbox over one transport. Several may work side by side."""
 
-    def __init__(self, pool: Pool, transport: AmqpTransport, stuck: Stuck) -> None:
+    def __init__(self, pool: Pool, transport: Transport, stuck: Stuck) -> None:
         self._pool = pool
         self._transport = transport
         self._stuck = stuck
+        self._tracing = Tracing()
 
     async def carry(self) -> Carried:
         """Carry one batch. All zeros when nothing waits that nobody else holds.
@@ -88,10 +94,20 @@ class Carrier:
             per_shard = BATCH // len(shards)
             rows = await store.oldest(conn, shards, per_shard=per_shard)
             careful = any(shard in self._stuck for shard in shards)
+            repeated = await self._marked(rows, careful=careful)
             answers = await (self._send_carefully(rows) if careful else self._send(rows))
-            await store.delete(conn, [row for row, refusal in answers if refusal is None])
+            delivered = [row for row, refusal in answers if refusal is None]
+            await store.delete(conn, delivered)
+        metrics.SENT_AGAIN.inc(sum(row.id in repeated for row in delivered))
         self._stuck.note(shards, [row for row, refusal in answers if _is_refused(refusal)])
-        return _counted(answers, more=len(rows) >= per_shard)
+        return _counted(answers, more=len(rows) >= per_shard or len(shards) == SHARDS_AT_ONCE)
+
+    async def _marked(self, rows: Sequence[Row], *, careful: bool) -> set[int]:
+        """Leave the mark that we send these. Returns the ids of those that somebody has sent before."""
+        until = {row.shard: row.id for row in rows}
+        before = await store.mark_sent(self._pool, until)
+        # In a shard known to be stuck the mark only tells that the broker refused; that is no duplicate.
+        return set() if careful else sent_before(rows, before)
 
     async def _claim(self, conn: Connection) -> list[int]:
         return await store.claim(
@@ -102,8 +118,8 @@ class Carrier:
         )
 
     async def _send(self, rows: Sequence[Row]) -> list[Answer]:
-        with metrics.CONFIRM_SECONDS.time():
-            return list(zip(rows, await self._transport.send(rows), strict=True))
+        with metrics.CONFIRM_SECONDS.time(), self._tracing.sending(rows) as traced:
+            return list(zip(rows, await self._transport.send(traced), strict=True))
 
     async def _send_carefully(self, rows: Sequence[Row]) -> list[Answer]:
         """One by one, for as long as there is time, until the broker falls silent."""

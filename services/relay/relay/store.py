@@ -15,11 +15,16 @@ from common.pg import Connection, Pool
 
 from relay.domain import Backlog, Row
 
-PLANNER: Final[Mapping[str, str]] = MappingProxyType({"enable_seqscan": "off", "jit": "off"})
+SESSION: Final[Mapping[str, str]] = MappingProxyType(
+    {"enable_seqscan": "off", "jit": "off", "synchronous_commit": "off"}
+)
 """Every look-up here goes by the primary key. Left to itself the server plans for the outbox it knows,
 usually an empty one, and keeps that plan: with a backlog of 100,000 rows it then reads them all, several
 times a batch. For the same reason no statement joins the outbox to anything. A forbidden sequential scan is
-only priced out of reach, and that price calls in the JIT compiler: 65 ms of CPU a look. So it is off too."""
+only priced out of reach, and that price calls in the JIT compiler: 65 ms of CPU a look. So it is off too.
+
+Nothing here waits for the disk: all that a crash of the server can undo is a deletion, and then the rows of its
+last half second are sent again (docs/adr/0035)."""
 
 
 async def claim(conn: Connection, *, at_most: int, first: int, without: Collection[int]) -> list[int]:
@@ -69,6 +74,26 @@ async def oldest(conn: Connection, shards: Sequence[int], *, per_shard: int) -> 
     ]
 
 
+async def mark_sent(pool: Pool, until: Mapping[int, int]) -> dict[int, int]:
+    """Note by shard up to which id its rows are being sent, and tell what was noted before.
+
+    Committed by itself, on a connection of its own: it must be seen by whoever takes the shard over when
+    this relay dies before it deletes. Only the shard's holder calls it.
+    """
+    rows = await pool.fetch(
+        """
+        UPDATE outbox_sent AS sent SET until = marked.until
+        FROM unnest($1::smallint[], $2::bigint[]) AS marked (shard, until)
+        JOIN outbox_sent AS before USING (shard)
+        WHERE sent.shard = marked.shard
+        RETURNING sent.shard, before.until
+        """,
+        list(until),
+        list(until.values()),
+    )
+    return {row["shard"]: row["until"] for row in rows}
+
+
 async def delete(conn: Connection, rows: Sequence[Row]) -> None:
     """Forget rows that the broker has. An id is never used twice, in whatever shard."""
     await conn.execute(
@@ -76,6 +101,23 @@ async def delete(conn: Connection, rows: Sequence[Row]) -> None:
         sorted({row.shard for row in rows}),
         [row.id for row in rows],
     )
+
+
+async def end_frozen(pool: Pool, *, older_than_seconds: float) -> int:
+    """End this login's transactions that began so long ago. Returns how many.
+
+    The server does the same to one that idles, but not to one that stands still in the middle of a statement's
+    messages: frozen between preparing a statement and running it, a relay would keep its shards for ever.
+    """
+    ended: int = await pool.fetchval(
+        """
+        SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+          AND xact_start < clock_timestamp() - make_interval(secs => $1)
+        """,
+        older_than_seconds,
+    )
+    return ended
 
 
 async def backlog(pool: Pool) -> list[Backlog]:

@@ -1,4 +1,4 @@
-"""An outbox, a listener and relay processes, on the stack's PostgreSQL and RabbitMQ."""
+"""An outbox, two real brokers, a listener and relay processes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from common import pg
-from common.amqp import Link
-from common.amqp.declare import declare_exchange
-from common.testing import stack
 from relay.service import Carrier, Stuck
-from relay.transports.amqp import AmqpTransport
 
-from libs.common.tests.amqp.proxy import Proxy
 from services.relay.tests.outbox import Listener, MakeRelay, Outbox, RelayProcess, throw_away_outbox
-
-
-@pytest.fixture
-def amqp_url() -> str:
-    """Of the user that may declare: the exchanges of these tests are their own."""
-    return stack().rabbitmq.url("topology")
+from services.relay.tests.places import Nats, NatsServer, Place, Rabbit
+from tools.proxy import Proxy
 
 
 @pytest.fixture
@@ -31,52 +23,54 @@ async def outbox() -> AsyncIterator[Outbox]:
         yield made
 
 
-@pytest.fixture
-async def link(amqp_url: str) -> AsyncIterator[Link]:
-    opened = Link(amqp_url, name="relay-test")
-    yield opened
-    await opened.close()
+@pytest.fixture(params=["amqp", "nats"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """Each test that asks for it runs on both brokers."""
+    if request.param == "amqp":
+        yield Rabbit()
+        return
+    server = NatsServer(tmp_path)
+    await server.start()
+    yield Nats(server)
+    await server.kill()
 
 
 @pytest.fixture
-async def listener(outbox: Outbox, link: Link) -> AsyncIterator[Listener]:
-    channel = await link.channel(confirms=False)
-    await declare_exchange(channel, outbox.exchange)
-    async with Listener().listening(channel, outbox.exchange) as listening:
+async def listener(outbox: Outbox, place: Place) -> AsyncIterator[Listener]:
+    async with place.listening(outbox.exchange) as listening:
         yield listening
 
 
 @pytest.fixture
-async def carrier(outbox: Outbox, link: Link) -> AsyncIterator[Carrier]:
+async def carrier(outbox: Outbox, place: Place) -> AsyncIterator[Carrier]:
     """One lane, driven by hand."""
     async with AsyncExitStack() as stack:
         pool = await pg.create_pool(outbox.dsn, application_name="relay-test")
         stack.push_async_callback(pool.close)
-        transport = AmqpTransport(link)
+        broker = place.broker()
+        stack.push_async_callback(broker.close)
+        transport = broker.transport()
         stack.push_async_callback(transport.close)
         yield Carrier(pool, transport, Stuck())
 
 
 @pytest.fixture
-async def proxy() -> AsyncIterator[Proxy]:
-    """A link to the broker that can be stalled and cut."""
-    broker = stack().rabbitmq
-    async with Proxy(broker.host, broker.port).listening() as listening:
+async def proxy(place: Place) -> AsyncIterator[Proxy]:
+    """A link to the broker that goes wrong on demand."""
+    async with Proxy(*place.address()).listening() as listening:
         yield listening
 
 
 @pytest.fixture
-async def start_relay(outbox: Outbox, amqp_url: str) -> AsyncIterator[MakeRelay]:
+async def start_relay(outbox: Outbox, place: Place) -> AsyncIterator[MakeRelay]:
     """Makes relay processes on free ports, through a proxy if asked to; whatever still runs at the end is
     killed."""
     made: list[RelayProcess] = []
 
     def make(proxy: Proxy | None = None) -> RelayProcess:
-        broker = stack().rabbitmq.port
-        url = amqp_url if proxy is None else amqp_url.replace(f":{broker}/", f":{proxy.port}/")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            made.append(RelayProcess(outbox, url, free.getsockname()[1]))
+            made.append(RelayProcess(outbox, free.getsockname()[1], place.environment(proxy)))
         return made[-1]
 
     yield make

@@ -8,29 +8,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import uuid4
 
 import aiohttp
 import asyncpg
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
-from common.testing import stack
+from common.testing import fresh_database
 
-from libs.common.tests.amqp.proxy import Proxy
-
-TABLES = """
-    CREATE TABLE outbox_shard (shard smallint PRIMARY KEY, claim smallint NOT NULL DEFAULT 0);
-    INSERT INTO outbox_shard (shard) SELECT generate_series(0, 15);
-    CREATE TABLE outbox (
-        shard smallint NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY, event_id uuid NOT NULL,
-        exchange text NOT NULL, routing_key text NOT NULL, aggregate text NOT NULL, version bigint NOT NULL,
-        body jsonb NOT NULL, headers jsonb NOT NULL DEFAULT '{}', created_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (shard, id))
-        WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-"""
+from tools.proxy import Proxy
 
 ANNOUNCE = """
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body, headers)
@@ -49,10 +36,11 @@ async def eventually(condition: Callable[[], Awaitable[bool]], within_seconds: f
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """A database that has nothing but an outbox; `dsn` is the relay's, with a relay's privileges."""
+    """A service's outbox; `dsn` is its relay's login."""
 
     dsn: str
     writer: asyncpg.Connection[asyncpg.Record]
+    superuser_dsn: str
     exchange: str
 
     async def announce(self, aggregate: str, versions: Sequence[int], *, key: str = "heard") -> None:
@@ -70,6 +58,30 @@ class Outbox:
         )
         return free
 
+    @asynccontextmanager
+    async def undeletable(self) -> AsyncIterator[None]:
+        """Whoever deletes a row waits until the block ends. So a relay is caught between confirmation and
+        deletion: `deleting` tells when it is there."""
+        blocker = await asyncpg.connect(self.superuser_dsn)
+        try:
+            async with blocker.transaction():
+                await blocker.execute("LOCK TABLE outbox IN SHARE MODE")
+                yield
+        finally:
+            await blocker.close()
+
+    async def deleting(self) -> None:
+        """Wait until somebody waits to delete."""
+
+        async def somebody_waits() -> bool:
+            found: bool = await self.writer.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'outbox'::regclass AND NOT granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+            )
+            return found
+
+        await eventually(somebody_waits)
+
     async def emptied(self, *, within_seconds: float = 30.0) -> None:
         async def empty() -> bool:
             return await self.rows() == 0
@@ -79,54 +91,36 @@ class Outbox:
 
 @asynccontextmanager
 async def throw_away_outbox() -> AsyncIterator[Outbox]:
-    """A database and a login role with exactly what every service grants its relay."""
-    running = stack()
-    name = f"relay_test_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(running.postgres.superuser_dsn)
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}"')
-        await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
-        address = f"{running.postgres.host}:{running.postgres.port}/{name}"
-        writer = await asyncpg.connect(running.postgres.superuser_dsn, database=name)
-        await writer.execute(TABLES)
-        await writer.execute(f"GRANT SELECT, DELETE ON outbox TO {name}")
-        await writer.execute(f"GRANT SELECT, UPDATE (claim) ON outbox_shard TO {name}")
-        yield Outbox(f"postgresql://{name}:{name}@{address}", writer, f"test.{name}")
-        await writer.close()
-    finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await admin.execute(f"DROP ROLE IF EXISTS {name}")
-        await admin.close()
+    """A copy of a service's database, as its migrations make it, and the login of its relay.
+
+    Identity's, for no reason: the outbox is the same in all (`tests/test_outboxes.py`).
+    """
+    async with fresh_database("identity") as database:
+        writer = await asyncpg.connect(database.superuser_dsn)
+        try:
+            yield Outbox(
+                database.dsn("identity_relay"), writer, database.superuser_dsn, f"test.{database.name}"
+            )
+        finally:
+            await writer.close()
 
 
 class Listener:
-    """Reads everything that arrives at a queue of its own, in order."""
+    """Remembers everything that arrives, in order."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
-        self.headers: list[HeadersType] = []
+        self.headers: list[Mapping[str, object]] = []
 
-    @asynccontextmanager
-    async def listening(self, channel: AbstractChannel, exchange: str) -> AsyncIterator[Listener]:
-        """Hear what is published there under the key `heard`; any other key has no queue."""
-        queue = await channel.declare_queue(
-            f"{exchange}.heard", durable=True, arguments={"x-queue-type": "quorum"}
-        )
-        await queue.bind(exchange, "heard")
-        await channel.set_qos(prefetch_count=500)
-        tag = await queue.consume(self._note)
-        try:
-            yield self
-        finally:
-            await queue.cancel(tag)
-            await queue.delete(if_unused=False, if_empty=False)
-            await channel.exchange_delete(exchange)
+    def note(self, body: bytes, headers: Mapping[str, object]) -> None:
+        read = json.loads(body)
+        self.heard.append((read["aggregate"], read["version"]))
+        self.headers.append(headers)
 
-    async def _note(self, message: AbstractIncomingMessage) -> None:
-        body = json.loads(message.body)
-        self.heard.append((body["aggregate"], body["version"]))
-        self.headers.append(message.headers)
-        await message.ack()
+    @property
+    def twice(self) -> int:
+        """Messages that were heard before."""
+        return len(self.heard) - len(set(self.heard))
 
     async def heard_all(self, wanted: int, *, within_seconds: float = 30.0) -> None:
         """Wait until that many different messages have arrived."""
@@ -137,7 +131,7 @@ class Listener:
         await eventually(all_are_here, within_seconds)
 
     def assert_in_order(self) -> None:
-        """Counting each message at its first arrival, no aggregate's versions change places."""
+        """Counting each message at its first arrival, no aggregate's versions change places or are missing."""
         latest: dict[str, int] = {}
         for aggregate, version in dict.fromkeys(self.heard):
             assert version == latest.get(aggregate, 0) + 1, (
@@ -149,14 +143,14 @@ class Listener:
 class RelayProcess:
     """`python -m relay` as an operator runs it."""
 
-    def __init__(self, outbox: Outbox, amqp_url: str, port: int) -> None:
+    def __init__(self, outbox: Outbox, port: int, broker: Mapping[str, str]) -> None:
         self._environment = {
             **os.environ,
             "SERVICE": "relay-test",
             "PORT": str(port),
             "DATABASE_DSN": outbox.dsn,
-            "AMQP_URL": amqp_url,
             "DRAIN_SECONDS": "0",
+            **broker,
         }
         self.url = f"http://127.0.0.1:{port}"
         self._process: asyncio.subprocess.Process | None = None

@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractQueue
 from common import pg
-from common.amqp import BrokerUnavailable, Link
+from common.broker import BrokerUnavailable
 from relay import service
 from relay.domain import Carried
 from relay.lanes import drain
 from relay.service import Carrier, Stuck
-from relay.transports.amqp import AmqpTransport
+from relay.transports.amqp import AmqpBroker
+from relay.transports.interface import Broker
+from relay.transports.nats import NatsBroker
 
 from services.relay.tests.outbox import Listener, Outbox
+from services.relay.tests.places import Place
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stuck shards are visited again at once."""
     monkeypatch.setattr(service, "STUCK_SECONDS", 0.0)
-
-
-@pytest.fixture
-async def full_queue(outbox: Outbox, link: Link, listener: Listener) -> AsyncIterator[AbstractQueue]:
-    """A queue that takes one message under the key `full` and refuses the next."""
-    channel = await link.channel(confirms=False)
-    queue = await channel.declare_queue(
-        f"{outbox.exchange}.full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
-    )
-    await queue.bind(outbox.exchange, "full")
-    yield queue
-    assert not listener.heard
-    await queue.delete(if_unused=False, if_empty=False)
-
-
-async def bound(channel: AbstractChannel, outbox: Outbox, key: str) -> None:
-    queue = await channel.get_queue(f"{outbox.exchange}.heard")
-    await queue.bind(outbox.exchange, key)
 
 
 async def test_rows_leave_in_order_and_are_deleted(
@@ -76,13 +59,13 @@ async def test_an_unroutable_row_stays_and_the_rest_goes(
 
 @pytest.mark.usefixtures("impatient")
 async def test_nothing_overtakes_a_row_known_to_be_stuck(
-    carrier: Carrier, outbox: Outbox, listener: Listener, link: Link
+    carrier: Carrier, outbox: Outbox, listener: Listener, place: Place
 ) -> None:
     await outbox.announce("markets/1", [1], key="nobody")
     assert (await carrier.carry()).refused == 1
     await outbox.announce("markets/1", [2, 3])
     assert await carrier.carry() == Carried(refused=1)
-    await bound(await link.channel(confirms=False), outbox, "nobody")
+    await place.bind(outbox.exchange, "nobody")
     assert (await carrier.carry()).delivered == 3
     await listener.heard_all(3)
     listener.assert_in_order()
@@ -101,22 +84,33 @@ async def test_a_stuck_shard_is_left_alone_for_a_while(
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_nacked_row_stays_until_the_broker_has_room(
-    carrier: Carrier, outbox: Outbox, full_queue: AbstractQueue
+    carrier: Carrier, outbox: Outbox, listener: Listener, place: Place
 ) -> None:
+    await place.make_full(outbox.exchange)
     await outbox.announce("markets/1", [1, 2], key="full")
     assert await carrier.carry() == Carried(delivered=1, refused=1)
     assert await outbox.rows() == 1
-    await full_queue.purge()
+    await place.make_room(outbox.exchange)
     assert (await carrier.carry()).delivered == 1
     assert await outbox.rows() == 0
+    assert not listener.heard
 
 
-async def test_without_a_broker_no_shard_is_held(outbox: Outbox) -> None:
+@pytest.mark.parametrize(
+    "broker",
+    [
+        AmqpBroker("amqp://nobody@127.0.0.1:1/", name="test"),
+        NatsBroker("nats://nobody@127.0.0.1:1", name="test"),
+    ],
+)
+async def test_without_a_broker_no_shard_is_held(outbox: Outbox, broker: Broker) -> None:
     await outbox.announce("markets/1", [1])
     pool = await pg.create_pool(outbox.dsn, application_name="relay-test")
-    carrier = Carrier(pool, AmqpTransport(Link("amqp://nobody@127.0.0.1:1/", name="test")), Stuck())
+    carrier = Carrier(pool, broker.transport(), Stuck())
     with pytest.raises(BrokerUnavailable):
         await carrier.carry()
+    with pytest.raises(BrokerUnavailable):
+        await broker.check()
     assert await outbox.free_shards() == 16
     assert await outbox.rows() == 1
     await pool.close()

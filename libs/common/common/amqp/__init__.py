@@ -2,8 +2,9 @@
 
 from common.amqp.consumer import Consumer, Handler
 from common.amqp.delivery import Delivery, Envelope, Poison, RetryPolicy
-from common.amqp.link import BrokerUnavailable, Link, connect
-from common.amqp.publisher import Message, Nacked, NotTaken, Publisher, Unconfirmed, Unroutable
+from common.amqp.link import Link, connect
+from common.amqp.publisher import Message, Publisher
+from common.broker import BrokerUnavailable, Nacked, NotTaken, Unconfirmed, Unroutable
 
 __all__ = [
     "BrokerUnavailable",

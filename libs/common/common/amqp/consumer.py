@@ -31,8 +31,9 @@ from common.amqp import metrics
 from common.amqp.delivery import Dead, Delivery, Envelope, Retry, RetryPolicy, Verdict
 from common.amqp.forward import attempt_of, forwarded
 from common.amqp.lanes import Lanes
-from common.amqp.link import RPC_TIMEOUT_SECONDS, BrokerUnavailable, Link, broker_errors, close_channel
-from common.amqp.publisher import NotTaken, Publisher
+from common.amqp.link import RPC_TIMEOUT_SECONDS, Link, broker_errors, close_channel
+from common.amqp.publisher import Publisher
+from common.broker import BrokerUnavailable, NotTaken
 from common.telemetry.traces import span
 
 Handler = Callable[[Delivery], Awaitable[None]]

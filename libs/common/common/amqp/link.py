@@ -17,7 +17,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from common.errors import Unavailable
+from common.broker import BrokerUnavailable
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 RPC_TIMEOUT_SECONDS: Final = 5.0
@@ -25,13 +25,6 @@ RPC_TIMEOUT_SECONDS: Final = 5.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 10
 """A silent peer is noticed within about half a minute instead of never."""
-
-
-class BrokerUnavailable(Unavailable):
-    """The broker cannot be reached, or went away before it answered."""
-
-    slug = "broker-unavailable"
-    title = "Message broker unavailable"
 
 
 @contextlib.contextmanager

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractExchange
+import aiormq
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError, PublishError
 
-from common.amqp.link import Link, close_channel
+from common.amqp import bulk
+from common.amqp.link import Link, broker_errors, close_channel
+from common.broker import BrokerUnavailable, Nacked, NotTaken, Unconfirmed, Unroutable
 
-CONFIRM_TIMEOUT_SECONDS: Final = 5.0
+CONFIRM_TIMEOUT_SECONDS: Final = 4.0
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
@@ -28,22 +30,6 @@ class Message:
     routing_key: str
     body: bytes
     headers: Mapping[str, str | int] = field(default_factory=dict)
-
-
-class NotTaken(Exception):
-    """The broker did not take a message."""
-
-
-class Unroutable(NotTaken):
-    """No queue is bound for this key: the broker gave the message back."""
-
-
-class Nacked(NotTaken):
-    """The broker refused: a queue is full, or its leader is changing."""
-
-
-class Unconfirmed(NotTaken):
-    """No word in time, or the channel closed before it. The message may have arrived or may yet."""
 
 
 class Publisher:
@@ -78,22 +64,37 @@ class Publisher:
         if not messages:
             return []
         channel = await self._opened()
-        exchanges = {
-            name: await channel.get_exchange(name, ensure=False)
-            for name in {message.exchange for message in messages}
-        }
-        sent = [asyncio.create_task(_send(exchanges[message.exchange], message)) for message in messages]
         try:
-            # One clock for all, in place of one each: at thousands a second that is felt.
-            await asyncio.wait(sent, timeout=self._timeout_seconds)
-        finally:
-            for task in sent:
-                task.cancel()  # does nothing to those that are done
-        await asyncio.wait(sent)
-        answers = [_answer(task, message) for task, message in zip(sent, messages, strict=True)]
+            underlay = await _underlay(channel)
+            answers = await self._answered(underlay, messages)
+        except BaseException:
+            await self.close()  # cancelled or broken in between: nobody knows what its tags stand for
+            raise
         if any(isinstance(answer, Unconfirmed) for answer in answers):
             await self.close()
         return answers
+
+    async def _answered(self, channel: aiormq.Channel, messages: Sequence[Message]) -> list[NotTaken | None]:
+        ids = [str(message.id) for message in messages]
+        batch = [
+            (id_, each.exchange, each.routing_key, each.body, each.headers)
+            for id_, each in zip(ids, messages, strict=True)
+        ]
+        try:
+            async with asyncio.timeout(self._timeout_seconds) as limit:
+                sent = await bulk.send(channel, batch, content_type=CONTENT_TYPE)
+        except TimeoutError:  # a broker in alarm does not even read
+            return [Unconfirmed(f"{_where(message)} could not be sent in time") for message in messages]
+        except aiormq.exceptions.AMQPError as error:
+            raise BrokerUnavailable(f"the broker did not answer: {error!r}", retry_after=1) from error
+        try:
+            left = (limit.when() or 0) - asyncio.get_running_loop().time()
+            await asyncio.wait(sent, timeout=max(0.0, left))  # one clock for all
+        finally:
+            for answer in sent:
+                answer.cancel()  # does nothing to those that are done
+            bulk.forget(channel, ids)
+        return [_answer(answer, message) for answer, message in zip(sent, messages, strict=True)]
 
     async def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -107,32 +108,28 @@ class Publisher:
             return self._channel
 
 
-async def _send(exchange: AbstractExchange, message: Message) -> None:
-    await exchange.publish(
-        aio_pika.Message(
-            message.body,
-            message_id=str(message.id),
-            content_type=CONTENT_TYPE,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            headers=dict(message.headers),
-        ),
-        message.routing_key,
-        mandatory=True,
-    )
+async def _underlay(channel: AbstractChannel) -> aiormq.Channel:
+    with broker_errors():
+        found = await channel.get_underlay_channel()
+    assert isinstance(found, aiormq.Channel)  # noqa: S101 - aio-pika makes no other
+    return found
 
 
-def _answer(sent: asyncio.Task[None], message: Message) -> NotTaken | None:
+def _where(message: Message) -> str:
+    return f"{message.exchange}/{message.routing_key}"
+
+
+def _answer(sent: bulk.Answer, message: Message) -> NotTaken | None:
     """What became of a publish that is over. aio-pika cancels it when heartbeats stop, as we do when
     time is up: both mean that nobody knows."""
-    where = f"{message.exchange}/{message.routing_key}"
     if sent.cancelled():
-        return Unconfirmed(f"no confirmation for {where}")
+        return Unconfirmed(f"no confirmation for {_where(message)}")
     match sent.exception():
         case None:
             return None
         case PublishError():
-            return Unroutable(f"no queue is bound for {where}")
+            return Unroutable(f"no queue is bound for {_where(message)}")
         case DeliveryError():
-            return Nacked(f"the broker refused {where}")
+            return Nacked(f"the broker refused {_where(message)}")
         case error:
-            return Unconfirmed(f"no confirmation for {where}: {error!r}")
+            return Unconfirmed(f"no confirmation for {_where(message)}: {error!r}")

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from common.http.docs import add_docs
 from common.http.edge import Edge, Endpoint
-from common.http.health import Check, Readiness
+from common.http.health import Check, Readiness, Told
 from common.http.openapi import openapi
 from common.http.reading import BODY_TIMEOUT_SECONDS
 from common.http.routes import Auth, Authenticate, Handler, Route
@@ -28,14 +28,16 @@ def build_app(
     readiness: Sequence[Check] = (),
     authenticate: Mapping[Auth, Authenticate] | None = None,
     version: str = "1.0",
+    told: Told | None = None,
 ) -> web.Application:
     """An application that serves the routes, `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`.
 
+    `told` are figures that `/readyz` shows besides its checks.
     `authenticate` says, for each `auth` its routes use, how to find out who is asking.
     Raises `ValueError` if one is missing or two handlers have the same name.
     """
     app = web.Application(client_max_size=settings.max_body_bytes)
-    app[READINESS] = Readiness(readiness)
+    app[READINESS] = Readiness(readiness, told)
     app[BODY_TIMEOUT_SECONDS] = settings.body_timeout_seconds
     endpoints = {
         app.router.add_route(route.method, route.path, route.handler): _endpoint(route, authenticate or {})

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +20,16 @@ class Check:
     probe: Callable[[web.Application], Awaitable[object]]
 
 
+Told = Mapping[str, Callable[[web.Application], Mapping[str, object]]]
+"""What else `/readyz` says, by name: figures for people and for the gateway's deep health, without a verdict."""
+
+
 class Readiness:
     """Whether this process wants requests: its checks answer and it is not on its way out."""
 
-    def __init__(self, checks: Sequence[Check]) -> None:
+    def __init__(self, checks: Sequence[Check], told: Told | None = None) -> None:
         self._checks = tuple(checks)
+        self._told = dict(told or {})
         self.draining = False
 
     async def failures(self, app: web.Application) -> dict[str, str]:
@@ -43,9 +48,12 @@ class Readiness:
         """200, or 503 with what failed."""
         failures = await self.failures(request.app)
         checks = {check.name: failures.get(check.name, "ok") for check in self._checks} | failures
+        told = {name: dict(tell(request.app)) for name, tell in self._told.items()}
         if failures:
-            return _respond(503, {"status": "not ready", "failed": sorted(failures), "checks": checks})
-        return _respond(200, {"status": "ready", "checks": checks})
+            return _respond(
+                503, {"status": "not ready", "failed": sorted(failures), "checks": checks, **told}
+            )
+        return _respond(200, {"status": "ready", "checks": checks, **told})
 
 
 async def _failure(check: Check, app: web.Application) -> str | None:

@@ -57,6 +57,18 @@ def span(
         yield current
 
 
+def beginning(name: str, *, parent: Mapping[str, str], kind: SpanKind) -> Span:
+    """A span below the trace that `parent` (headers) names, for work that is not one block; the caller ends it."""
+    return trace.get_tracer("el-carril").start_span(name, context=_PROPAGATOR.extract(parent), kind=kind)
+
+
+def traceparent_of(span: Span) -> str:
+    """What names this span as the parent of others."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
+    return carrier["traceparent"]
+
+
 @contextmanager
 def continued(parent: Mapping[str, str]) -> Iterator[None]:
     """Carry the trace that these headers name, without making a span."""

@@ -15,7 +15,7 @@ from common.amqp.names import RETRY_DELAYS_SECONDS, dead_queue, retry_queue
 from common.testing import stack
 from pydantic import BaseModel
 
-from libs.common.tests.amqp.proxy import Proxy
+from tools.proxy import Proxy
 
 
 class Event(BaseModel):

@@ -19,7 +19,7 @@ from common.inbox import first_sight
 from common.testing import stack
 
 from libs.common.tests.amqp.conftest import Bench, eventually
-from libs.common.tests.amqp.proxy import Proxy
+from tools.proxy import Proxy
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ async def test_it_resumes_after_the_link_is_cut_and_loses_nothing(
     async with bench.consumer(slowly, link=proxied).running():
         for part in (100, 200, 300):
             await bench.handled_all(part)
-            proxy.cut()
+            proxy.reset()
         await bench.handled_all(500)
     for key in range(5):
         first_seen = list(dict.fromkeys(n for k, n in bench.handled if k == f"k{key}"))
@@ -239,7 +239,7 @@ async def test_it_notices_a_link_that_went_silent(bench: Bench, proxy: Proxy, pr
             return False
 
         await eventually(it_knows)
-        proxy.cut()
+        proxy.reset()
         proxy.flow()
         await bench.publish(bench.event("k", 1))
         await bench.handled_all(1)

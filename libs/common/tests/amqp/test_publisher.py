@@ -10,7 +10,7 @@ from common.amqp import BrokerUnavailable, Link, Message, Nacked, Publisher, Unc
 from common.amqp.link import broker_errors
 
 from libs.common.tests.amqp.conftest import Bench, eventually
-from libs.common.tests.amqp.proxy import Proxy
+from tools.proxy import Proxy
 
 
 def a_message(bench: Bench, key: str = "it") -> Message:
@@ -63,7 +63,7 @@ async def test_silence_ends_and_publishing_goes_on_after_it(
     async with asyncio.timeout(5):
         with pytest.raises(Unconfirmed):
             await publisher.publish(a_message(bench))
-    proxy.cut()
+    proxy.reset()
     proxy.flow()
 
     async def it_goes_on() -> bool:
@@ -81,7 +81,7 @@ async def test_a_cut_link_is_no_confirmation(bench: Bench, proxy: Proxy, proxied
     publisher = Publisher(proxied)
     await publisher.open()
     proxy.stall()
-    asyncio.get_running_loop().call_later(0.1, proxy.cut)
+    asyncio.get_running_loop().call_later(0.1, proxy.reset)
     async with asyncio.timeout(5):
         answers = await publisher.publish_all([a_message(bench) for _ in range(20)])
     assert {type(answer) for answer in answers} == {Unconfirmed}
@@ -90,7 +90,7 @@ async def test_a_cut_link_is_no_confirmation(bench: Bench, proxy: Proxy, proxied
 
 async def test_a_cut_link_is_made_anew_at_the_next_use(proxy: Proxy, proxied: Link) -> None:
     await proxied.check()
-    proxy.cut()
+    proxy.reset()
     await asyncio.sleep(0.1)
     await proxied.check()
 

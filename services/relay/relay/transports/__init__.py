@@ -1,1 +1,1 @@
-"""Where messages can be carried to."""
+"""Where messages can be carried to. A broker is one module here and one line in `relay.app`."""

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.amqp import Link, Message, NotTaken, Publisher
+from common.amqp import Link, Message, Publisher
+from common.broker import NotTaken
 
 from relay.domain import Row
+
+
+class AmqpBroker:
+    """One connection; every lane has a confirm channel of its own on it."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._link = Link(url, name=name)
+
+    def transport(self) -> AmqpTransport:
+        return AmqpTransport(self._link)
+
+    async def check(self) -> None:
+        await self._link.check()
+
+    async def close(self) -> None:
+        await self._link.close()
 
 
 class AmqpTransport:
@@ -16,14 +33,9 @@ class AmqpTransport:
         self._publisher = Publisher(link)
 
     async def ready(self) -> None:
-        """Raises `BrokerUnavailable` unless messages could be sent now."""
         await self._publisher.open()
 
     async def send(self, rows: Sequence[Row]) -> list[NotTaken | None]:
-        """Send rows and wait for all answers: None, or why the broker does not have the row.
-
-        Raises `BrokerUnavailable` when nothing was sent.
-        """
         return await self._publisher.publish_all([_message(row) for row in rows])
 
     async def close(self) -> None:
