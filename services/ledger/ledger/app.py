@@ -68,6 +68,7 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
             for ledger in (await ledgers(connection)).values():
                 engines[ledger] = PostingEngine(
                     posting,
+                    ledger,
                     await load_chart(connection, ledger),
                     max_batch=settings.max_batch,
                     max_queued=settings.max_queued,

@@ -122,7 +122,7 @@ async def open_bank(database: Database, stack: AsyncExitStack) -> Bank:
     stack.push_async_callback(pool.close)
     async with pool.acquire() as connection:
         chart = await load_chart(connection, 1)
-    engine = PostingEngine(pool, chart)
+    engine = PostingEngine(pool, 1, chart)
     engine.start()
     stack.push_async_callback(engine.close)
     return Bank(database, pool, engine)

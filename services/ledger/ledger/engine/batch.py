@@ -1,9 +1,11 @@
-"""Committing one batch: lock the head, read, decide, write.
+"""Committing one batch: first from memory in one statement, then whatever is left under the head's lock.
 
-Separate statements in a fixed order, because a statement that waits for a lock does not see what
-committed meanwhile. Refusals are decided before the write, so they never hurt their neighbours; if
-the database refuses the write all the same, the batch is rolled back and goes by halves, down to the
-guilty command or linked group.
+What memory can decide is written by a single statement that finds out by itself whether the ledger has
+moved. The rest (refusals, replays, receipts, settlements, and everything when memory was wrong) goes the
+long way: lock the head, read, decide, write, in separate statements, because a statement that waits for
+a lock does not see what committed meanwhile. Refusals are decided before the write, so they never hurt
+their neighbours; if the database refuses the write all the same, the batch is rolled back and goes by
+halves, down to the guilty command or linked group.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from uuid import UUID
 
 import asyncpg
 from common.errors import DomainError, NotReady
-from common.pg import Connection, Pool, transaction
+from common.pg import ACQUIRE_TIMEOUT_SECONDS, Connection, Pool, transaction, unavailable
 from prometheus_client import Counter
 
 from ledger.domain import refusals
@@ -25,6 +27,7 @@ from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
 from ledger.domain.decide import Decision
 from ledger.domain.groups import LinkRefused, decide_group
+from ledger.engine.memory import Memory
 from ledger.store import books as store
 from ledger.store.outcomes import Outcome, PostedEntry, PostedLeg, StoredRefusal, outcomes
 
@@ -32,6 +35,11 @@ log = logging.getLogger(__name__)
 
 NETS_DISAGREED = Counter(
     "ledger_nets_disagreed", "Commands the domain accepted and the database refused: a defect, page someone"
+)
+WRONG_MEMORIES = Counter(
+    "ledger_wrong_memories",
+    "Batches decided from memory that had to be decided again under the lock",
+    ["why"],
 )
 
 
@@ -43,23 +51,71 @@ class Answer:
     replayed: bool = False
 
 
-async def commit_batch(pool: Pool, chart: Chart, groups: Sequence[Group]) -> Mapping[UUID, Answer]:
+async def commit_batch(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
     """Commit `groups` of distinct commands of one ledger and answer each command.
 
     Raises:
         DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
             try again, since a command that did commit is found by its id.
     """
+    answers = await _from_memory(pool, memory, groups)
+    left = [group for group in groups if group[0].id not in answers]
+    return {**answers, **await _under_lock(pool, memory, left)} if left else answers
+
+
+async def _from_memory(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
+    """The answers of those that memory could decide; of none when it turns out to be wrong."""
+    suited = memory.suited(groups)
+    if not suited:
+        return {}
+    try:
+        with unavailable():
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+                await memory.read(connection, suited)
+                decided = memory.decide(suited)
+                after = memory.head
+                if not decided or after is None:
+                    return {}
+                posted_at = await store.write(connection, after, decided)
+    except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError) as broken:
+        WRONG_MEMORIES.labels("refused").inc()
+        log.info("a batch decided from memory was refused, going under the lock: %s", broken)
+        memory.forget()
+        return {}
+    except BaseException:
+        memory.forget()
+        raise
+    if posted_at is None:
+        WRONG_MEMORIES.labels("moved").inc()
+        memory.forget()
+        return {}
+    memory.posted(decided)
+    return {
+        decision.command.id: Answer(_as_posted(at, posted_at, decision))
+        for at, decision in enumerate(decided, after + 1)
+    }
+
+
+async def _under_lock(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
     try:
         async with transaction(pool) as connection:
-            return await commit_on(connection, chart, groups)
+            done = await _commit_on(connection, memory.chart, groups)
     except asyncpg.IntegrityConstraintViolationError as broken:
+        memory.forget()
         if len(groups) == 1:
             return _guilty(groups[0], broken)
         log.warning("batch of %d groups refused by the database, going by halves", len(groups))
+    except BaseException:
+        memory.forget()
+        raise
+    else:
+        memory.finished(done.answers)
+        if done.books:
+            memory.moved(done.before, done.after, done.books)
+        return done.answers
     middle = len(groups) // 2
-    first = await commit_batch(pool, chart, groups[:middle])
-    return {**first, **await commit_batch(pool, chart, groups[middle:])}
+    first = await _under_lock(pool, memory, groups[:middle])
+    return {**first, **await _under_lock(pool, memory, groups[middle:])}
 
 
 def _guilty(group: Group, broken: asyncpg.IntegrityConstraintViolationError) -> dict[UUID, Answer]:
@@ -73,10 +129,24 @@ def _guilty(group: Group, broken: asyncpg.IntegrityConstraintViolationError) -> 
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a batch came to. `books` are None when nothing needed deciding."""
+
+    answers: dict[UUID, Answer]
+    before: int
+    after: int
+    books: Books | None
+
+
 async def commit_on(connection: Connection, chart: Chart, groups: Sequence[Group]) -> dict[UUID, Answer]:
     """The same on a transaction of the caller's, which decides whether it commits."""
+    return (await _commit_on(connection, chart, groups)).answers
+
+
+async def _commit_on(connection: Connection, chart: Chart, groups: Sequence[Group]) -> _Done:
     ledger = groups[0][0].ledger
-    sequence = await store.lock_head(connection, ledger)
+    before = await store.lock_head(connection, ledger)
     finished = await outcomes(connection, ledger, [command.id for group in groups for command in group])
     answers: dict[UUID, Answer] = {}
     fresh = []
@@ -86,18 +156,19 @@ async def commit_on(connection: Connection, chart: Chart, groups: Sequence[Group
         else:
             fresh.append(group)
     if not fresh:
-        return answers
+        return _Done(answers, before, before, None)
     commands = [command for group in fresh for command in group]
-    decided, refused = _decide_all(
-        fresh, await store.load_books(connection, ledger, chart, commands), answers
-    )
+    books = await store.load_books(connection, ledger, chart, commands)
+    decided, refused = _decide_all(fresh, books, answers)
     if refused:
         await store.write_refusals(connection, refused)
     if decided:
-        posted_at = await store.write(connection, sequence, decided)
-        for at, decision in enumerate(decided, sequence + 1):
+        posted_at = await store.write(connection, before, decided)
+        if posted_at is None:
+            raise asyncpg.SerializationError("the head moved under its own lock")
+        for at, decision in enumerate(decided, before + 1):
             answers[decision.command.id] = Answer(_as_posted(at, posted_at, decision))
-    return answers
+    return _Done(answers, before, before + len(decided), books)
 
 
 def _replay(group: Group, finished: Mapping[UUID, Outcome]) -> dict[UUID, Answer]:

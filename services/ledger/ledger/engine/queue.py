@@ -17,6 +17,7 @@ from ledger.domain import refusals
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
 from ledger.engine.batch import Answer, commit_batch
+from ledger.engine.memory import Memory
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class PostingEngine:
     def __init__(
         self,
         pool: Pool,
+        ledger: int,
         chart: Chart,
         *,
         max_batch: int = 256,
@@ -47,7 +49,7 @@ class PostingEngine:
         patience_seconds: float = 8.0,
     ) -> None:
         self._pool = pool
-        self._chart = chart
+        self._memory = Memory(ledger, chart)
         self._max_batch = max_batch
         self._max_queued = max_queued
         self._patience_seconds = patience_seconds
@@ -70,7 +72,7 @@ class PostingEngine:
 
     @property
     def chart(self) -> Chart:
-        return self._chart
+        return self._memory.chart
 
     async def post(self, command: Command) -> Answer:
         """Answer `command`, once it is durable. See `post_groups` for what it raises."""
@@ -170,7 +172,7 @@ class PostingEngine:
         pause_seconds = 0.02
         while True:
             try:
-                return dict(await commit_batch(self._pool, self._chart, batch))
+                return await commit_batch(self._pool, self._memory, batch)
             except TRANSIENT as passing:
                 if loop.time() + pause_seconds > deadline:
                     raise

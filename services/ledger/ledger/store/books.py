@@ -28,6 +28,11 @@ async def lock_head(connection: Connection, ledger: int) -> int:
     return int(sequence)
 
 
+async def read_head(connection: Connection, ledger: int) -> int:
+    """Where the ledger ends at the moment, without waiting for anyone."""
+    return int(await connection.fetchval("SELECT sequence FROM head WHERE ledger_id = $1", ledger))
+
+
 async def open_accounts(connection: Connection, ledger: int, keys: Iterable[AccountKey]) -> None:
     """Open the accounts of `keys`, each a path the chart knows, in sorted order."""
     ordered = sorted(keys)
@@ -235,14 +240,16 @@ def _market_commands(chart: Chart, commands: Sequence[Command]) -> list[Command]
     ]
 
 
-async def write(connection: Connection, after: int, decisions: Sequence[Decision]) -> datetime:
-    """Write entries and postings in one statement, numbered from `after` + 1; return their posted time.
+async def write(connection: Connection, after: int, decisions: Sequence[Decision]) -> datetime | None:
+    """Write entries and postings in one statement, numbered from `after` + 1; return their posted time,
+    or None, with nothing written, when the head is not at `after`.
 
-    The journal's triggers check it as a whole, move balances and head, and queue the events.
+    The statement locks the head itself. The journal's triggers check the entries as a whole, move
+    balances and head, and queue the events.
 
     Raises:
         asyncpg.CheckViolationError, UniqueViolationError, ForeignKeyViolationError: a rule refused it.
-        asyncpg.SerializationError: the ledger moved since it was read.
+        asyncpg.SerializationError: an account moved without the head, which nobody may do.
     """
     numbered = list(enumerate(decisions, after + 1))
     entries = [_entry_row(sequence, each.command, len(each.postings)) for sequence, each in numbered]
@@ -259,8 +266,8 @@ async def write(connection: Connection, after: int, decisions: Sequence[Decision
         for sequence, each in numbered
         for leg, posting in enumerate(each.postings, 1)
     ]
-    posted_at: datetime = await connection.fetchval(
-        _WRITE, decisions[0].command.ledger, *_columns(entries), *_columns(postings)
+    posted_at: datetime | None = await connection.fetchval(
+        _WRITE, decisions[0].command.ledger, *_columns(entries), *_columns(postings), after
     )
     return posted_at
 
@@ -297,16 +304,17 @@ def _entry_row(sequence: int, command: Command, legs: int) -> tuple[object, ...]
 
 # Amounts travel as text: asyncpg's Decimal encoding costs ten times as much.
 _WRITE = """
-WITH moment AS MATERIALIZED (
-    SELECT next_moment($1) AS at
+WITH unmoved AS MATERIALIZED (
+    SELECT greatest(statement_timestamp(), settled_at + interval '1 microsecond') AS at
+      FROM head WHERE ledger_id = $1 AND sequence = $29 FOR UPDATE
 ), entries AS (
     INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference,
         metadata, receipt, settlement_version, settlement_total, settlement_chunk, settlement_chunks, traceparent,
         effective_at, posted_at, reverses, link, links, hold_expires_at)
     SELECT $1, e.sequence, e.id, e.kind, e.legs, e.principal, e.key, e.fingerprint, e.reference, e.metadata::jsonb,
            e.receipt, e.version, e.total::numeric, e.chunk, e.chunks, e.traceparent,
-           coalesce(e.effective_at, moment.at), moment.at, e.reverses, e.link, e.links, e.hold_expires_at
-      FROM moment, unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bytea[],
+           coalesce(e.effective_at, unmoved.at), unmoved.at, e.reverses, e.link, e.links, e.hold_expires_at
+      FROM unmoved, unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bytea[],
                   $9::text[], $10::text[], $11::uuid[], $12::int[], $13::text[], $14::int[], $15::int[],
                   $16::text[], $17::timestamptz[], $18::uuid[], $19::uuid[], $20::smallint[], $21::timestamptz[])
         AS e (sequence, id, kind, legs, principal, key, fingerprint, reference, metadata, receipt, version, total,
@@ -314,10 +322,10 @@ WITH moment AS MATERIALIZED (
 ), postings AS (
     INSERT INTO posting (ledger_id, sequence, leg, account_id, account_sequence, amount, balance, hold)
     SELECT $1, p.sequence, p.leg, p.account_id, p.account_sequence, p.amount::numeric, p.balance::numeric, p.hold
-      FROM unnest($22::bigint[], $23::smallint[], $24::bigint[], $25::bigint[], $26::text[], $27::text[], $28::uuid[])
+      FROM unmoved, unnest($22::bigint[], $23::smallint[], $24::bigint[], $25::bigint[], $26::text[], $27::text[], $28::uuid[])
         AS p (sequence, leg, account_id, account_sequence, amount, balance, hold)
 )
-SELECT at FROM moment
+SELECT at FROM unmoved
 """
 
 

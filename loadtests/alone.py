@@ -1,0 +1,116 @@
+"""A ledger by itself: its own database and as many processes as wanted, on the running stack's servers.
+
+For measuring the ledger and nothing else: no relay, no consumers, no other service on the two cores. The outbox
+rows are written like always and stay. `latency.py` and the race day measure the whole platform instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+from common.testing import Database, fresh_database, stack
+
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The processes' addresses, in order, and their database."""
+
+    urls: tuple[str, ...]
+    pids: tuple[int, ...]
+    database: Database
+
+
+@asynccontextmanager
+async def ledger_alone(engines: int = 1, *, log: Path | None = None) -> AsyncIterator[Alone]:
+    """That many ledger processes on a fresh database, ended on exit.
+
+    Raises:
+        TimeoutError: a process was not ready within `START_SECONDS`.
+    """
+    async with fresh_database("ledger") as database, AsyncExitStack() as ends:
+        urls, pids = [], []
+        for _ in range(engines):
+            port = _free_port()
+            process = await _start(database, port, log)
+            ends.push_async_callback(_end, process)
+            urls.append(f"http://127.0.0.1:{port}")
+            pids.append(process.pid)
+        for url in urls:
+            await _ready(url)
+        yield Alone(tuple(urls), tuple(pids), database)
+
+
+async def api_key(database: Database, principal: str, *kinds: str, ledger: str | None = None) -> str:
+    """A fresh API key for `principal`, through the ledger's own key command."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", "keys", "create", "--name", principal, "--kinds", ",".join(kinds),
+        *(("--ledger", ledger) if ledger else ()),
+        stdout=asyncio.subprocess.PIPE, env=os.environ | {"DATABASE_DSN": database.dsn("ledger_keys")},
+    )  # fmt: skip
+    told, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError("the ledger made no key")
+    return told.decode().strip()
+
+
+async def analyze(database: Database) -> None:
+    """What autovacuum does within a minute, so that a short measurement has the plans of a long one."""
+    connection = await asyncpg.connect(database.superuser_dsn)
+    try:
+        await connection.execute("ANALYZE")
+    finally:
+        await connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _start(database: Database, port: int, log: Path | None) -> asyncio.subprocess.Process:
+    running = stack()
+    environment = os.environ | {
+        "PORT": str(port),
+        "DATABASE_DSN": database.dsn("ledger_posting"),
+        "AMQP_URL": running.rabbitmq.url("ledger"),
+        "REDIS_URL": running.redis_url,
+        "IDENTITY_URL": "http://127.0.0.1:1",  # nobody logs in here: keys only
+    }
+    told = (log or Path(os.devnull)).open("a")
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ledger", "serve", env=environment, stdout=told, stderr=told
+        )
+    finally:
+        told.close()
+
+
+async def _ready(url: str) -> None:
+    async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as http:
+        while True:
+            try:
+                async with http.get(f"{url}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    await process.wait()

@@ -1,0 +1,130 @@
+"""What an engine remembers of its ledger from batch to batch, so that most batches are decided unread.
+
+Memory is never the authority. A batch decided on it is written only if the ledger's head is still where
+memory has it (`store.write` compares and swaps), and the journal's triggers check every rule again. So a
+wrong memory costs a second try, never an entry: whatever does not fit is forgotten and read anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from common.errors import DomainError
+from common.pg import Connection
+
+from ledger.domain.books import AccountKey, Books
+from ledger.domain.chart import Chart
+from ledger.domain.commands import Group
+from ledger.domain.decide import Decision, decide
+from ledger.store import books as store
+
+MAX_ACCOUNTS = 100_000
+MAX_HOLDS = 200_000
+MAX_FINISHED = 100_000
+"""How much is remembered, at some hundred bytes each; beyond it, all of its sort is forgotten."""
+
+
+class Memory:
+    """One ledger's head, accounts, open holds and permissions, as this engine last saw them."""
+
+    def __init__(self, ledger: int, chart: Chart) -> None:
+        self._ledger = ledger
+        self.chart = chart
+        self._finished: set[UUID] = set()
+        self.head: int | None = None
+        self.books = Books(chart, {})
+
+    def forget(self) -> None:
+        """Start again from nothing: another writer was here, or what was written is not known."""
+        self.head = None
+        self.books = Books(self.chart, {})
+
+    def finished(self, ids: Iterable[UUID]) -> None:
+        """These commands have their answers: should they come again, they are looked up."""
+        if len(self._finished) >= MAX_FINISHED:
+            self._finished.clear()
+        self._finished.update(ids)
+
+    def moved(self, before: int, after: int, books: Books) -> None:
+        """A batch that was decided on `books`, read under the head's lock, took the ledger from
+        `before` to `after`."""
+        if self.head != before:
+            self.forget()
+        self.head = after
+        self.books.permitted = books.permitted
+        self.books.accounts.update(books.accounts)
+        self.books.holds.update(books.holds)
+
+    def suited(self, groups: Sequence[Group]) -> list[Group]:
+        """Those of `groups` whose decision needs no more than memory can hold."""
+        return [group for group in groups if len(group) == 1 and self._suits(group)]
+
+    def _suits(self, group: Group) -> bool:
+        (command,) = group
+        kind = self.chart.kinds.get(command.kind)
+        return (
+            kind is not None
+            and command.plain
+            and not kind.receipt
+            and kind.settlement is None
+            and command.id not in self._finished
+        )
+
+    async def read(self, connection: Connection, groups: Sequence[Group]) -> None:
+        """Read what deciding `groups` needs and memory does not have.
+
+        Nothing is locked. The head is read first: if the ledger moves on meanwhile, then it is no longer
+        where memory has it, and the write finds out.
+        """
+        commands = [group[0] for group in groups]
+        if len(self.books.accounts) > MAX_ACCOUNTS or len(self.books.holds) > MAX_HOLDS:
+            self.forget()
+        if self.head is None:
+            self.head = await store.read_head(connection, self._ledger)
+            self.books.permitted = await store.load_permitted(connection, self._ledger)
+        accounts: set[AccountKey] = {
+            (leg.account, leg.currency)
+            for command in commands
+            for leg in command.legs
+            if (leg.account, leg.currency) not in self.books.accounts
+        }
+        if accounts:
+            self.books.accounts.update(
+                await store.load_accounts(connection, self._ledger, accounts, self.chart)
+            )
+        holds = [
+            leg.hold
+            for command in commands
+            if self.chart.kinds[command.kind].hold == "draw"
+            for leg in command.legs
+            if leg.hold and leg.hold not in self.books.holds
+        ]
+        if holds:
+            self.books.holds.update(await store.load_holds(connection, self._ledger, holds))
+
+    def decide(self, groups: Sequence[Group]) -> list[Decision]:
+        """Decide those of `groups` that memory lets through, and remember them as posted.
+
+        Nothing is refused here: a refusal is for ever, so it is for those who read under the lock.
+        """
+        decided = []
+        for (command,) in groups:
+            try:
+                decided.append(decide(command, self.books))
+            except DomainError:
+                continue
+        return decided
+
+    def posted(self, decided: Sequence[Decision]) -> None:
+        """`decided` is in the journal."""
+        if self.head is None:
+            raise RuntimeError("nothing can be posted on a forgotten head")
+        self.head += len(decided)
+        self.books.stakes.clear()  # only the lock's own reading of them counts, and they would pile up
+        self.books.escrowed.clear()
+        self.finished(decision.command.id for decision in decided)
+        for decision in decided:
+            for posting in decision.postings:
+                if posting.hold is not None and not self.books.holds[posting.hold].remaining:
+                    del self.books.holds[posting.hold]
