@@ -20,7 +20,7 @@ test: setup           ## every test, on a throw-away stack
 check: setup          ## lint, types, boundaries, migrations, generated documents
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy $(foreach package,$(notdir $(MEMBERS)) tools loadtests,-p $(package))
+	$(PY) -m mypy $(foreach package,$(notdir $(MEMBERS)) tools loadtests examples,-p $(package))
 	$(PY) -m mypy $(wildcard */*/tests) tools/tests tests
 	.venv/bin/lint-imports
 	$(PY) -m tools.bootstrap check-lock

@@ -72,7 +72,7 @@ class Day:
         """Everything before the first offer: people with money, a published event, open markets."""
         for official in officials:
             app = App(http, self.gateway, self.tally)
-            await app.login(official.email, official.password)
+            await app.login(official)
             self.officials.append(app)
         await self._each("people register and deposit", range(bettors), lambda n: self._arrive(http, n))
         await self._publish()
@@ -103,7 +103,8 @@ class Day:
         who, app = person(number), App(http, self.gateway, self.tally)
         papers = {"curp": who.curp, "full_name": who.full_name, "email": who.email, "password": who.password}
         self.ids[number] = str((await app.post("/v1/register", papers, f"register:{who.email}"))["id"])
-        await app.login(who.email, who.password)
+        await app.login(who)
+        await app.enrol(who)
         self.bettors[number] = app
         clabe = (await app.get("/v1/clabe"))["clabe"]
         transfer = await self._send_money(http, number, who, clabe)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
+import pyotp
 from stdnum.mx import curp
 
 CONSONANTS = "BCDFGJKLMNPQRSTVXZ"
@@ -25,13 +27,28 @@ SURNAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`number` is stable between runs; ids are not."""
+    """`number` is stable between runs; ids are not. `totp` is what an authenticator was told, if there is one."""
 
     number: int
     full_name: str
     email: str
     password: str
     curp: str
+    totp: str | None = None
+
+    def codes(self) -> Iterator[dict[str, str]]:
+        """What goes with the password: for staff each code that is good now, one after the other."""
+        if self.totp is None:
+            yield {}
+            return
+        authenticator = pyotp.TOTP(self.totp)
+        for drift_seconds in (-30, 0, 30):
+            yield {"code": authenticator.at(datetime.now(UTC) + timedelta(seconds=drift_seconds))}
+
+    def with_authenticator(self, uri: str) -> Person:
+        """With the second factor of an `otpauth:` address."""
+        read = pyotp.parse_uri(uri)
+        return replace(self, totp=read.secret)
 
 
 def person(number: int, role: str = "bettor") -> Person:

@@ -35,4 +35,5 @@ async def seed(stack: Stack, say: Say) -> None:
         await day.prepare(http, BETTORS, staff)
     say("log in as (e-mail, password):")
     for who in (*staff, *(person(number) for number in range(BETTORS))):
-        print(f"  {who.email:36} {who.password}")
+        authenticator = f"   authenticator {who.totp}" if who.totp else ""
+        print(f"  {who.email:36} {who.password}{authenticator}")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from identity.derived import create_master_key
+from identity.tokens import create_keys
 
 from tools.stack.layout import Layout
 
 ATTESTOR_KEY_ID: Final = "attestor-1"
-IDENTITY_KEY_ID: Final = "identity-1"
 SIGNING_ROOT: Final = "root-1"
 
 
@@ -38,12 +39,12 @@ def write(path: Path, text: str) -> None:
 async def make_keys(layout: Layout) -> None:
     """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, and
     the root that the API keys' signing secrets are derived from."""
-    identity, attestor = layout.secrets / "identity.pem", layout.secrets / "attestor.seed"
-    if not identity.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write(identity, pem.decode())
+    signing, master = layout.secrets / "identity-keys.json", layout.secrets / "identity-master"
+    attestor = layout.secrets / "attestor.seed"
+    if not signing.exists():
+        create_keys(signing, now=datetime.now(UTC))
+    if not master.exists():
+        create_master_key(master)
     if not attestor.exists():
         write(attestor, base64.b64encode(secrets.token_bytes(32)).decode())
     private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(attestor.read_text(encoding="utf-8")))

@@ -12,7 +12,7 @@ from tools.stack import postgres, rabbitmq, redis
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
 from tools.stack.running import PYTHON, output
-from tools.stack.secrets import ATTESTOR_KEY_ID, IDENTITY_KEY_ID
+from tools.stack.secrets import ATTESTOR_KEY_ID
 
 LEDGER_KINDS: Final = {
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void",
@@ -61,7 +61,8 @@ def specs(layout: Layout) -> list[Spec]:
         _spec(
             layout, "identity", "identity", after=(DATABASES, "redis", KEYS),
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
-            SIGNING_KEY_FILE=str(layout.secrets / "identity.pem"), SIGNING_KEY_ID=IDENTITY_KEY_ID,
+            SIGNING_KEYS_FILE=str(layout.secrets / "identity-keys.json"),
+            MASTER_KEY_FILE=str(layout.secrets / "identity-master"),
         ),
         _engine(layout, "ledger"),
         _spec(

@@ -58,7 +58,8 @@ class TokenVerifier:
         if principal is not None and datetime.now(UTC).timestamp() < expires + LEEWAY_SECONDS:
             return principal
         claims = _decoded(token, await self._key_of(_key_id(token)), self._audience)
-        principal = Principal(claims.sub, claims.role, claims.sid)
+        proved_at = None if claims.auth_time is None else datetime.fromtimestamp(claims.auth_time, UTC)
+        principal = Principal(claims.sub, claims.role, claims.sid, proved_at)
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[token] = (principal, claims.exp)
@@ -78,6 +79,7 @@ class _Claims(BaseModel):
     sub: str
     role: Role
     sid: str | None = None
+    auth_time: float | None = None
     iat: float
     exp: float
 

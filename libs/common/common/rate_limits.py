@@ -5,6 +5,7 @@ all of them let it; a refused request uses nothing up. While Redis does not answ
 everybody (a guesser of passwords must not profit from an outage) or counts in this process alone.
 """
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -136,6 +137,7 @@ class RateLimiter:
     def __init__(self, redis: Redis, *, prefix: str, now_micros: Callable[[], int] | None = None) -> None:
         """`now_micros` is the clock of what is counted in this process."""
         self._prefix = prefix
+        self._redis = redis
         self._gcra = redis.register_script(GCRA)
         self._here = _Here(now_micros or (lambda: monotonic_ns() // 1000))
 
@@ -155,6 +157,13 @@ class RateLimiter:
             REFUSED.labels(tightest.limit.name).inc()
             raise RateLimited(tightest, retry_after=_up(wait, MICROS))
         return tightest
+
+    async def forgive(self, *charges: Charge) -> None:
+        """Forget what these keys have used up: the attempts turned out to be their owner's."""
+        keys = [f"{self._prefix}:{charge.limit.name}:{charge.key}" for charge in charges]
+        self._here.forget(keys)
+        with contextlib.suppress(*TROUBLE):
+            await self._redis.delete(*keys)
 
     async def admit_request(self, request: web.Request, *charges: Charge) -> None:
         """`admit`, with the standing kept for `tell_standing`. Raises RateLimited, LimiterUnavailable."""
@@ -203,6 +212,10 @@ class _Here:
         while len(self._arrivals) > LOCAL_KEYS:
             self._arrivals.popitem(last=False)
         return [0, *ahead]
+
+    def forget(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._arrivals.pop(key, None)
 
 
 async def tell_standing(request: web.Request, response: web.StreamResponse) -> None:

@@ -189,8 +189,10 @@ class SignatureVerifier:
         self._audience = audience
         self._now = now
 
-    async def verify(self, request: web.Request, key: SigningKey) -> None:
+    async def verify(self, request: web.Request, key: SigningKey, *, body: bytes | None = None) -> None:
         """Verify the one signature of this request against that key, and spend its nonce.
+
+        `body` is the request's, for a caller that has read it already.
 
         A request that may be repeated harmlessly (a safe method, or a signed idempotency key) passes
         while the nonces' store does not answer; any other is then refused.
@@ -202,7 +204,8 @@ class SignatureVerifier:
         if claimed_key_id(request) != key.id:
             raise SignatureNotValid("keyid is not the key you authenticate by", field="Signature-Input")
         keyed = IDEMPOTENCY_KEY in request.headers
-        nonce = _verified(request, key, await body_of(request), keyed=keyed, now=self._now())
+        raw = await body_of(request) if body is None else body
+        nonce = _verified(request, key, raw, keyed=keyed, now=self._now())
         harmless = keyed or request.method in ("GET", "HEAD")
         await self._spend(f"signing:nonce:{self._audience}:{key.id}:{nonce}", harmless=harmless)
 

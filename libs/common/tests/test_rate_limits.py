@@ -69,6 +69,13 @@ async def test_the_headers_tell_what_is_left_and_when_it_is_back(limiter: RateLi
     assert 90 <= refusal.value.retry_after <= 100
 
 
+async def test_what_is_forgiven_is_not_counted(limiter: RateLimiter) -> None:
+    attempt = Charge(SLOW, "account")
+    for _ in range(3):
+        assert [await passes(limiter, attempt) for _ in range(10)] == [True] * 10
+        await limiter.forgive(attempt)
+
+
 async def test_without_redis_a_strict_limit_lets_nobody_pass() -> None:
     redis = connect(NOWHERE)
     blind = RateLimiter(redis, prefix="test")

@@ -1,10 +1,10 @@
-"""Identity's events: who exists, and which sessions live. They carry no personal data on purpose:
-events are kept for years by whoever listens."""
+"""Identity's events: who exists, what changed about them, and which sessions and devices live. They carry no
+personal data on purpose: events are kept for years by whoever listens."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from contracts.wire import Event, Moment
@@ -20,14 +20,20 @@ class StaffRole(StrEnum):
 
 
 class RevocationReason(StrEnum):
-    """Why a session ended before its time."""
+    """Why a session ended before its time. `renewed`: it goes on under another secret and name."""
 
     LOGOUT = "logout"
     REVOKED = "revoked"
+    RENEWED = "renewed"
+    PUSHED_OUT = "pushed-out"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a reason
+    ACCOUNT_CLOSED = "account-closed"
+    ROLE_CHANGED = "role-changed"
+    EXCLUDED = "excluded"
 
 
 class UserRegistered(Event):
-    """A bettor has an account: the CURP is valid and was not registered before."""
+    """A bettor has an account: the document is valid and was not registered before."""
 
     type: ClassVar[str] = "identity.user.registered.v1"
 
@@ -43,6 +49,83 @@ class StaffCreated(Event):
     user_id: UUID
     role: StaffRole
     created_at: Moment
+
+
+class ContactVerified(Event):
+    """Somebody's e-mail address has answered."""
+
+    type: ClassVar[str] = "identity.contact.verified.v1"
+
+    user_id: UUID
+    verified_at: Moment
+
+
+class DocumentAdded(Event):
+    """Somebody is known by a further document."""
+
+    type: ClassVar[str] = "identity.document.added.v1"
+
+    user_id: UUID
+    kind: Literal["curp", "rfc", "cpf", "cnpj"]
+    added_at: Moment
+
+
+class ProfileChanged(Event):
+    """Somebody's name or address is another one."""
+
+    type: ClassVar[str] = "identity.profile.changed.v1"
+
+    user_id: UUID
+    fields: tuple[Literal["email", "full_name"], ...]
+    changed_at: Moment
+
+
+class PasswordChanged(Event):
+    """Somebody has another password; `reset` if they had forgotten the old one."""
+
+    type: ClassVar[str] = "identity.password.changed.v1"
+
+    user_id: UUID
+    how: Literal["changed", "reset"]
+    changed_at: Moment
+
+
+class SecondFactorEnrolled(Event):
+    """An employee has a new second factor, in the place of any earlier one."""
+
+    type: ClassVar[str] = "identity.totp.enrolled.v1"
+
+    user_id: UUID
+    enrolled_at: Moment
+
+
+class AccountClosed(Event):
+    """Somebody has left for good. What they are owed stays theirs to withdraw."""
+
+    type: ClassVar[str] = "identity.account.closed.v1"
+
+    user_id: UUID
+    closed_at: Moment
+
+
+class DeviceEnrolled(Event):
+    """A device has a key to sign money calls with."""
+
+    type: ClassVar[str] = "identity.device.enrolled.v1"
+
+    device_id: UUID
+    user_id: UUID
+    enrolled_at: Moment
+
+
+class DeviceRevoked(Event):
+    """A device's key is worth nothing any more; whoever cached it drops it."""
+
+    type: ClassVar[str] = "identity.device.revoked.v1"
+
+    device_id: UUID
+    user_id: UUID
+    revoked_at: Moment
 
 
 class SessionCreated(Event):

@@ -9,9 +9,12 @@ from common import redis
 from common.client import ServiceClient
 from common.http import Check, build_app, openapi
 from common.rate_limits import RateLimiter, tell_standing
+from common.signing import SignatureVerifier
 from redis.asyncio import Redis
 
 from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, routes_of
+from gateway.cors import preflight, shared_with
+from gateway.devices import Devices
 from gateway.documents import DOCUMENT, PublicDocument
 from gateway.domain import PublicRoute
 from gateway.door import Door
@@ -20,6 +23,7 @@ from gateway.health import DeepHealth
 from gateway.routes import ROUTES
 from gateway.sessions import TokenExchange
 from gateway.settings import Settings
+from gateway.shedding import Shedder
 
 TITLE = "El Carril"
 EXCHANGE_TIMEOUT_SECONDS = 3.0
@@ -48,6 +52,8 @@ def gateway_app(settings: Settings, table: Sequence[PublicRoute] = ROUTES) -> we
     )
     app.on_response_prepare.append(_secure)
     app.on_response_prepare.append(tell_standing)
+    app.on_response_prepare.append(shared_with(settings.cors_origins))
+    app.middlewares.insert(0, preflight(settings.cors_origins))
     app.cleanup_ctx.append(lambda app: _parts(app, settings, table))
     return app
 
@@ -66,10 +72,18 @@ async def _parts(
             TokenExchange(
                 identity, keep_seconds=settings.token_keep_seconds, capacity=settings.sessions_kept
             ),
+            Devices(
+                identity,
+                SignatureVerifier(app[REDIS], audience="gateway"),
+                keep_seconds=settings.token_keep_seconds,
+                capacity=settings.sessions_kept,
+            ),
             RateLimiter(app[REDIS], prefix="gateway:limit"),
             settings.limits,
+            Shedder(settings.requests_in_hand),
             Forwarder(client, settings.upstreams, connect_seconds=settings.connect_seconds),
             body_timeout_seconds=settings.body_timeout_seconds,
+            trusted_proxies=settings.trusted_proxies,
         )
         processes = {**{str(name): url for name, url in settings.upstreams.items()}, **settings.health_urls}
         app[HEALTH] = DeepHealth(client, processes)

@@ -1,19 +1,20 @@
-"""What the public door lets through, where to, and for whom."""
+"""What the public door lets through, where to, for whom, and how much of it."""
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from typing import Final
 
 from common.errors import Forbidden, NotFound
 from common.roles import Role
 
 # One segment of a canonical path: the unreserved characters of RFC 3986. Nothing percent-encoded can
 # be in it, so a path reads the same here and at the upstream, and "." and ".." never name anything.
-SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}")
-MAX_PATH_CHARACTERS = 512
-QUERY = re.compile(r"[!-~]{0,2048}")
+SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}")
+MAX_PATH_CHARACTERS: Final = 512
+QUERY: Final = re.compile(r"[!-~]{0,2048}")
 
-KIB = 1024
+KIB: Final = 1024
 
 
 class Service(StrEnum):
@@ -33,10 +34,34 @@ class Access(StrEnum):
 
 
 class LimitClass(StrEnum):
-    """Routes that share a rate limit: those that try a password, those that move money."""
+    """Routes that share their rate limits: those that try a password, those that move money, the others."""
 
     AUTH = "auth"
     MONEY = "money"
+    OTHER = "other"
+
+
+class Dimension(StrEnum):
+    """What requests are counted by."""
+
+    ACCOUNT = "account"
+    DEVICE = "device"
+    ADDRESS = "address"
+
+
+class Priority(IntEnum):
+    """Who is served last when there is too much to do: the higher, the longer."""
+
+    BROWSE = 1
+    ENTER = 2
+    MONEY = 3
+
+
+class Owner(StrEnum):
+    """Whose objects an address with an id names: the caller's own alone, or nobody's in particular."""
+
+    CALLER = "own"
+    NOBODY = "any"
 
 
 class NoSuchRoute(NotFound):
@@ -51,14 +76,21 @@ class RoleForbidden(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class PublicRoute:
-    """One row of the routing table. `path` has `{name}` for a variable segment."""
+    """One row of the routing table. `path` has `{name}` for a variable segment.
+
+    A `signed` route wants the signature of a device of the caller's. `owner` says whose object the variable
+    segment names; another's is answered 404.
+    """
 
     method: str
     path: str
     service: Service
-    limit: LimitClass | None = None
+    limit: LimitClass = LimitClass.OTHER
     access: Access = Access.SESSION
     roles: frozenset[Role] = frozenset()
+    owner: Owner = Owner.NOBODY
+    signed: bool = False
+    priority: Priority = Priority.BROWSE
     max_body_bytes: int = 16 * KIB
     timeout_seconds: float = 10.0
     ends_session: bool = False

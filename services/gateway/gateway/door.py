@@ -1,50 +1,86 @@
 """The public door: what every request goes through before a service hears of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 from common.http import PRINCIPAL, Principal
 from common.rate_limits import Charge, RateLimit, RateLimiter
+from common.signing import claimed_key_id
 
-from gateway.domain import Access, LimitClass, NoSuchRoute, PublicRoute, RoleForbidden, is_canonical
-from gateway.forwarding import Forwarder, TokenRefused, read_bounded
+from gateway.addresses import Network, client_address
+from gateway.devices import Devices
+from gateway.domain import (
+    Access,
+    Dimension,
+    LimitClass,
+    NoSuchRoute,
+    PublicRoute,
+    RoleForbidden,
+    is_canonical,
+)
+from gateway.forwarding import Forwarder, Onward, TokenRefused, read_bounded
 from gateway.sessions import TokenExchange, session_secret
+from gateway.shedding import Shedder
+
+RateLimits = Mapping[LimitClass, Mapping[Dimension, RateLimit]]
 
 
 class Door:
-    """Checks address, session, role, rate and size, in the order of what they cost; then passes on."""
+    """Checks address, load, session, role, rate, size and signature, in the order of what they cost; then passes on."""
 
     def __init__(
         self,
         exchange: TokenExchange,
+        devices: Devices,
         limiter: RateLimiter,
-        limits: Mapping[LimitClass, RateLimit],
+        limits: RateLimits,
+        shedder: Shedder,
         forwarder: Forwarder,
         *,
         body_timeout_seconds: float,
+        trusted_proxies: Sequence[Network],
     ) -> None:
         self._exchange = exchange
+        self._devices = devices
         self._limiter = limiter
         self._limits = limits
+        self._shedder = shedder
         self._forwarder = forwarder
         self._body_timeout_seconds = body_timeout_seconds
+        self._trusted_proxies = trusted_proxies
 
     async def enter(self, request: web.Request, route: PublicRoute) -> web.StreamResponse:
         """The service's answer to a request that may pass. Raises a refusal otherwise."""
         if not is_canonical(request.rel_url.raw_path, request.rel_url.raw_query_string):
             raise NoSuchRoute("no public route has this path")
-        if route.access is Access.PUBLIC:
-            return await self._pass(request, route, limited_as=request.remote or "", token=None)
-        return await self._enter_with_session(request, route)
+        address = client_address(request, self._trusted_proxies)
+        with self._shedder.place(route.priority):
+            if route.access is Access.PUBLIC:
+                await self._admit(request, route, {Dimension.ADDRESS: address})
+                body = await self._body(request, route)
+                return await self._forwarder.forward(request, route, Onward(body, address))
+            return await self._enter_with_session(request, route, address)
 
-    async def _enter_with_session(self, request: web.Request, route: PublicRoute) -> web.StreamResponse:
+    async def _enter_with_session(
+        self, request: web.Request, route: PublicRoute, address: str
+    ) -> web.StreamResponse:
         secret = session_secret(request)
         token = await self._exchange.token_for(secret, route.service)
         request[PRINCIPAL] = Principal(token.subject, token.role)
         if not route.admits(token.role):
             raise RoleForbidden("your role may not do this")
+        keys = {Dimension.ACCOUNT: token.subject, Dimension.ADDRESS: address}
+        device = claimed_key_id(request) if route.signed else None
+        if device is not None:
+            keys[Dimension.DEVICE] = (
+                f"{token.subject}:{device}"  # claimed only, so counted with whose it would be
+            )
+        await self._admit(request, route, keys)
+        body = await self._body(request, route)
+        if device is not None:
+            await self._devices.verify(request, secret, device, body)
         try:
-            return await self._pass(request, route, limited_as=token.subject, token=token.token)
+            return await self._forwarder.forward(request, route, Onward(body, address, token.token))
         except TokenRefused:
             self._exchange.forget(secret)
             raise
@@ -52,12 +88,13 @@ class Door:
             if route.ends_session:
                 self._exchange.forget(secret)
 
-    async def _pass(
-        self, request: web.Request, route: PublicRoute, *, limited_as: str, token: str | None
-    ) -> web.StreamResponse:
-        if route.limit is not None:
-            await self._limiter.admit_request(request, Charge(self._limits[route.limit], limited_as))
-        body = await read_bounded(
+    async def _admit(self, request: web.Request, route: PublicRoute, keys: Mapping[Dimension, str]) -> None:
+        limits = self._limits[route.limit]
+        charges = [Charge(limits[each], key) for each, key in keys.items() if each in limits]
+        if charges:
+            await self._limiter.admit_request(request, *charges)
+
+    async def _body(self, request: web.Request, route: PublicRoute) -> bytes:
+        return await read_bounded(
             request, max_bytes=route.max_body_bytes, timeout_seconds=self._body_timeout_seconds
         )
-        return await self._forwarder.forward(request, route, body=body, token=token)

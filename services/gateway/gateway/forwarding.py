@@ -6,6 +6,7 @@ how small) before the upstream hears of it, so a slow client occupies nobody els
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
@@ -17,9 +18,12 @@ from common.telemetry.traces import traceparent
 from multidict import CIMultiDict
 from yarl import URL
 
+from gateway.breaker import Breaker
 from gateway.domain import PublicRoute, Service
 
 REQUEST_HEADERS = ("Accept", "Content-Type", "Idempotency-Key")
+TOLD_TO_IDENTITY = "User-Agent"
+ADDRESS_HEADER = "X-Client-Address"
 RESPONSE_HEADERS = (
     "Cache-Control",
     "Content-Type",
@@ -90,6 +94,19 @@ def open_client(*, connections: int) -> aiohttp.ClientSession:
     )
 
 
+FAILURES = (UpstreamDown, UpstreamSilent, UpstreamBroke)
+"""The errors that mean that a service did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """What goes on to the service, besides what the request itself says."""
+
+    body: bytes
+    address: str
+    token: str | None = field(default=None, repr=False)
+
+
 class Forwarder:
     """Passes requests on."""
 
@@ -99,14 +116,18 @@ class Forwarder:
         self._client = client
         self._upstreams = {service: base.rstrip("/") for service, base in upstreams.items()}
         self._connect_seconds = connect_seconds
+        self._breakers = {service: Breaker(service, FAILURES) for service in upstreams}
 
-    async def forward(
-        self, request: web.Request, route: PublicRoute, *, body: bytes, token: str | None
-    ) -> web.StreamResponse:
+    async def forward(self, request: web.Request, route: PublicRoute, onward: Onward) -> web.StreamResponse:
         """Send the request once and stream the answer back. The path must be canonical, the query plain.
 
-        Raises UpstreamDown (not sent), UpstreamSilent and UpstreamBroke (the outcome is unknown), TokenRefused.
+        Raises UpstreamDown and CircuitOpen (not sent), UpstreamSilent and UpstreamBroke (the outcome is
+        unknown), TokenRefused.
         """
+        with self._breakers[route.service].attempt():
+            return await self._send(request, route, onward)
+
+    async def _send(self, request: web.Request, route: PublicRoute, onward: Onward) -> web.StreamResponse:
         # Only path and query: a request may name a whole URL, and its host is not ours to follow.
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
         target = URL(f"{self._upstreams[route.service]}{request.rel_url.raw_path}{query}", encoded=True)
@@ -115,12 +136,12 @@ class Forwarder:
             async with self._client.request(
                 route.method,
                 target,
-                data=body or None,
-                headers=_onward(request, token),
+                data=onward.body or None,
+                headers=_headers(request, route, onward),
                 timeout=timeout,
                 allow_redirects=False,
             ) as answer:
-                if answer.status == web.HTTPUnauthorized.status_code and token is not None:
+                if answer.status == web.HTTPUnauthorized.status_code and onward.token is not None:
                     raise TokenRefused("Try again in a moment.", retry_after=RETRY_AFTER_SECONDS)
                 return await _stream_back(request, answer)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -154,14 +175,17 @@ async def read_bounded(request: web.Request, *, max_bytes: int, timeout_seconds:
     return bytes(body)
 
 
-def _onward(request: web.Request, token: str | None) -> CIMultiDict[str]:
+def _headers(request: web.Request, route: PublicRoute, onward: Onward) -> CIMultiDict[str]:
     headers = CIMultiDict(
         (name, value) for name in REQUEST_HEADERS for value in request.headers.getall(name, ())
     )
     ours = {"X-Request-Id": REQUEST_ID.get(), "traceparent": traceparent()}
     headers.extend({name: value for name, value in ours.items() if value is not None})
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
+    if route.service is Service.IDENTITY:  # whose owner of a session recognises it by these
+        headers[ADDRESS_HEADER] = onward.address
+        headers.extend((TOLD_TO_IDENTITY, value) for value in request.headers.getall(TOLD_TO_IDENTITY, ()))
+    if onward.token is not None:
+        headers["Authorization"] = f"Bearer {onward.token}"
     return headers
 
 

@@ -6,7 +6,7 @@ or account of the ledger. Each service checks the token's role again; the roles 
 
 from common.roles import Role
 
-from gateway.domain import Access, LimitClass, PublicRoute, Service
+from gateway.domain import Access, LimitClass, Owner, Priority, PublicRoute, Service
 
 BETTOR = frozenset({Role.BETTOR})
 OFFICIAL = frozenset({Role.OFFICIAL})
@@ -16,30 +16,89 @@ EVERYONE: frozenset[Role] = frozenset()
 MONEY_TIMEOUT_SECONDS = 15.0
 
 
-def _read(path: str, service: Service, roles: frozenset[Role] = EVERYONE) -> PublicRoute:
+def _browse(path: str, service: Service, roles: frozenset[Role] = EVERYONE) -> PublicRoute:
     return PublicRoute("GET", path, service, roles=roles, max_body_bytes=0)
 
 
-def _money(method: str, path: str, service: Service) -> PublicRoute:
+def _own(path: str, service: Service, roles: frozenset[Role] = BETTOR) -> PublicRoute:
+    """To read what is one's own: money, bets."""
     return PublicRoute(
-        method, path, service, limit=LimitClass.MONEY, roles=BETTOR, timeout_seconds=MONEY_TIMEOUT_SECONDS
+        "GET", path, service, roles=roles, owner=Owner.CALLER, priority=Priority.MONEY, max_body_bytes=0
+    )
+
+
+def _money(method: str, path: str, service: Service, *, signed: bool = True) -> PublicRoute:
+    """To move money. What takes it away from its owner must be signed by a device of theirs."""
+    return PublicRoute(
+        method,
+        path,
+        service,
+        limit=LimitClass.MONEY,
+        roles=BETTOR,
+        owner=Owner.CALLER,
+        signed=signed,
+        priority=Priority.MONEY,
+        timeout_seconds=MONEY_TIMEOUT_SECONDS,
     )
 
 
 def _officiate(path: str) -> PublicRoute:
-    return PublicRoute("POST", path, Service.BETTING, roles=OFFICIAL, timeout_seconds=MONEY_TIMEOUT_SECONDS)
+    return PublicRoute(
+        "POST",
+        path,
+        Service.BETTING,
+        roles=OFFICIAL,
+        priority=Priority.MONEY,
+        timeout_seconds=MONEY_TIMEOUT_SECONDS,
+    )
 
 
 def _enter(path: str) -> PublicRoute:
-    return PublicRoute("POST", path, Service.IDENTITY, limit=LimitClass.AUTH, access=Access.PUBLIC)
+    """To come in: what tries a password or a code, for everybody."""
+    return PublicRoute(
+        "POST",
+        path,
+        Service.IDENTITY,
+        limit=LimitClass.AUTH,
+        access=Access.PUBLIC,
+        priority=Priority.ENTER,
+    )
+
+
+def _self(
+    method: str,
+    path: str,
+    *,
+    limit: LimitClass = LimitClass.OTHER,
+    roles: frozenset[Role] = EVERYONE,
+    ends_session: bool = False,
+) -> PublicRoute:
+    """One's own account."""
+    return PublicRoute(
+        method,
+        path,
+        Service.IDENTITY,
+        limit=limit,
+        roles=roles,
+        owner=Owner.CALLER,
+        priority=Priority.ENTER,
+        ends_session=ends_session,
+    )
 
 
 ROUTES = (
     # People
     _enter("/v1/register"),
     _enter("/v1/login"),
-    PublicRoute("POST", "/v1/logout", Service.IDENTITY, ends_session=True),
-    _read("/v1/me", Service.IDENTITY),
+    _self("POST", "/v1/step-up", limit=LimitClass.AUTH, ends_session=True),
+    _self("POST", "/v1/logout", ends_session=True),
+    _self("GET", "/v1/me"),
+    _self("GET", "/v1/sessions"),
+    _self("DELETE", "/v1/sessions", ends_session=True),
+    _self("DELETE", "/v1/sessions/{session_id}"),
+    _self("POST", "/v1/devices", limit=LimitClass.AUTH, roles=BETTOR),
+    _self("GET", "/v1/devices", roles=BETTOR),
+    _self("DELETE", "/v1/devices/{device_id}", roles=BETTOR),
     # The race card, as officials run it
     _officiate("/v1/events"),
     _officiate("/v1/events/{event_id}/publish"),
@@ -49,24 +108,24 @@ ROUTES = (
     _officiate("/v1/races/{race_id}/results"),
     _officiate("/v1/races/{race_id}/scratch"),
     # The race card, as everyone sees it
-    _read("/v1/events", Service.BETTING),
-    _read("/v1/events/{event_id}", Service.BETTING),
-    _read("/v1/markets/{market_id}", Service.BETTING),
+    _browse("/v1/events", Service.BETTING),
+    _browse("/v1/events/{event_id}", Service.BETTING),
+    _browse("/v1/markets/{market_id}", Service.BETTING),
     # Betting
     _money("POST", "/v1/offers", Service.BETTING),
     _money("DELETE", "/v1/offers/{offer_id}", Service.BETTING),
-    _read("/v1/offers", Service.BETTING, BETTOR),
-    _read("/v1/offers/{offer_id}", Service.BETTING, BETTOR),
-    _read("/v1/bets", Service.BETTING, BETTOR),
+    _own("/v1/offers", Service.BETTING),
+    _own("/v1/offers/{offer_id}", Service.BETTING),
+    _own("/v1/bets", Service.BETTING),
     # Money in and out
-    _read("/v1/clabe", Service.PAYMENTS, BETTOR),
-    _money("POST", "/v1/deposits", Service.PAYMENTS),
-    _read("/v1/deposits", Service.PAYMENTS, BETTOR),
-    _read("/v1/deposits/{deposit_id}", Service.PAYMENTS, BETTOR),
+    _own("/v1/clabe", Service.PAYMENTS),
+    _money("POST", "/v1/deposits", Service.PAYMENTS, signed=False),
+    _own("/v1/deposits", Service.PAYMENTS),
+    _own("/v1/deposits/{deposit_id}", Service.PAYMENTS),
     _money("POST", "/v1/withdrawals", Service.PAYMENTS),
-    _read("/v1/withdrawals", Service.PAYMENTS, BETTOR),
-    _read("/v1/withdrawals/{withdrawal_id}", Service.PAYMENTS, BETTOR),
+    _own("/v1/withdrawals", Service.PAYMENTS),
+    _own("/v1/withdrawals/{withdrawal_id}", Service.PAYMENTS),
     # The player's own books
-    _read("/v1/wallet", Service.LEDGER, BETTOR),
-    _read("/v1/wallet/statement", Service.LEDGER, BETTOR),
+    _own("/v1/wallet", Service.LEDGER),
+    _own("/v1/wallet/statement", Service.LEDGER),
 )

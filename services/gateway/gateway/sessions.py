@@ -56,6 +56,7 @@ class TokenView(BaseModel):
     expires_in: int
     subject: UUID
     role: Role
+    session: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class TokenExchange:
     ) -> None:
         """At most `capacity` sessions are remembered, the least recently used goes first."""
         self._identity = identity
-        self._keep_seconds = keep_seconds
+        self.keep_seconds = keep_seconds
         self._capacity = capacity
         self._clock = clock
         self._kept: OrderedDict[str, dict[Service, InternalToken]] = OrderedDict()
@@ -99,7 +100,7 @@ class TokenExchange:
 
     async def token_for(self, secret: str, service: Service) -> InternalToken:
         """A token to one service for the holder of a session. Raises NoSession, SessionsUnavailable."""
-        name = _name(secret)
+        name = name_of(secret)
         kept = self._kept.get(name, {}).get(service)
         if kept is not None and self._clock() < kept.use_until:
             self._kept.move_to_end(name)
@@ -112,7 +113,7 @@ class TokenExchange:
 
     def forget(self, secret: str) -> None:
         """Drop a session's tokens, also those being asked for: they answer who waits and are not kept."""
-        name = _name(secret)
+        name = name_of(secret)
         self._kept.pop(name, None)
         for service in Service:
             self._asking.pop((name, service), None)
@@ -132,7 +133,7 @@ class TokenExchange:
             raise SessionsUnavailable(
                 "Sessions cannot be checked now.", retry_after=RETRY_AFTER_SECONDS
             ) from error
-        good_for = min(self._keep_seconds, told.expires_in - MARGIN_SECONDS)
+        good_for = min(self.keep_seconds, told.expires_in - MARGIN_SECONDS)
         return InternalToken(told.token, str(told.subject), told.role, asked_at + good_for)
 
     def _asked(self, name: str, service: Service, done: asyncio.Task[InternalToken]) -> None:
@@ -149,5 +150,6 @@ class TokenExchange:
             self._kept.popitem(last=False)
 
 
-def _name(secret: str) -> str:
+def name_of(secret: str) -> str:
+    """What a session is kept under: not the secret itself."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,10 +1,12 @@
 """What the gateway is told by its environment."""
 
+from ipaddress import IPv4Network, IPv6Network
+
 from common.rate_limits import RateLimit, WhenBlind
 from common.settings import CacheSettings, ServiceSettings, TokenSettings
 from pydantic import Field
 
-from gateway.domain import LimitClass, Service
+from gateway.domain import Dimension, LimitClass, Service
 
 
 class Settings(ServiceSettings, CacheSettings, TokenSettings):
@@ -19,19 +21,31 @@ class Settings(ServiceSettings, CacheSettings, TokenSettings):
     ledger_url: str
     health_urls: dict[str, str] = Field(default_factory=dict)
     """Further processes whose readiness is shown, by name: `{"relay-ledger": "http://127.0.0.1:21010"}`."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Our own proxies, whose `X-Forwarded-For` is believed."""
+    cors_origins: frozenset[str] = frozenset()
+    """Web pages that may call us: `["https://app.elcarril.mx"]`."""
     connect_seconds: float = Field(default=1.0, gt=0)
     """How long connecting to an upstream, or waiting for a free connection to it, may take."""
     upstream_connections: int = Field(default=128, ge=1)
     """Connections to each upstream. Who finds none free in time is answered 503."""
+    requests_in_hand: int = Field(default=512, ge=10)
+    """Requests worked on at once. Beyond a share of it browsing is turned away, then logging in, money last."""
     token_keep_seconds: float = Field(default=30.0, gt=0, le=30)
-    """How long a session's internal token is used again before it is asked for anew."""
+    """How long a session's internal token, or a device's key, is used again before it is asked for anew."""
     sessions_kept: int = Field(default=20_000, ge=1)
     auth_per_second: float = Field(default=40.0, gt=0)
     auth_burst: int = Field(default=600, ge=1)
-    """Registrations and log-ins, per address."""
+    """What tries a password or a code, per address."""
     money_per_second: float = Field(default=50.0, gt=0)
     money_burst: int = Field(default=200, ge=1)
-    """Offers, deposits and withdrawals, per person."""
+    """Offers, deposits and withdrawals, per person and per device."""
+    other_per_second: float = Field(default=50.0, gt=0)
+    other_burst: int = Field(default=400, ge=1)
+    """Everything else, per person."""
+    address_per_second: float = Field(default=2_000.0, gt=0)
+    address_burst: int = Field(default=8_000, ge=1)
+    """Money and everything else, per address."""
 
     @property
     def upstreams(self) -> dict[Service, str]:
@@ -43,7 +57,20 @@ class Settings(ServiceSettings, CacheSettings, TokenSettings):
         }
 
     @property
-    def limits(self) -> dict[LimitClass, RateLimit]:
-        auth = RateLimit(LimitClass.AUTH, self.auth_per_second, self.auth_burst, WhenBlind.REFUSE)
-        money = RateLimit(LimitClass.MONEY, self.money_per_second, self.money_burst, WhenBlind.COUNT_HERE)
-        return {LimitClass.AUTH: auth, LimitClass.MONEY: money}
+    def limits(self) -> dict[LimitClass, dict[Dimension, RateLimit]]:
+        """Nobody tries passwords uncounted; for the rest each gateway counts alone while Redis is away."""
+        auth = RateLimit("auth", self.auth_per_second, self.auth_burst, WhenBlind.REFUSE)
+        alone = WhenBlind.COUNT_HERE
+        money = RateLimit("money", self.money_per_second, self.money_burst, alone)
+        device = RateLimit("device", self.money_per_second, self.money_burst, alone)
+        other = RateLimit("other", self.other_per_second, self.other_burst, alone)
+        address = RateLimit("address", self.address_per_second, self.address_burst, alone)
+        return {
+            LimitClass.AUTH: {Dimension.ADDRESS: auth},
+            LimitClass.MONEY: {
+                Dimension.ACCOUNT: money,
+                Dimension.DEVICE: device,
+                Dimension.ADDRESS: address,
+            },
+            LimitClass.OTHER: {Dimension.ACCOUNT: other, Dimension.ADDRESS: address},
+        }

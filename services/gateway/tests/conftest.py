@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,8 +20,9 @@ from gateway.domain import PublicRoute, Service
 from gateway.routes import ROUTES
 from gateway.settings import Settings
 from identity.app import identity_app
+from identity.derived import create_master_key
 from identity.settings import Settings as IdentitySettings
-from identity.tokens import create_signing_key
+from identity.tokens import create_keys
 
 from services.gateway.tests.upstream import Upstream
 
@@ -53,22 +55,23 @@ async def kept_database() -> AsyncIterator[Database]:
 async def database(kept_database: Database) -> Database:
     """Emptied for every test: that is quicker than a new one."""
     connection = await asyncpg.connect(kept_database.superuser_dsn)
-    await connection.execute("DELETE FROM users; DELETE FROM idempotency; DELETE FROM outbox")
+    await connection.execute("TRUNCATE users, idempotency, outbox CASCADE")
     await connection.close()
     return kept_database
 
 
 @pytest.fixture
 async def behind(database: Database, tmp_path: Path) -> AsyncIterator[Behind]:
-    key = tmp_path / "signing.pem"
-    create_signing_key(key)
+    keys, master = tmp_path / "keys.json", tmp_path / "master"
+    create_keys(keys, now=datetime.now(UTC))
+    create_master_key(master)
     settings = IdentitySettings.model_validate(
         {
             "port": 1,
             "database_dsn": database.dsn("identity_app"),
             "redis_url": stack().redis_url,
-            "signing_key_file": key,
-            "signing_key_id": "test-key",
+            "signing_keys_file": keys,
+            "master_key_file": master,
         }
     )
     async with AsyncExitStack() as servers:

@@ -1,9 +1,13 @@
-"""A bettor who registers and logs in through the gateway, as an app does."""
+"""A bettor who registers, logs in, enrols a device and signs through the gateway, as an app does."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from uuid import uuid4
 
+from aiohttp import ClientResponse
+from common.signing import RequestSigner, SigningKey
 from stdnum.mx import curp
+from yarl import URL
 
 from services.gateway.tests.conftest import Client
 
@@ -41,3 +45,26 @@ async def logged_in(gateway: Client, number: int = 0) -> Mapping[str, str]:
 async def bettor(gateway: Client, number: int = 0) -> Mapping[str, str]:
     await registered(gateway, number)
     return await logged_in(gateway, number)
+
+
+async def enrolled(gateway: Client, session: Mapping[str, str]) -> RequestSigner:
+    """A device of the session's holder."""
+    headers = {**session, "Idempotency-Key": str(uuid4())}
+    answer = await gateway.post("/v1/devices", json={"name": "Teléfono"}, headers=headers)
+    assert answer.status == 201, await answer.text()
+    device = await answer.json()
+    return RequestSigner(SigningKey(device["id"], b64decode(device["key"])))
+
+
+async def send_signed(
+    gateway: Client,
+    signer: RequestSigner,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes = b"{}",
+) -> ClientResponse:
+    """Sign and send a request."""
+    url = URL(str(gateway.make_url("")).rstrip("/") + path, encoded=True)
+    signed = signer.headers(method, url, headers, body)
+    return await gateway.session.request(method, url, data=body or None, headers=signed)

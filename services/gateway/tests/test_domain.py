@@ -71,5 +71,6 @@ def test_everything_that_moves_a_bettors_money_is_theirs_alone_and_limited() -> 
         ("POST", "/v1/withdrawals"),
     ):
         found = route(method, path)
+        assert found.signed == (path != "/v1/deposits")
         assert found.limit is LimitClass.MONEY
         assert [role for role in Role if found.admits(role)] == [Role.BETTOR]

@@ -12,11 +12,11 @@ from gateway.domain import Service
 from gateway.routes import ROUTES
 
 from services.gateway.tests.conftest import Behind, Client, MakeGateway
-from services.gateway.tests.people import bettor, logged_in, registered
+from services.gateway.tests.people import bettor, enrolled, logged_in, registered, send_signed
 
 OFFER = {"market_id": "m", "stake": "100.00"}
 IMPATIENT = [
-    replace(row, timeout_seconds=0.3) if (row.method, row.path) == ("POST", "/v1/offers") else row
+    replace(row, timeout_seconds=0.3) if (row.method, row.path) == ("POST", "/v1/deposits") else row
     for row in ROUTES
 ]
 
@@ -52,7 +52,7 @@ async def test_only_listed_headers_reach_the_service_and_never_the_session(gatew
         "Idempotency-Key": "k",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
-    answer = await gateway.post("/v1/offers", json=OFFER, headers=sent)
+    answer = await gateway.post("/v1/deposits", json=OFFER, headers=sent)
     seen = (await answer.json())["headers"]
     assert set(seen) <= {
         "host",
@@ -74,7 +74,7 @@ async def test_a_body_passes_byte_for_byte(gateway: Client) -> None:
     session = await bettor(gateway)
     body = '{ "stake":"100.00",\t"ñ": "☂" }'
     headers = {**session, "Content-Type": "application/json"}
-    answer = await gateway.post("/v1/offers", data=body.encode(), headers=headers)
+    answer = await gateway.post("/v1/deposits", data=body.encode(), headers=headers)
     assert (await answer.json())["body"] == body
 
 
@@ -95,10 +95,10 @@ async def test_without_a_live_session_nothing_reaches_a_service(
     gateway: Client, behind: Behind, header: str | None
 ) -> None:
     headers = {} if header is None else {"Authorization": header}
-    answer = await gateway.post("/v1/offers", json=OFFER, headers=headers)
+    answer = await gateway.post("/v1/deposits", json=OFFER, headers=headers)
     assert answer.status == 401
     assert answer.content_type == "application/problem+json"
-    assert not behind.upstreams[Service.BETTING].requests
+    assert not behind.upstreams[Service.PAYMENTS].requests
 
 
 async def test_two_sessions_in_one_request_are_none(gateway: Client) -> None:
@@ -134,17 +134,17 @@ async def test_a_bettor_cannot_officiate(gateway: Client, behind: Behind) -> Non
         "/v1/trial-balance",
         "/v1/receipts",
         "/v1/../internal/token",
-        "/v1/offers/../../internal/token",
-        "/v1/offers/..%2f..%2finternal%2ftoken",
-        "/v1/offers/%2e%2e",
+        "/v1/deposits/../../internal/token",
+        "/v1/deposits/..%2f..%2finternal%2ftoken",
+        "/v1/deposits/%2e%2e",
         "/v1/%6de",
         "//internal/token",
         "/v1//offers",
-        "/v1/offers/",
-        "/v1/offers/7;jsessionid=1",
-        "/v1/offers/" + "7" * 200,
+        "/v1/deposits/",
+        "/v1/deposits/7;jsessionid=1",
+        "/v1/deposits/" + "7" * 200,
         "http://127.0.0.1:1/internal/token",
-        "/v1/offers?" + "q" * 3000,
+        "/v1/deposits?" + "q" * 3000,
     ],
 )
 async def test_nothing_but_the_table_is_reachable(gateway: Client, behind: Behind, target: str) -> None:
@@ -169,7 +169,7 @@ async def test_an_absolute_target_does_not_choose_the_host(gateway: Client) -> N
 
 
 async def test_a_wrong_method_names_the_right_ones(gateway: Client) -> None:
-    answer = await gateway.put("/v1/offers", json=OFFER)
+    answer = await gateway.put("/v1/deposits", json=OFFER)
     assert answer.status == 405
     assert answer.headers["Allow"] == "GET,POST"
 
@@ -183,10 +183,10 @@ async def test_a_large_body_is_refused_whether_it_says_so_or_not(gateway: Client
             yield body[:1000]
 
     for data in (body, unannounced()):
-        answer = await gateway.post("/v1/offers", data=data, headers=session)
+        answer = await gateway.post("/v1/deposits", data=data, headers=session)
         assert (answer.status, (await answer.json())["type"]) == (413, "/problems/payload-too-large")
     assert (await gateway.get("/v1/wallet", data=b"x", headers=session)).status == 413
-    assert not behind.upstreams[Service.BETTING].requests
+    assert not behind.upstreams[Service.PAYMENTS].requests
 
 
 async def test_a_body_that_dribbles_in_is_given_up(make_gateway: MakeGateway, behind: Behind) -> None:
@@ -194,37 +194,37 @@ async def test_a_body_that_dribbles_in_is_given_up(make_gateway: MakeGateway, be
         session = (await bettor(gateway))["Authorization"]
         head = await raw(
             gateway,
-            f"POST /v1/offers HTTP/1.1\r\nHost: x\r\nAuthorization: {session}\r\nContent-Length: 100\r\n\r\nx",
+            f"POST /v1/deposits HTTP/1.1\r\nHost: x\r\nAuthorization: {session}\r\nContent-Length: 100\r\n\r\nx",
         )
     assert head.split()[1] == "408"
-    assert not behind.upstreams[Service.BETTING].requests
+    assert not behind.upstreams[Service.PAYMENTS].requests
 
 
 async def test_a_body_in_broken_chunks_is_the_clients_fault(gateway: Client, behind: Behind) -> None:
     session = (await bettor(gateway))["Authorization"]
     head = await raw(
         gateway,
-        "POST /v1/offers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        "POST /v1/deposits HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
         f"Authorization: {session}\r\n\r\nzz\r\nx",
     )
     assert head.split()[1] == "400"
-    assert not behind.upstreams[Service.BETTING].requests
+    assert not behind.upstreams[Service.PAYMENTS].requests
 
 
 async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault(
     gateway: Client, behind: Behind
 ) -> None:
     headers = {**await bettor(gateway), "Content-Encoding": "gzip"}
-    answer = await gateway.post("/v1/offers", data=b"this is not gzip", headers=headers)
+    answer = await gateway.post("/v1/deposits", data=b"this is not gzip", headers=headers)
     assert (answer.status, (await answer.json())["field"]) == (400, "body")
-    assert not behind.upstreams[Service.BETTING].requests
+    assert not behind.upstreams[Service.PAYMENTS].requests
 
 
 async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(gateway: Client, behind: Behind) -> None:
     headers = {**await bettor(gateway), "Content-Encoding": "gzip"}
-    answer = await gateway.post("/v1/offers", data=gzip.compress(b"x" * 1_000_000), headers=headers)
+    answer = await gateway.post("/v1/deposits", data=gzip.compress(b"x" * 1_000_000), headers=headers)
     assert answer.status == 413
-    assert not behind.upstreams[Service.BETTING].requests
+    assert not behind.upstreams[Service.PAYMENTS].requests
 
 
 async def test_a_service_that_does_not_answer_in_time_is_a_504(
@@ -232,33 +232,37 @@ async def test_a_service_that_does_not_answer_in_time_is_a_504(
 ) -> None:
     async with make_gateway(IMPATIENT) as gateway:
         session = await bettor(gateway)
-        behind.upstreams[Service.BETTING].delay_seconds = 3.0
-        answer = await gateway.post("/v1/offers", json=OFFER, headers=session)
+        behind.upstreams[Service.PAYMENTS].delay_seconds = 3.0
+        answer = await gateway.post("/v1/deposits", json=OFFER, headers=session)
         problem = await answer.json()
     assert (answer.status, problem["type"]) == (504, "/problems/upstream-timeout")
     assert "Idempotency-Key" in problem["detail"]
-    assert behind.upstreams[Service.BETTING].requests.total() == 1
+    assert behind.upstreams[Service.PAYMENTS].requests.total() == 1
 
 
 async def test_a_service_that_is_away_is_a_503_at_once(make_gateway: MakeGateway) -> None:
-    async with make_gateway(betting_url="http://127.0.0.1:1") as gateway:
-        answer = await gateway.post("/v1/offers", json=OFFER, headers=await bettor(gateway))
+    async with make_gateway(payments_url="http://127.0.0.1:1") as gateway:
+        answer = await gateway.post("/v1/deposits", json=OFFER, headers=await bettor(gateway))
         assert (answer.status, (await answer.json())["type"]) == (503, "/problems/upstream-down")
         assert answer.headers["Retry-After"] == "1"
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/offers"), ("DELETE", "/v1/offers/7")])
 async def test_a_mutation_is_sent_once_even_when_the_connection_breaks(
-    gateway: Client, behind: Behind, method: str, path: str
+    gateway: Client, behind: Behind
 ) -> None:
     """aiohttp itself would send a DELETE again on a connection that was kept open."""
     session = await bettor(gateway)
-    betting = behind.upstreams[Service.BETTING]
-    assert (await gateway.get("/v1/offers", headers=session)).status == 200
-    betting.drop = True
-    answer = await gateway.request(method, path, headers=session)
-    assert (answer.status, (await answer.json())["type"]) == (502, "/problems/upstream-broke")
-    assert betting.requests[f"{method} {path}"] == 1
+    signer = await enrolled(gateway, session)
+    for method, path, service in (
+        ("POST", "/v1/deposits", Service.PAYMENTS),
+        ("DELETE", "/v1/offers/7", Service.BETTING),
+    ):
+        upstream = behind.upstreams[service]
+        assert (await gateway.get(path, headers=session)).status == 200
+        upstream.drop = True
+        answer = await send_signed(gateway, signer, method, path, session, b"")
+        assert (answer.status, (await answer.json())["type"]) == (502, "/problems/upstream-broke")
+        assert upstream.requests[f"{method} {path}"] == 1
 
 
 async def test_an_answer_cut_short_is_not_passed_off_as_whole(gateway: Client, behind: Behind) -> None:
@@ -272,7 +276,7 @@ async def test_a_long_answer_streams_through(gateway: Client) -> None:
     session = await bettor(gateway)
     body = json.dumps({"text": "x" * 15_000})
     headers = {**session, "Content-Type": "application/json"}
-    answer = await gateway.post("/v1/offers", data=body, headers=headers)
+    answer = await gateway.post("/v1/deposits", data=body, headers=headers)
     assert (await answer.json())["body"] == body
 
 

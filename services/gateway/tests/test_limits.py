@@ -25,10 +25,10 @@ async def test_guessing_passwords_from_one_address_is_slowed_down(make_gateway: 
 async def test_money_is_limited_per_person_and_reading_is_not(make_gateway: MakeGateway) -> None:
     async with make_gateway(money_per_second=0.1, money_burst=2) as gateway:
         first, second = [await bettor(gateway, number) for number in range(2)]
-        statuses = [(await gateway.post("/v1/offers", json={}, headers=first)).status for _ in range(3)]
+        statuses = [(await gateway.post("/v1/deposits", json={}, headers=first)).status for _ in range(3)]
         assert statuses == [200, 200, 429]
-        assert (await gateway.post("/v1/offers", json={}, headers=second)).status == 200
-        assert {(await gateway.get("/v1/offers", headers=first)).status for _ in range(5)} == {200}
+        assert (await gateway.post("/v1/deposits", json={}, headers=second)).status == 200
+        assert {(await gateway.get("/v1/deposits", headers=first)).status for _ in range(5)} == {200}
 
 
 @pytest.mark.parametrize("path", ["/v1/login", "/v1/register"])
@@ -46,7 +46,7 @@ async def test_while_nothing_can_be_counted_nobody_tries_passwords(
 async def test_while_nothing_can_be_counted_bettors_go_on(gateway: Client, make_gateway: MakeGateway) -> None:
     session = await bettor(gateway)
     async with make_gateway(redis_url=NOWHERE) as blind:
-        assert (await blind.post("/v1/offers", json={}, headers=session)).status == 200
+        assert (await blind.post("/v1/deposits", json={}, headers=session)).status == 200
 
 
 async def test_the_default_limits_let_a_whole_track_in_from_one_address(gateway: Client) -> None:

@@ -7,28 +7,32 @@ from aiohttp import web
 from common import pg, redis
 from common.auth import TokenVerifier, by_token
 from common.http import Check, build_app
+from common.rate_limits import RateLimiter
 from redis.asyncio import Redis
 
-from identity.api import ACCESS, ACCOUNTS, PUBLIC_KEY, ROUTES
+from identity.api import ROUTES
+from identity.api.parts import ACCESS, ACCOUNTS, DEVICES, KEYRING
+from identity.derived import MasterKey
 from identity.passwords import Passwords, breached_passwords
-from identity.service import Access, Accounts
+from identity.service.access import Access
+from identity.service.accounts import Accounts
+from identity.service.desk import Desk
+from identity.service.devices import Devices
 from identity.sessions import Sessions
 from identity.settings import HashSettings, Settings, StaffSettings
-from identity.tokens import Audience, TokenSigner, load_signing_key
+from identity.tokens import Audience, Keyring, TokenSigner
 
 TITLE = "El Carril: identity"
-NEWEST_MIGRATION = "20261121000400"
+NEWEST_MIGRATION = "20261121006020"
 
 POOL = web.AppKey("pool", pg.Pool)
 REDIS = web.AppKey("redis", Redis)
 
 
 def identity_app(settings: Settings) -> web.Application:
-    """The serving process. Raises ValueError or OSError when the signing key cannot be used."""
-    signer = TokenSigner(
-        load_signing_key(settings.signing_key_file), settings.signing_key_id, lifetime=settings.token_lifetime
-    )
-    public = signer.public_key
+    """The serving process. Raises ValueError or OSError when a key cannot be used."""
+    keyring = Keyring(settings.signing_keys_file)
+    master = MasterKey.load(settings.master_key_file)
     app = build_app(
         settings,
         ROUTES,
@@ -38,16 +42,16 @@ def identity_app(settings: Settings) -> web.Application:
             Check("migrations", lambda app: pg.migrated(app[POOL], NEWEST_MIGRATION)),
             Check("sessions", lambda app: redis.answers(app[REDIS])),
         ),
-        authenticate={
-            "token": by_token(TokenVerifier({public.key_id: public.key}, audience=Audience.IDENTITY))
-        },
+        authenticate={"token": by_token(TokenVerifier(keyring.public, audience=Audience.IDENTITY))},
     )
-    app[PUBLIC_KEY] = public
-    app.cleanup_ctx.append(lambda app: _parts(app, settings, signer))
+    app[KEYRING] = keyring
+    app.cleanup_ctx.append(lambda app: _parts(app, settings, keyring, master))
     return app
 
 
-async def _parts(app: web.Application, settings: Settings, signer: TokenSigner) -> AsyncIterator[None]:
+async def _parts(
+    app: web.Application, settings: Settings, keyring: Keyring, master: MasterKey
+) -> AsyncIterator[None]:
     breached_passwords()  # read from disk now, not in somebody's request
     async with AsyncExitStack() as stack:
         pool = app[POOL] = await pg.create_pool(
@@ -58,9 +62,19 @@ async def _parts(app: web.Application, settings: Settings, signer: TokenSigner) 
         stack.push_async_callback(app[REDIS].aclose)
         passwords = passwords_at_cost(settings)
         stack.callback(passwords.close)
-        sessions = Sessions(app[REDIS], idle=settings.session_idle, absolute=settings.session_length)
-        app[ACCOUNTS] = Accounts(pool, passwords)
-        app[ACCESS] = Access(pool, app[ACCOUNTS], sessions, signer)
+        desk = Desk(pool)
+        app[ACCOUNTS] = Accounts(desk, passwords)
+        app[ACCESS] = Access(
+            desk,
+            app[ACCOUNTS],
+            Sessions(app[REDIS]),
+            TokenSigner(keyring, lifetime=settings.token_lifetime),
+            master,
+            RateLimiter(app[REDIS], prefix="identity:limit"),
+            attempts=settings.attempts,
+            lifetimes=settings.lifetimes,
+        )
+        app[DEVICES] = Devices(desk, master)
         yield
 
 
@@ -73,7 +87,7 @@ async def staff_accounts(settings: StaffSettings) -> AsyncIterator[Accounts]:
         stack.push_async_callback(pool.close)
         passwords = passwords_at_cost(settings)
         stack.callback(passwords.close)
-        yield Accounts(pool, passwords)
+        yield Accounts(Desk(pool), passwords)
 
 
 def passwords_at_cost(settings: HashSettings) -> Passwords:

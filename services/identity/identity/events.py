@@ -3,50 +3,97 @@
 A new hash of the same password (rehash on login) is no change of identity and makes no event.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from common.telemetry.traces import traceparent
+from contracts import identity as told
 from contracts.envelope import Envelope, envelope
-from contracts.identity import (
-    RevocationReason,
-    SessionCreated,
-    SessionRevoked,
-    StaffCreated,
-    StaffRole,
-    UserRegistered,
-)
 from contracts.wire import Event
 
-from identity.domain import User, UserId
+from identity.domain.devices import Device
+from identity.domain.documents import HolderDocument
+from identity.domain.people import User, UserId
 from identity.sessions import Session
 
-# A user is announced once; a session begins and ends. So their versions need no counter.
-OPENED = 1
-SESSION_ENDED = 2
+# A session and a device begin and end, so their versions need no counter. A user's is their own.
+BEGUN = 1
+ENDED = 2
 
 
 def user_registered(user: User, *, event_id: UUID) -> Envelope:
-    message = UserRegistered(user_id=user.id, registered_at=user.registered_at)
-    return _about(f"users/{user.id}", OPENED, message, event_id=event_id, at=user.registered_at)
+    message = told.UserRegistered(user_id=user.id, registered_at=user.registered_at)
+    return _about_user(user, message, event_id=event_id, at=user.registered_at)
 
 
 def staff_created(user: User, *, event_id: UUID) -> Envelope:
-    message = StaffCreated(user_id=user.id, role=StaffRole(user.role.value), created_at=user.registered_at)
-    return _about(f"users/{user.id}", OPENED, message, event_id=event_id, at=user.registered_at)
+    role = told.StaffRole(user.role.value)
+    message = told.StaffCreated(user_id=user.id, role=role, created_at=user.registered_at)
+    return _about_user(user, message, event_id=event_id, at=user.registered_at)
+
+
+def contact_verified(user: User, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.ContactVerified(user_id=user.id, verified_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def document_added(user: User, document: HolderDocument, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.DocumentAdded(user_id=user.id, kind=document.kind.value, added_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def profile_changed(
+    user: User, fields: Sequence[Literal["email", "full_name"]], *, event_id: UUID, at: datetime
+) -> Envelope:
+    message = told.ProfileChanged(user_id=user.id, fields=tuple(fields), changed_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def password_changed(
+    user: User, how: Literal["changed", "reset"], *, event_id: UUID, at: datetime
+) -> Envelope:
+    message = told.PasswordChanged(user_id=user.id, how=how, changed_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def totp_enrolled(user: User, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.SecondFactorEnrolled(user_id=user.id, enrolled_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def account_closed(user: User, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.AccountClosed(user_id=user.id, closed_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def device_enrolled(device: Device, *, event_id: UUID) -> Envelope:
+    message = told.DeviceEnrolled(device_id=device.id, user_id=device.user, enrolled_at=device.enrolled_at)
+    return _about(f"devices/{device.id}", BEGUN, message, event_id=event_id, at=device.enrolled_at)
+
+
+def device_revoked(device: Device, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.DeviceRevoked(device_id=device.id, user_id=device.user, revoked_at=at)
+    return _about(f"devices/{device.id}", ENDED, message, event_id=event_id, at=at)
 
 
 def session_created(session: Session, *, event_id: UUID, at: datetime) -> Envelope:
-    message = SessionCreated(
+    message = told.SessionCreated(
         session_id=session.sid, user_id=session.user, created_at=at, expires_at=session.ends
     )
-    return _about(f"sessions/{session.sid}", OPENED, message, event_id=event_id, at=at)
+    return _about(f"sessions/{session.sid}", BEGUN, message, event_id=event_id, at=at)
 
 
-def session_ended(sid: UUID, user_id: UserId, *, event_id: UUID, at: datetime) -> Envelope:
-    """The user logged out."""
-    message = SessionRevoked(session_id=sid, user_id=user_id, reason=RevocationReason.LOGOUT, revoked_at=at)
-    return _about(f"sessions/{sid}", SESSION_ENDED, message, event_id=event_id, at=at)
+def session_ended(
+    sid: UUID, user_id: UserId, reason: told.RevocationReason, *, event_id: UUID, at: datetime
+) -> Envelope:
+    message = told.SessionRevoked(session_id=sid, user_id=user_id, reason=reason, revoked_at=at)
+    return _about(f"sessions/{sid}", ENDED, message, event_id=event_id, at=at)
+
+
+def _about_user(user: User, message: Event, *, event_id: UUID, at: datetime) -> Envelope:
+    return _about(f"users/{user.id}", user.version, message, event_id=event_id, at=at)
 
 
 def _about(aggregate: str, version: int, message: Event, *, event_id: UUID, at: datetime) -> Envelope:

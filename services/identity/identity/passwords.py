@@ -12,7 +12,7 @@ from common.errors import Unavailable
 from prometheus_client import Gauge, Histogram
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]  # ships no types
 
-from identity.domain import PASSWORD_MIN_CHARACTERS
+from identity.domain.passwords import PASSWORD_MIN_CHARACTERS
 
 RETRY_AFTER_SECONDS = 1
 LANES = 1  # a hash keeps one core busy, so `workers` is the number of cores hashing may use

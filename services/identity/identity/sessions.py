@@ -8,42 +8,81 @@ does not answer, nobody is let in.
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from common.errors import Unavailable
+from common.errors import NotFound, Unavailable
 from common.redis import TROUBLE
 from common.roles import Role
 from redis.asyncio import Redis
 
-from identity.domain import SessionEnded, User, UserId
+from identity.domain.people import SessionEnded, User, UserId
 
-SECRET_BYTES = 32
-SECRET_PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
-RETRY_AFTER_SECONDS = 2
+SECRET_BYTES: Final = 32
+SECRET_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+RETRY_AFTER_SECONDS: Final = 2
+MOST_SESSIONS: Final = 20
+"""Of one person; the oldest ends when another begins."""
+FIELDS: Final = ("user", "role", "ends", "started", "proved", "address", "agent")
 
-START = """
+# KEYS: the session, its owner's index. ARGV: sid, digest, user, role, idle, absolute, address, agent, the most
+# sessions. Answers the absolute deadline, now, and the sids that had to go.
+START: Final = """
 local now = tonumber(redis.call('TIME')[1])
-local idle, absolute = tonumber(ARGV[4]), tonumber(ARGV[5])
-redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'user', ARGV[2], 'role', ARGV[3], 'ends', now + absolute)
+local idle, absolute = tonumber(ARGV[5]), tonumber(ARGV[6])
+redis.call('HSET', KEYS[1], 'digest', ARGV[2], 'user', ARGV[3], 'role', ARGV[4], 'idle', idle,
+  'ends', now + absolute, 'started', now, 'proved', now, 'address', ARGV[7], 'agent', ARGV[8])
 redis.call('EXPIRE', KEYS[1], math.min(idle, absolute))
-return now + absolute
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('ZADD', KEYS[2], now + absolute, ARGV[1])
+redis.call('EXPIRE', KEYS[2], math.max(absolute, redis.call('TTL', KEYS[2])))
+local answer = {now + absolute, now}
+for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1 - tonumber(ARGV[9]))) do
+  if redis.call('DEL', 'identity:session:' .. sid) == 1 then table.insert(answer, sid) end
+  redis.call('ZREM', KEYS[2], sid)
+end
+return answer
 """
 
 # Being used puts the idle deadline off, never past the absolute one.
-RESUME = """
-local session = redis.call('HMGET', KEYS[1], 'user', 'role', 'ends', 'digest')
-if session[4] ~= ARGV[1] then return nil end
+RESUME: Final = """
+local session = redis.call('HMGET', KEYS[1], 'user', 'role', 'ends', 'started', 'proved', 'address', 'agent',
+  'digest', 'idle')
+if session[8] ~= ARGV[1] or not session[9] then return nil end
 local left = tonumber(session[3]) - tonumber(redis.call('TIME')[1])
 if left <= 0 then
   redis.call('DEL', KEYS[1])
   return nil
 end
-redis.call('EXPIRE', KEYS[1], math.min(tonumber(ARGV[2]), left))
-return {session[1], session[2], session[3]}
+redis.call('EXPIRE', KEYS[1], math.min(tonumber(session[9]), left))
+return {session[1], session[2], session[3], session[4], session[5], session[6], session[7]}
+"""
+
+# The session under another secret, proved anew; the old secret opens nothing any more. KEYS: old, new, index.
+RENEW: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
+local now = tonumber(redis.call('TIME')[1])
+redis.call('RENAME', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[2], 'digest', ARGV[3], 'proved', now)
+redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[2], 'ends'), ARGV[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
+return redis.call('HMGET', KEYS[2], 'user', 'role', 'ends', 'started', 'proved', 'address', 'agent')
+"""
+
+# Ends all of somebody's sessions but one (ARGV[1], may be empty). KEYS: the index. Answers the sids ended.
+END_ALL: Final = """
+local ended = {}
+for _, sid in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if sid ~= ARGV[1] then
+    if redis.call('DEL', 'identity:session:' .. sid) == 1 then table.insert(ended, sid) end
+    redis.call('ZREM', KEYS[1], sid)
+  end
+end
+return ended
 """
 
 
@@ -54,47 +93,72 @@ class SessionsUnavailable(Unavailable):
     title = "Sessions are unavailable"
 
 
+class NoSuchSession(NotFound):
+    slug = "no-such-session"
+    title = "There is no such session"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long a session lasts unused, and whatever happens."""
+
+    idle: timedelta
+    absolute: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a session was started from, for its owner to recognise. Said by the client, so never trusted."""
+
+    address: str = ""
+    agent: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who a live session belongs to. `ends` is its absolute deadline."""
+    """A live session. `ends` is its absolute deadline, `proved` when its holder last proved who they are."""
 
     sid: UUID
     user: UserId
     role: Role
     ends: datetime
+    started: datetime
+    proved: datetime
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
 class StartedSession:
-    """A new session with its secret, which is told once and kept nowhere."""
+    """A new session with its secret, which is told once and kept nowhere; and which it pushed out."""
 
     secret: str = field(repr=False)
     session: Session
+    pushed_out: tuple[UUID, ...] = ()
 
 
 class Sessions:
     """The one place that reads and writes sessions."""
 
-    def __init__(self, redis: Redis, *, idle: timedelta, absolute: timedelta) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._idle_seconds = int(idle.total_seconds())
-        self._absolute_seconds = int(absolute.total_seconds())
         self._start = redis.register_script(START)
         self._resume = redis.register_script(RESUME)
+        self._renew = redis.register_script(RENEW)
+        self._end_all = redis.register_script(END_ALL)
 
-    async def start(self, user: User) -> StartedSession:
+    async def start(self, user: User, lifetime: Lifetime, origin: Origin = Origin()) -> StartedSession:
         """Open a session with a fresh secret. Raises SessionsUnavailable."""
-        secret = secrets.token_urlsafe(SECRET_BYTES)
-        digest = _digest(secret)
-        sid = _name(digest)
+        secret, digest, sid = _fresh()
+        idle, absolute = int(lifetime.idle.total_seconds()), int(lifetime.absolute.total_seconds())
+        arguments: list[str | bytes | int] = [str(sid), digest, str(user.id), user.role.value, idle, absolute]
         async with _or_unavailable():
-            ends = await self._start(
-                keys=[_key(sid)],
-                args=[digest, str(user.id), user.role.value, self._idle_seconds, self._absolute_seconds],
+            ends, now, *gone = await self._start(
+                keys=[_key(sid), _index(user.id)],
+                args=[*arguments, origin.address, origin.agent, MOST_SESSIONS],
             )
-        return StartedSession(
-            secret, Session(sid, user.id, user.role, datetime.fromtimestamp(int(ends), UTC))
-        )
+        started = _moment(now)
+        session = Session(sid, user.id, user.role, _moment(ends), started, started, origin)
+        return StartedSession(secret, session, tuple(_sid(each) for each in gone))
 
     async def resume(self, secret: str) -> Session:
         """The live session this secret opens, its idle deadline put off.
@@ -106,16 +170,79 @@ class Sessions:
         digest = _digest(secret)
         sid = _name(digest)
         async with _or_unavailable():
-            found = await self._resume(keys=[_key(sid)], args=[digest, self._idle_seconds])
+            found = await self._resume(keys=[_key(sid)], args=[digest])
         if found is None:
             raise SessionEnded("The session ran out or was ended.")
-        user, role, ends = (bytes(value).decode() for value in found)
-        return Session(sid, UserId(UUID(user)), Role(role), datetime.fromtimestamp(int(ends), UTC))
+        return _session(sid, found)
 
-    async def end(self, sid: UUID) -> bool:
-        """End a session. Whether it was live; ending it again changes nothing. Raises SessionsUnavailable."""
+    async def renew(self, user: UserId, sid: UUID) -> StartedSession:
+        """The same session under a fresh secret, after its holder has proved themselves again.
+
+        Raises SessionEnded, SessionsUnavailable.
+        """
+        secret, digest, new = _fresh()
         async with _or_unavailable():
+            found = await self._renew(
+                keys=[_key(sid), _key(new), _index(user)], args=[str(sid), str(new), digest]
+            )
+        if found is None:
+            raise SessionEnded("The session ran out or was ended.")
+        return StartedSession(secret, _session(new, found), (sid,))
+
+    async def end(self, user: UserId, sid: UUID) -> bool:
+        """End one of a person's sessions. Whether it was live; ending it again changes nothing.
+
+        Raises SessionsUnavailable.
+        """
+        async with _or_unavailable():
+            if not await self._redis.zrem(_index(user), str(sid)):
+                return False
             return bool(await self._redis.delete(_key(sid)))
+
+    async def end_all(self, user: UserId, *, but: UUID | None = None) -> tuple[UUID, ...]:
+        """End all of a person's sessions; gives those that were live. Raises SessionsUnavailable."""
+        async with _or_unavailable():
+            ended = await self._end_all(keys=[_index(user)], args=["" if but is None else str(but)])
+        return tuple(_sid(each) for each in ended)
+
+    async def of(self, user: UserId) -> tuple[Session, ...]:
+        """A person's live sessions, newest first. Raises SessionsUnavailable."""
+        async with _or_unavailable():
+            named = await self._redis.zrange(_index(user), 0, -1)
+            sids = [_sid(each) for each in named]
+            async with self._redis.pipeline(transaction=False) as asking:
+                for sid in sids:
+                    asking.hmget(_key(sid), list(FIELDS))
+                answers = await asking.execute()
+        live = [_session(sid, each) for sid, each in zip(sids, answers, strict=True) if each[0] is not None]
+        return tuple(sorted(live, key=lambda each: each.started, reverse=True))
+
+
+def _fresh() -> tuple[str, bytes, UUID]:
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    digest = _digest(secret)
+    return secret, digest, _name(digest)
+
+
+def _session(sid: UUID, found: Sequence[bytes]) -> Session:
+    user, role, ends, started, proved, address, agent = (bytes(each).decode() for each in found)
+    return Session(
+        sid,
+        UserId(UUID(user)),
+        Role(role),
+        _moment(ends),
+        _moment(started),
+        _moment(proved),
+        Origin(address, agent),
+    )
+
+
+def _sid(raw: object) -> UUID:
+    return UUID(raw.decode() if isinstance(raw, bytes) else str(raw))
+
+
+def _moment(seconds: int | str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def _digest(secret: str) -> bytes:
@@ -129,6 +256,10 @@ def _name(digest: bytes) -> UUID:
 
 def _key(sid: UUID) -> str:
     return f"identity:session:{sid}"
+
+
+def _index(user: UserId) -> str:
+    return f"identity:sessions-of:{user}"
 
 
 @asynccontextmanager

@@ -3,9 +3,13 @@
 from datetime import timedelta
 from pathlib import Path
 
+from common.rate_limits import RateLimit, WhenBlind
 from common.settings import CacheSettings, DatabaseSettings, ServiceSettings
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings
+
+from identity.service.access import Lifetimes
+from identity.sessions import Lifetime
 
 
 class HashSettings(BaseModel):
@@ -18,18 +22,30 @@ class HashSettings(BaseModel):
     """How many may wait for a worker before the next one is answered 503."""
 
 
-class Settings(ServiceSettings, DatabaseSettings, CacheSettings, HashSettings):
+class MasterSettings(BaseModel):
+    """For a process that derives secrets."""
+
+    master_key_file: Path
+    """32 bytes in base64; `python -m identity keys create-master` makes them."""
+
+
+class Settings(ServiceSettings, DatabaseSettings, CacheSettings, HashSettings, MasterSettings):
     """The serving process. Names are the fields in capitals."""
 
     service: str = "identity"
-    signing_key_file: Path
-    """An Ed25519 private key in PEM; `python -m identity keys create` makes one."""
-    signing_key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    signing_keys_file: Path
+    """Ed25519 keys as a JWK set; `python -m identity keys create` makes one, `keys rotate` changes the key."""
     token_seconds: int = Field(default=60, ge=5, le=60)
     session_idle_minutes: int = Field(default=60, ge=1)
     """A session unused for this long ends."""
     session_hours: int = Field(default=24, ge=1)
     """A session ends after this long whatever happens."""
+    staff_session_idle_minutes: int = Field(default=30, ge=1)
+    staff_session_hours: int = Field(default=12, ge=1)
+    account_attempts: int = Field(default=10, ge=1)
+    """Wrong log-ins at one account in a row, from wherever they come."""
+    account_attempt_seconds: float = Field(default=30.0, gt=0)
+    """After that, one more in each of these periods."""
     pool_size: int = Field(default=8, ge=1)
 
     @property
@@ -37,13 +53,21 @@ class Settings(ServiceSettings, DatabaseSettings, CacheSettings, HashSettings):
         return timedelta(seconds=self.token_seconds)
 
     @property
-    def session_idle(self) -> timedelta:
-        return timedelta(minutes=self.session_idle_minutes)
+    def lifetimes(self) -> Lifetimes:
+        return Lifetimes(
+            bettor=Lifetime(
+                timedelta(minutes=self.session_idle_minutes), timedelta(hours=self.session_hours)
+            ),
+            staff=Lifetime(
+                timedelta(minutes=self.staff_session_idle_minutes), timedelta(hours=self.staff_session_hours)
+            ),
+        )
 
     @property
-    def session_length(self) -> timedelta:
-        return timedelta(hours=self.session_hours)
+    def attempts(self) -> RateLimit:
+        per_second = 1 / self.account_attempt_seconds
+        return RateLimit("account", per_second, self.account_attempts, WhenBlind.REFUSE)
 
 
-class StaffSettings(BaseSettings, DatabaseSettings, HashSettings):
-    """The `staff` command, which needs the database alone."""
+class StaffSettings(BaseSettings, DatabaseSettings, HashSettings, MasterSettings):
+    """The `staff` command, which needs the database and the master key."""

@@ -1,27 +1,35 @@
-"""Internal tokens: EdDSA JWTs of at most a minute that say who is asking, signed here and nowhere else."""
+"""Internal tokens: EdDSA JWTs of at most a minute that say who is asking, signed here and nowhere else.
 
-from base64 import urlsafe_b64encode
+The signing keys are a file, a JWK set (RFC 7517) with private members. A rotation adds a key and is noticed
+while running: the new key is shown at once and signs only when every verifier must have fetched it, and the old
+one is shown until no token of it can live.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from secrets import token_hex
+from typing import Final
 from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from identity.sessions import Session
 
-ISSUER = "identity"
-TYPE = "at+jwt"
-ALGORITHM = "EdDSA"
-LONGEST_LIFETIME = timedelta(seconds=60)
+ISSUER: Final = "identity"
+TYPE: Final = "at+jwt"
+ALGORITHM: Final = "EdDSA"
+LONGEST_LIFETIME: Final = timedelta(seconds=60)
+SHOWN_BEFORE_USE: Final = timedelta(minutes=10)
+"""Verifiers fetch the keys at least every five minutes."""
+LOOK_EVERY: Final = timedelta(seconds=15)
+"""How often the file is looked at."""
 
 
 class Audience(StrEnum):
@@ -43,18 +51,69 @@ class PublicKey:
     @property
     def x(self) -> str:
         """The raw key in base64url, as a JWK has it (RFC 8037)."""
-        return urlsafe_b64encode(self.key.public_bytes_raw()).rstrip(b"=").decode()
+        return _text(self.key.public_bytes_raw())
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key with its name and the moment it was made."""
+
+    key_id: str
+    key: Ed25519PrivateKey
+    made_at: datetime
+
+
+class Keyring:
+    """The signing keys of a file, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError, or ValueError when the file holds no usable key."""
+        self._path = path
+        self._read_at = 0
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._keys: tuple[SigningKey, ...] = ()
+        self.public: dict[str, Ed25519PublicKey] = {}
+        """What verifies, by key id. The same object for ever, so that whoever holds it sees rotations."""
+        self._read()
+
+    def signing_key(self, now: datetime) -> SigningKey:
+        """The newest key that has been shown for long enough; the oldest if none has."""
+        self.look(now)
+        shown = [key for key in self._keys if now - key.made_at >= SHOWN_BEFORE_USE]
+        return shown[-1] if shown else self._keys[0]
+
+    def shown(self, now: datetime) -> tuple[PublicKey, ...]:
+        """Every key that verifies, oldest first."""
+        self.look(now)
+        return tuple(PublicKey(key.key_id, key.key.public_key()) for key in self._keys)
+
+    def look(self, now: datetime) -> None:
+        """Read the file again if it has changed. One that cannot be used leaves the keys as they are."""
+        if now - self._looked_at < LOOK_EVERY:
+            return
+        self._looked_at = now
+        try:
+            if self._path.stat().st_mtime_ns != self._read_at:
+                self._read()
+        except (OSError, ValueError):
+            return
+
+    def _read(self) -> None:
+        read_at = self._path.stat().st_mtime_ns
+        self._keys = _load(self._path)
+        self._read_at = read_at
+        self.public.clear()
+        self.public.update({key.key_id: key.key.public_key() for key in self._keys})
 
 
 class TokenSigner:
-    """Holds the signing key."""
+    """Signs with the keyring's present key."""
 
-    def __init__(self, key: Ed25519PrivateKey, key_id: str, *, lifetime: timedelta) -> None:
+    def __init__(self, keyring: Keyring, *, lifetime: timedelta) -> None:
         """`lifetime` is at most 60 s, since nothing revokes a token. Raises ValueError beyond."""
         if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
             raise ValueError(f"a token lives at most {LONGEST_LIFETIME.seconds} s")
-        self._key = key
-        self._key_id = key_id
+        self._keyring = keyring
         self.lifetime = lifetime
 
     def sign(self, session: Session, audience: Audience, *, now: datetime) -> str:
@@ -65,27 +124,95 @@ class TokenSigner:
             "sub": str(session.user),
             "role": session.role.value,
             "sid": str(session.sid),
+            "auth_time": int(session.proved.timestamp()),
             "jti": str(uuid4()),
             "iat": now,
             "exp": min(now + self.lifetime, session.ends),
         }
-        return jwt.encode(claims, self._key, ALGORITHM, headers={"typ": TYPE, "kid": self._key_id})
-
-    @property
-    def public_key(self) -> PublicKey:
-        return PublicKey(self._key_id, self._key.public_key())
+        key = self._keyring.signing_key(now)
+        return jwt.encode(claims, key.key, ALGORITHM, headers={"typ": TYPE, "kid": key.key_id})
 
 
-def load_signing_key(path: Path) -> Ed25519PrivateKey:
-    """Read a PEM private key. Raises ValueError when it is not an Ed25519 one."""
-    key = load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{path} does not hold an Ed25519 key")
-    return key
-
-
-def create_signing_key(path: Path) -> None:
-    """Write a new private key for its owner's eyes. Raises FileExistsError rather than replace one."""
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def create_keys(path: Path, *, now: datetime) -> None:
+    """Write a new file with one key, for its owner's eyes. Raises FileExistsError rather than replace one."""
     path.touch(mode=0o600, exist_ok=False)
-    path.write_bytes(pem)
+    path.write_text(_written((_new_key(now),)), encoding="ascii")
+
+
+def rotate_keys(path: Path, *, now: datetime) -> str:
+    """Add a key and drop those whose tokens have all expired; gives the new key's id.
+
+    The file is replaced whole. Raises OSError, ValueError.
+    """
+    keys, new = _load(path), _new_key(now)
+    # Retired is a key whose successor has been signing for longer than a token lives.
+    retired_before = now - SHOWN_BEFORE_USE - LONGEST_LIFETIME
+    kept = [
+        key
+        for key, successor in zip(keys, (*keys[1:], new), strict=True)
+        if successor.made_at > retired_before
+    ]
+    half = path.with_name(f".{path.name}.half")
+    half.unlink(missing_ok=True)
+    half.touch(mode=0o600)
+    half.write_text(_written((*kept, new)), encoding="ascii")
+    half.replace(path)
+    return new.key_id
+
+
+class _Jwk(BaseModel):
+    """A private Ed25519 key as RFC 8037 writes it; `iat` is when it was made."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    kid: str
+    d: SecretStr
+    iat: int
+
+
+class _JwkSet(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    keys: list[_Jwk]
+
+
+def _load(path: Path) -> tuple[SigningKey, ...]:
+    """The file's keys, oldest first."""
+    try:
+        told = _JwkSet.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise ValueError(f"{path} is not a set of signing keys") from None
+    keys = sorted((_key(each) for each in told.keys), key=lambda key: key.made_at)
+    if not keys:
+        raise ValueError(f"{path} holds no key")
+    return tuple(keys)
+
+
+def _key(jwk: _Jwk) -> SigningKey:
+    raw = jwk.d.get_secret_value()
+    key = Ed25519PrivateKey.from_private_bytes(urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
+    return SigningKey(jwk.kid, key, datetime.fromtimestamp(jwk.iat, UTC))
+
+
+def _new_key(now: datetime) -> SigningKey:
+    return SigningKey(f"{now:%Y%m%dT%H%M%SZ}-{token_hex(4)}", Ed25519PrivateKey.generate(), now)
+
+
+def _written(keys: tuple[SigningKey, ...]) -> str:
+    return json.dumps({"keys": [_jwk(key) for key in keys]}, indent=1) + "\n"
+
+
+def _jwk(key: SigningKey) -> Mapping[str, str | int]:
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "kid": key.key_id,
+        "x": _text(key.key.public_key().public_bytes_raw()),
+        "d": _text(key.key.private_bytes_raw()),
+        "iat": int(key.made_at.timestamp()),
+    }
+
+
+def _text(raw: bytes) -> str:
+    """base64url without padding."""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

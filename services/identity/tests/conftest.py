@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
+from common.redis import connect
 from common.testing import Database, fresh_database, stack
 from identity.app import identity_app
+from identity.derived import create_master_key
 from identity.settings import Settings
-from identity.tokens import create_signing_key
+from identity.tokens import create_keys
 
 from services.identity.tests.people import Client, Owner
+
+REDIS_DATABASE = 14
 
 MakeClient = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -28,7 +33,7 @@ async def kept_database() -> AsyncIterator[Database]:
 async def database(kept_database: Database) -> Database:
     """Emptied for every test: that is quicker than a new one."""
     connection = await asyncpg.connect(kept_database.superuser_dsn)
-    await connection.execute("DELETE FROM users; DELETE FROM idempotency; DELETE FROM outbox")
+    await connection.execute("TRUNCATE users, idempotency, outbox CASCADE")
     await connection.close()
     return kept_database
 
@@ -42,16 +47,27 @@ async def owner(database: Database) -> AsyncIterator[Owner]:
 
 
 @pytest.fixture
-def settings(database: Database, tmp_path: Path) -> Settings:
-    key = tmp_path / "signing.pem"
-    create_signing_key(key)
+async def redis_url() -> str:
+    """Redis, empty: guesses are counted per account, and every test has the same people."""
+    url = f"{stack().redis_url.rsplit('/', 1)[0]}/{REDIS_DATABASE}"
+    redis = connect(url)
+    await redis.flushdb()
+    await redis.aclose()
+    return url
+
+
+@pytest.fixture
+def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
+    keys, master = tmp_path / "keys.json", tmp_path / "master"
+    create_keys(keys, now=datetime.now(UTC))
+    create_master_key(master)
     return Settings.model_validate(
         {
             "port": 1,
             "database_dsn": database.dsn("identity_app"),
-            "redis_url": stack().redis_url,
-            "signing_key_file": key,
-            "signing_key_id": "test-key",
+            "redis_url": redis_url,
+            "signing_keys_file": keys,
+            "master_key_file": master,
         }
     )
 

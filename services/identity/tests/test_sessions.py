@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -12,9 +13,8 @@ from common.auth import TokenVerifier
 from common.errors import Unauthenticated
 from common.redis import connect
 from common.roles import Role
-from common.testing import stack
-from identity.domain import Curp, Email, FullName, SessionEnded, User, UserId
-from identity.sessions import Sessions, SessionsUnavailable
+from identity.domain.people import Email, FullName, SessionEnded, User, UserId
+from identity.sessions import MOST_SESSIONS, Lifetime, Sessions, SessionsUnavailable
 from redis.asyncio import Redis
 
 from services.identity.tests.conftest import MakeClient
@@ -25,7 +25,6 @@ SOMEBODY = User(
     id=UserId(UUID(int=1)),
     email=Email("wanda@example.mx"),
     full_name=FullName("Wanda"),
-    curp=Curp("BOXW310820HNERXN09"),
     birth_date=datetime(1931, 8, 20, tzinfo=UTC).date(),
     role=Role.BETTOR,
     registered_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -33,8 +32,8 @@ SOMEBODY = User(
 
 
 @pytest.fixture
-async def redis() -> AsyncIterator[Redis]:
-    client = connect(stack().redis_url)
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url)
     yield client
     await client.aclose()
 
@@ -148,32 +147,40 @@ async def test_what_is_no_session_gets_no_token(client: Client, session: str) ->
 
 
 async def test_redis_holds_no_secret(redis: Redis) -> None:
-    sessions = Sessions(redis, idle=timedelta(minutes=1), absolute=timedelta(minutes=1))
-    started = await sessions.start(SOMEBODY)
+    sessions = Sessions(redis)
+    started = await sessions.start(
+        SOMEBODY, Lifetime(idle=timedelta(minutes=1), absolute=timedelta(minutes=1))
+    )
     key = f"identity:session:{started.session.sid}"
     assert started.secret.encode() not in repr(await redis.hgetall(key)).encode()
     assert await sessions.resume(started.secret) == started.session
 
 
 async def test_a_session_is_opened_by_its_whole_digest_not_by_its_name(redis: Redis) -> None:
-    sessions = Sessions(redis, idle=timedelta(minutes=1), absolute=timedelta(minutes=1))
-    started = await sessions.start(SOMEBODY)
+    sessions = Sessions(redis)
+    started = await sessions.start(
+        SOMEBODY, Lifetime(idle=timedelta(minutes=1), absolute=timedelta(minutes=1))
+    )
     await redis.hset(f"identity:session:{started.session.sid}", "digest", b"another secret's digest")
     with pytest.raises(SessionEnded):
         await sessions.resume(started.secret)
 
 
 async def test_an_unused_session_ends(redis: Redis) -> None:
-    sessions = Sessions(redis, idle=timedelta(seconds=1), absolute=timedelta(minutes=1))
-    started = await sessions.start(SOMEBODY)
+    sessions = Sessions(redis)
+    started = await sessions.start(
+        SOMEBODY, Lifetime(idle=timedelta(seconds=1), absolute=timedelta(minutes=1))
+    )
     await asyncio.sleep(1.1)
     with pytest.raises(SessionEnded):
         await sessions.resume(started.secret)
 
 
 async def test_using_a_session_puts_its_end_off_but_never_past_the_absolute_one(redis: Redis) -> None:
-    sessions = Sessions(redis, idle=timedelta(seconds=40), absolute=timedelta(seconds=60))
-    started = await sessions.start(SOMEBODY)
+    sessions = Sessions(redis)
+    started = await sessions.start(
+        SOMEBODY, Lifetime(idle=timedelta(seconds=40), absolute=timedelta(seconds=60))
+    )
     key = f"identity:session:{started.session.sid}"
     await redis.expire(key, 5)
     await sessions.resume(started.secret)
@@ -201,7 +208,7 @@ async def test_without_redis_nobody_is_let_in_and_it_is_said_why(make_client: Ma
     async with make_client(redis_url=NOWHERE) as client:
         assert (await register(client, papers().body)).status == 201
         answer = await client.post("/v1/login", json={"email": papers().email, "password": papers().password})
-        assert (answer.status, (await answer.json())["type"]) == (503, "/problems/sessions-unavailable")
+        assert (answer.status, (await answer.json())["type"]) == (503, "/problems/limiter-unavailable")
         assert int(answer.headers["Retry-After"]) > 0
         exchange = await client.post("/internal/token", json={"session": "A" * 43, "audience": "betting"})
         assert exchange.status == 503
@@ -217,10 +224,10 @@ async def test_a_redis_that_hangs_is_not_waited_for() -> None:
     server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     redis = connect(f"redis://127.0.0.1:{port}/0", timeout_seconds=0.2)
-    sessions = Sessions(redis, idle=timedelta(minutes=1), absolute=timedelta(minutes=1))
+    sessions = Sessions(redis)
     async with asyncio.timeout(2):
         with pytest.raises(SessionsUnavailable):
-            await sessions.end(uuid4())
+            await sessions.end(SOMEBODY.id, uuid4())
     await redis.aclose()
     server.close()
 
@@ -229,3 +236,70 @@ async def test_it_is_ready_and_documented(client: Client) -> None:
     assert (await client.get("/readyz")).status == 200
     paths = (await (await client.get("/openapi.json")).json())["paths"]
     assert {"/v1/register", "/v1/login", "/v1/logout", "/v1/me"} <= set(paths)
+
+
+async def test_one_sees_and_ends_ones_own_sessions(client: Client, owner: Owner) -> None:
+    for number in range(2):
+        await register(client, papers(number).body)
+    first, second, other = [await login(client, papers(number)) for number in (0, 0, 1)]
+    mine, theirs = await as_user(client, first), await as_user(client, other)
+    listed = (await (await client.get("/v1/sessions", headers=mine)).json())["items"]
+    assert [each["current"] for each in sorted(listed, key=lambda each: each["current"])] == [False, True]
+    assert {first, second}.isdisjoint(json.dumps(listed).split('"'))
+    foreign = (await (await client.get("/v1/sessions", headers=theirs)).json())["items"][0]["id"]
+    for sid in (foreign, str(uuid4()), "x"):
+        refused = await client.delete(f"/v1/sessions/{sid}", headers=mine)
+        assert (refused.status, (await refused.json())["type"]) == (404, "/problems/no-such-session")
+    another = next(each["id"] for each in listed if not each["current"])
+    assert (await client.delete(f"/v1/sessions/{another}", headers=mine)).status == 204
+    assert (
+        await client.post("/internal/token", json={"session": second, "audience": "betting"})
+    ).status == 401
+    assert await token(client, other)
+    reasons = await owner.fetch(
+        "SELECT body -> 'data' ->> 'reason' FROM outbox WHERE routing_key = 'identity.session.revoked.v1'"
+    )
+    assert [each[0] for each in reasons] == ["revoked"]
+
+
+async def test_all_sessions_end_at_once(client: Client, owner: Owner) -> None:
+    await register(client, papers().body)
+    sessions = [await login(client, papers()) for _ in range(3)]
+    answer = await client.delete("/v1/sessions", headers=await as_user(client, sessions[0]))
+    assert (await answer.json())["revoked"] == 3
+    for session in sessions:
+        refused = await client.post("/internal/token", json={"session": session, "audience": "betting"})
+        assert refused.status == 401
+    told = await owner.fetchval(
+        "SELECT count(*) FROM outbox WHERE routing_key = 'identity.session.revoked.v1'"
+    )
+    assert told == 3
+
+
+async def test_the_oldest_session_makes_room(redis: Redis) -> None:
+    sessions, lifetime = Sessions(redis), Lifetime(timedelta(minutes=1), timedelta(minutes=2))
+    somebody = replace(SOMEBODY, id=UserId(uuid4()))
+    begun = [await sessions.start(somebody, lifetime) for _ in range(MOST_SESSIONS + 2)]
+    assert sum(len(each.pushed_out) for each in begun) == 2
+    assert len(await sessions.of(somebody.id)) == MOST_SESSIONS
+
+
+async def test_guessing_at_one_account_is_slowed_down_whether_it_exists_or_not(
+    make_client: MakeClient,
+) -> None:
+    async with make_client(account_attempts=3, account_attempt_seconds=1000) as client:
+        await register(client, papers().body)
+        for email in (papers().email, f"{uuid4().hex}@example.mx"):
+            wrong = {"email": email, "password": "not the password"}
+            statuses = [(await client.post("/v1/login", json=wrong)).status for _ in range(5)]
+            assert statuses == [401, 401, 401, 429, 429]
+        right = {"email": papers().email, "password": papers().password}
+        assert (await client.post("/v1/login", json=right)).status == 429
+
+
+async def test_ones_own_log_ins_are_not_counted_against_one(make_client: MakeClient) -> None:
+    async with make_client(account_attempts=3, account_attempt_seconds=1000) as client:
+        who = papers(number=17)
+        await register(client, who.body)
+        for _ in range(6):
+            await login(client, who)

@@ -4,22 +4,29 @@ import asyncio
 import stat
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
+import pyotp
 import pytest
+from aiohttp import ClientResponse
 from common.testing import Database
 from identity.__main__ import main
+from identity.settings import Settings
 
-from services.identity.tests.people import PASSWORD, Client, Owner, Papers, as_user, login, papers
+from services.identity.tests.people import PASSWORD, Client, Owner, Papers, as_user, papers
 
 Create = Callable[..., Awaitable[tuple[int, str]]]
 
 
 @pytest.fixture
-def create(database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Create:
+def create(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Create:
     """Runs `staff create`, the password on standard input; gives the exit status and what was told."""
     monkeypatch.setenv("DATABASE_DSN", database.dsn("identity_app"))
+    monkeypatch.setenv("MASTER_KEY_FILE", str(settings.master_key_file))
 
     async def run(who: Papers, *, role: str = "official") -> tuple[int, str]:
         monkeypatch.setattr("sys.stdin", StringIO(f"{who.password}\n"))
@@ -31,14 +38,35 @@ def create(database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
     return run
 
 
+def authenticator(told: str) -> pyotp.TOTP:
+    """The authenticator that was set up with what the command told."""
+    read = pyotp.parse_uri(next(line for line in told.splitlines() if line.startswith("otpauth:")))
+    assert isinstance(read, pyotp.TOTP)
+    return read
+
+
+def code(of: pyotp.TOTP, *, steps: int = 0) -> str:
+    return of.at(datetime.now(UTC) + timedelta(seconds=30 * steps))
+
+
+async def answer_to_login(client: Client, **more: str) -> ClientResponse:
+    return await client.post(
+        "/v1/login", json={"email": papers().email, "password": papers().password, **more}
+    )
+
+
 async def test_an_official_is_created_once_and_can_log_in(
     create: Create, client: Client, owner: Owner
 ) -> None:
+    tellings, told = [], ""
     for outcome in ("created", "exists"):
         status, told = await create(papers())
         assert (status, told.split()[-1]) == (0, outcome), told
         assert PASSWORD not in told
-    me = await client.get("/v1/me", headers=await as_user(client, await login(client, papers())))
+        tellings.append(authenticator(told).secret)
+    assert tellings[0] == tellings[1]
+    login = await answer_to_login(client, code=code(authenticator(told)))
+    me = await client.get("/v1/me", headers=await as_user(client, (await login.json())["session"]))
     assert (await me.json())["role"] == "official"
     assert [
         each["routing_key"] for each in await owner.fetch("SELECT routing_key FROM outbox ORDER BY id")
@@ -46,6 +74,44 @@ async def test_an_official_is_created_once_and_can_log_in(
         "identity.staff.created.v1",
         "identity.session.created.v1",
     ]
+
+
+async def test_staff_need_a_code_and_each_code_is_good_once(create: Create, client: Client) -> None:
+    _, told = await create(papers())
+    theirs = authenticator(told)
+    good = code(theirs)
+    tries: list[tuple[dict[str, str], int, str]] = [
+        ({}, 401, "code-required"),
+        ({"code": f"{(int(good) + 1) % 1_000_000:06d}"}, 401, "bad-code"),
+        ({"code": code(theirs, steps=-3)}, 401, "bad-code"),
+        ({"code": "abcdef"}, 401, "bad-code"),
+        ({"code": good}, 200, ""),
+        ({"code": good}, 401, "code-used"),
+        ({"code": code(theirs, steps=-1)}, 401, "code-used"),
+        ({"code": code(theirs, steps=1)}, 200, ""),
+    ]
+    for more, status, slug in tries:
+        answer = await answer_to_login(client, **more)
+        assert (answer.status, (await answer.json()).get("type", "").removeprefix("/problems/")) == (
+            status,
+            slug,
+        ), more
+
+
+async def test_one_code_used_by_many_at_once_lets_one_in(create: Create, client: Client) -> None:
+    _, told = await create(papers())
+    good = code(authenticator(told))
+    answers = await asyncio.gather(*(answer_to_login(client, code=good) for _ in range(8)))
+    assert sorted(answer.status for answer in answers) == [200] + [401] * 7
+
+
+async def test_a_wrong_password_is_not_told_apart_by_the_code(create: Create, client: Client) -> None:
+    """The code is asked for when the password is right, so guessing passwords tells nothing about codes."""
+    _, told = await create(papers())
+    wrong = {"email": papers().email, "password": "not the password", "code": code(authenticator(told))}
+    answer = await client.post("/v1/login", json=wrong)
+    assert (answer.status, (await answer.json())["type"]) == (401, "/problems/bad-credentials")
+    assert (await answer_to_login(client, code=code(authenticator(told)))).status == 200
 
 
 async def test_an_account_is_not_turned_into_another(create: Create, owner: Owner) -> None:
@@ -66,12 +132,13 @@ async def test_a_weak_password_and_a_bettor_are_refused(create: Create, owner: O
     assert await owner.fetchval("SELECT count(*) FROM users") == 0
 
 
-async def test_a_signing_key_is_for_its_owner_and_never_replaced(tmp_path: Path) -> None:
-    out = tmp_path / "key.pem"
-    assert main(["keys", "create", "--out", str(out)]) == 0
+@pytest.mark.parametrize("act", ["create", "create-master"])
+async def test_a_key_is_for_its_owner_and_never_replaced(tmp_path: Path, act: str) -> None:
+    out = tmp_path / "key"
+    assert main(["keys", act, "--out", str(out)]) == 0
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     made = out.read_bytes()
-    assert main(["keys", "create", "--out", str(out)]) == 1
+    assert main(["keys", act, "--out", str(out)]) == 1
     assert out.read_bytes() == made
 
 

@@ -11,20 +11,24 @@ from services.identity.tests.people import Owner
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA"
 ADD = """
-    INSERT INTO users (id, email, full_name, curp, birth_date, role, password_hash, registered_at)
-    VALUES (gen_random_uuid(), {email}, 'Wanda', {curp}, {born}, {role}, {hash}, '2026-03-01 05:59:59+00')
+    WITH person AS (
+        INSERT INTO users (id, email, full_name, birth_date, role, password_hash, registered_at)
+        VALUES (gen_random_uuid(), {email}, 'Wanda', {born}, {role}, {hash}, '2026-03-01 05:59:59+00')
+        RETURNING id)
+    SELECT id FROM person
 """
+DOCUMENT = (
+    "INSERT INTO holder_document (user_id, kind, value, added_at) VALUES ({id}, {kind}, {value}, now())"
+)
 
 
 def add(**changes: str) -> str:
-    good = {
-        "email": "'wanda@example.mx'",
-        "curp": "'BOXW310820HNERXN09'",
-        "born": "'1931-08-20'",
-        "role": "'bettor'",
-        "hash": f"'{HASH}'",
-    }
+    good = {"email": "'wanda@example.mx'", "born": "'1931-08-20'", "role": "'bettor'", "hash": f"'{HASH}'"}
     return ADD.format(**(good | changes))
+
+
+def document(user: object, kind: str = "curp", value: str = "BOXW310820HNERXN09") -> str:
+    return DOCUMENT.format(id=f"'{user}'", kind=f"'{kind}'", value=f"'{value}'")
 
 
 @asynccontextmanager
@@ -42,7 +46,8 @@ async def connected(database: Database, role: str) -> AsyncIterator[Owner]:
 
 async def test_a_sound_user_is_accepted(database: Database) -> None:
     async with connected(database, "identity_app") as app:
-        await app.execute(add())
+        user = await app.fetchval(add())
+        await app.execute(document(user))
 
 
 @pytest.mark.parametrize(
@@ -50,12 +55,8 @@ async def test_a_sound_user_is_accepted(database: Database) -> None:
     [
         (add(email="'Wanda@example.mx'"), "users_email_is_canonical"),
         (add(email="'wánda@example.mx'"), "users_email_is_canonical"),
-        (add(curp="'BOXW310820HNERXN0'"), "users_curp_has_its_form"),
-        (add(born="'1931-08-21'"), "users_birth_date_is_the_curps"),
-        # The 17th character says that this CURP is of the last century.
-        (add(curp="'BOXW050820HNERXN07'", born="'2005-08-20'"), "users_birth_date_is_the_curps"),
         # Born on 29 February 2008 and registering in the last second before 1 March 2026 in Mexico.
-        (add(curp="'LOGA080229MDFPRNA6'", born="'2008-02-29'"), "users_are_adults"),
+        (add(born="'2008-02-29'"), "users_are_adults"),
         (add(role="'service'"), "users_role_is_known"),
         (add(hash="'un caballo colorado'"), "users_password_is_argon2id"),
         (add(hash="'$argon2i$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA'"), "users_password_is_argon2id"),
@@ -68,21 +69,116 @@ async def test_an_unsound_user_is_refused(database: Database, statement: str, co
     assert refusal.value.constraint_name == constraint
 
 
-@pytest.mark.parametrize("constraint", ["users_email_is_unique", "users_curp_is_unique"])
-async def test_nobody_is_added_twice(database: Database, constraint: str) -> None:
-    other = {"users_email_is_unique": "curp", "users_curp_is_unique": "email"}[constraint]
-    different = {"curp": "'BOXW310820HNERXN17'", "email": "'other@example.mx'"}[other]
+@pytest.mark.parametrize(
+    ("kind", "value", "constraint"),
+    [
+        ("curp", "BOXW310820HNERXN0", "holder_document_has_its_form"),
+        ("curp", "BOXW310821HNERXN09", "holder_document_is_the_persons"),
+        # The 17th character says that this CURP is of this century.
+        ("curp", "BOXW310820HNERXNA9", "holder_document_is_the_persons"),
+        ("rfc", "BOXW3108201H", "holder_document_has_its_form"),
+        ("rfc", "BOXW310821AB1", "holder_document_is_the_persons"),
+        ("cpf", "1234567890", "holder_document_has_its_form"),
+        ("cnpj", "1122233300018", "holder_document_has_its_form"),
+        ("passport", "G1234", "holder_document_kind_is_known"),
+    ],
+)
+async def test_an_unsound_document_is_refused(
+    database: Database, kind: str, value: str, constraint: str
+) -> None:
+    async with connected(database, "identity_app") as app:
+        user = await app.fetchval(add())
+        with pytest.raises(asyncpg.CheckViolationError) as refusal:
+            await app.execute(document(user, kind, value))
+    assert refusal.value.constraint_name == constraint
+
+
+async def test_a_document_is_one_persons(database: Database) -> None:
+    async with connected(database, "identity_app") as app:
+        first, second = await app.fetchval(add()), await app.fetchval(add(email="'other@example.mx'"))
+        await app.execute(document(first))
+        with pytest.raises(asyncpg.UniqueViolationError) as refusal:
+            await app.execute(document(second))
+    assert refusal.value.constraint_name == "holder_document_is_unique"
+
+
+async def test_an_address_is_one_persons(database: Database) -> None:
     async with connected(database, "identity_app") as app:
         await app.execute(add())
         with pytest.raises(asyncpg.UniqueViolationError) as refusal:
-            await app.execute(add(**{other: different}))
+            await app.execute(add())
+    assert refusal.value.constraint_name == "users_email_is_unique"
+
+
+UNTOLD = {
+    "a user without an event": ("", "users_change_is_told"),
+    "a change without its version": ("UPDATE users SET full_name = 'Other'", "users_change_is_counted"),
+    "a version too far": ("UPDATE users SET full_name = 'Other', version = 3", "users_change_is_counted"),
+    "a code used again": (
+        "UPDATE users SET totp_last_step = 7; UPDATE users SET totp_last_step = 6",
+        "users_totp_code_is_used_once",
+    ),
+    "an account opened again": (
+        "UPDATE users SET closed_at = now(), version = 2; UPDATE users SET closed_at = NULL, version = 3",
+        "users_closed_stays_closed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNTOLD)
+async def test_nobody_changes_uncounted_or_untold(database: Database, what: str) -> None:
+    statements, constraint = UNTOLD[what]
+    async with connected(database, "identity_app") as app:
+        await app.execute(document(await app.fetchval(add())))
+        with pytest.raises(asyncpg.CheckViolationError) as refusal:
+            await app.execute(f"{statements}; SET CONSTRAINTS ALL IMMEDIATE")
     assert refusal.value.constraint_name == constraint
+
+
+async def test_somebody_without_a_document_is_refused(database: Database) -> None:
+    async with connected(database, "identity_app") as app:
+        user = await app.fetchval(add())
+        await app.execute(
+            "INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)"
+            " SELECT (hashtextextended(a, 0) & 15)::smallint, gen_random_uuid(), 'events', 'x', a, 1, '{}'"
+            " FROM (SELECT 'users/' || $1::text) AS told (a)",
+            str(user),
+        )
+        with pytest.raises(asyncpg.CheckViolationError) as refusal:
+            await app.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert refusal.value.constraint_name == "users_have_a_document"
+
+
+async def test_the_past_is_kept_by_the_database(database: Database) -> None:
+    async with connected(database, "identity_app") as app:
+        await app.execute(add())
+        await app.execute("UPDATE users SET full_name = 'Other', version = 2")
+        assert await app.fetchval("SELECT full_name FROM user_history") == "Wanda"
+
+
+async def test_a_revoked_device_stays_revoked(database: Database) -> None:
+    async with connected(database, "identity_app") as app:
+        user = await app.fetchval(add())
+        await app.execute(
+            "INSERT INTO device (id, user_id, name, enrolled_at) VALUES (gen_random_uuid(), $1, 'x', now())",
+            user,
+        )
+        await app.execute("UPDATE device SET revoked_at = now()")
+        with pytest.raises(asyncpg.CheckViolationError) as refusal:
+            await app.execute("UPDATE device SET revoked_at = NULL")
+    assert refusal.value.constraint_name == "device_revoked_stays_revoked"
 
 
 APP_MAY_NOT = [
     "UPDATE users SET role = 'admin'",
-    "UPDATE users SET curp = curp",
-    "UPDATE users SET email = email",
+    "UPDATE users SET birth_date = birth_date",
+    "UPDATE holder_document SET value = value",
+    "DELETE FROM holder_document",
+    "INSERT INTO user_history SELECT * FROM user_history",
+    "UPDATE user_history SET full_name = full_name",
+    "DELETE FROM user_history",
+    "UPDATE device SET user_id = user_id",
+    "DELETE FROM device",
     "DELETE FROM users",
     "TRUNCATE users",
     "ALTER TABLE users DISABLE TRIGGER ALL",
@@ -97,6 +193,9 @@ APP_MAY_NOT = [
 ]
 RELAY_MAY_NOT = [
     "SELECT * FROM users",
+    "SELECT * FROM holder_document",
+    "SELECT * FROM user_history",
+    "SELECT * FROM device",
     "SELECT * FROM idempotency",
     "INSERT INTO outbox (shard) VALUES (0)",
     "UPDATE outbox SET body = '{}'",

@@ -1,7 +1,7 @@
 """HTTP as data: routes that read, call and reply; everything else happens around them, once."""
 
 from common.http.app import build_app
-from common.http.edge import bearer
+from common.http.edge import STEP_UP_WITHIN, StepUpRequired, bearer
 from common.http.health import Check
 from common.http.openapi import openapi
 from common.http.reading import read, read_query
@@ -22,6 +22,7 @@ from common.wire import Body, View
 __all__ = [
     "IDEMPOTENCY_KEY",
     "PRINCIPAL",
+    "STEP_UP_WITHIN",
     "Auth",
     "Authenticate",
     "Body",
@@ -30,6 +31,7 @@ __all__ = [
     "Principal",
     "Role",
     "Route",
+    "StepUpRequired",
     "View",
     "bearer",
     "build_app",

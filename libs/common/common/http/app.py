@@ -61,6 +61,7 @@ def _endpoint(route: Route, authenticate: Mapping[Auth, Authenticate]) -> Endpoi
         authenticate=authenticate.get(route.auth),
         roles=route.roles,
         idempotent=route.idempotent,
+        step_up=route.step_up,
     )
 
 

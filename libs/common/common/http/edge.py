@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Final
 
@@ -18,7 +19,7 @@ from prometheus_client import Histogram
 
 from common.errors import Forbidden, Invalid, Unauthenticated
 from common.http.health import Readiness
-from common.http.routes import IDEMPOTENCY_KEY, PRINCIPAL, Authenticate
+from common.http.routes import IDEMPOTENCY_KEY, PRINCIPAL, Authenticate, Principal
 from common.problem import problem_response
 from common.roles import Role
 from common.telemetry.access import AccessLog
@@ -27,6 +28,8 @@ from common.telemetry.traces import continued, span, traces_provided
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 MAX_KEY_LENGTH: Final = 255
+STEP_UP_WITHIN: Final = timedelta(minutes=15)
+"""How recently somebody must have proved who they are for a dangerous act."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS: Final = Histogram(
@@ -44,6 +47,13 @@ class MissingKey(Invalid):
     title = "Idempotency key missing or malformed"
 
 
+class StepUpRequired(Forbidden):
+    """Not without proving again who one is: `POST /v1/step-up`, then the same request once more."""
+
+    slug = "step-up-required"
+    title = "Prove who you are again"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """What the middleware needs to know of a route, worked out once."""
@@ -53,6 +63,7 @@ class Endpoint:
     authenticate: Authenticate | None = None
     roles: frozenset[Role] = frozenset()
     idempotent: bool = False
+    step_up: bool = False
     quiet: bool = False
     """Health and metrics are asked every few seconds: only their failures are logged."""
     _observers: dict[int, Histogram] = field(default_factory=dict)
@@ -153,6 +164,8 @@ async def _admitted(request: web.Request, handler: Handler, endpoint: Endpoint) 
         principal = await endpoint.authenticate(request)
         if endpoint.roles and principal.role not in endpoint.roles:
             raise Forbidden("your role may not do this")
+        if endpoint.step_up:
+            _expect_proof(principal)
         request[PRINCIPAL] = principal
     if endpoint.idempotent:
         request[IDEMPOTENCY_KEY] = _idempotency_key(request)
@@ -165,6 +178,11 @@ def bearer(request: web.Request) -> str:
     if scheme.lower() != "bearer" or not credential:
         raise Unauthenticated("send a bearer credential", field="Authorization")
     return credential
+
+
+def _expect_proof(principal: Principal) -> None:
+    if principal.proved_at is None or datetime.now(UTC) - principal.proved_at > STEP_UP_WITHIN:
+        raise StepUpRequired("Step up, then ask again.")
 
 
 def _idempotency_key(request: web.Request) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue, models_json_schema
 
 from common.errors import DomainError, Forbidden, Invalid, Unauthenticated
+from common.http.edge import StepUpRequired
 from common.http.routes import Route
 from common.idempotency import KeyReused
 from common.problem import CONTENT_TYPE as PROBLEM
@@ -188,6 +189,8 @@ def _every_route_gives(route: Route) -> Iterable[type[DomainError]]:
         yield Invalid
     if route.auth != "none":
         yield from (Unauthenticated, Forbidden) if route.roles else (Unauthenticated,)
+    if route.step_up:
+        yield StepUpRequired
     if route.body:
         yield from (RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
     if route.idempotent:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from aiohttp import web
@@ -18,11 +19,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking. `subject` is a user's id or an API key's owner; `session` is None for services."""
+    """Who is asking. `subject` is a user's id or an API key's owner; `session` is None for services.
+
+    `proved_at` is when a person last proved who they are (a password, a one-time code).
+    """
 
     subject: str
     role: Role
     session: str | None = None
+    proved_at: datetime | None = None
 
 
 Authenticate = Callable[[web.Request], Awaitable[Principal]]
@@ -38,7 +43,8 @@ class Route:
 
     `role` None admits every authenticated principal. `idempotent` demands an Idempotency-Key header,
     which the handler finds in `request[IDEMPOTENCY_KEY]`. `refusals` are the answers a client must be
-    ready for, beyond those every route can give.
+    ready for, beyond those every route can give. `step_up` admits only people who proved who they are a
+    short while ago: a session that was stolen or left open does not suffice.
     """
 
     method: str
@@ -51,6 +57,7 @@ class Route:
     role: Role | tuple[Role, ...] | None = None
     auth: Auth = "token"
     idempotent: bool = False
+    step_up: bool = False
     refusals: tuple[type[DomainError], ...] = ()
 
     @property

@@ -1,0 +1,138 @@
+"""The circuit to a service: when it opens, who probes it, when it closes."""
+
+import asyncio
+import contextlib
+
+import pytest
+from common.errors import DomainError
+from gateway.breaker import LONGEST_REST_SECONDS, REST_SECONDS, TRIP_AFTER, Breaker, CircuitOpen
+from gateway.domain import Priority, Service
+from gateway.shedding import Overloaded, Shedder
+
+from services.gateway.tests.conftest import Behind, Client
+from services.gateway.tests.people import bettor
+
+
+class Silent(DomainError):
+    status = 504
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fail(breaker: Breaker, times: int = 1) -> None:
+    for _ in range(times):
+        with contextlib.suppress(Silent), breaker.attempt():
+            raise Silent("no answer")
+
+
+def turned_away(breaker: Breaker) -> bool:
+    try:
+        with breaker.attempt():
+            return False
+    except CircuitOpen:
+        return True
+
+
+def opened() -> tuple[Breaker, Clock]:
+    clock = Clock()
+    breaker = Breaker("service", (Silent,), clock=clock)
+    fail(breaker, TRIP_AFTER)
+    return breaker, clock
+
+
+def test_it_opens_after_failures_in_a_row_and_not_before() -> None:
+    breaker = Breaker("service", (Silent,), clock=Clock())
+    fail(breaker, TRIP_AFTER - 1)
+    assert not turned_away(breaker)
+    fail(breaker, TRIP_AFTER - 1)
+    assert not turned_away(breaker)
+    fail(breaker, TRIP_AFTER)
+    assert turned_away(breaker)
+
+
+def test_one_request_probes_and_closes_it() -> None:
+    breaker, clock = opened()
+    clock.now += REST_SECONDS
+    with breaker.attempt():
+        assert turned_away(breaker)
+    assert not turned_away(breaker)
+
+
+def test_a_probe_that_fails_makes_the_rest_longer() -> None:
+    breaker, clock = opened()
+    rests = []
+    for _ in range(6):
+        began = clock.now
+        while turned_away_without_probing(breaker, clock):
+            clock.now += 0.5
+        rests.append(clock.now - began)
+        fail(breaker)
+    assert rests == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+    assert max(rests) == LONGEST_REST_SECONDS
+
+
+def turned_away_without_probing(breaker: Breaker, clock: Clock) -> bool:
+    return breaker._open_until is not None and clock.now < breaker._open_until
+
+
+def test_a_probe_whose_caller_leaves_frees_the_place() -> None:
+    breaker, clock = opened()
+    clock.now += REST_SECONDS
+    with contextlib.suppress(asyncio.CancelledError), breaker.attempt():
+        raise asyncio.CancelledError
+    with breaker.attempt():
+        pass
+    assert not turned_away(breaker)
+
+
+def test_a_refusal_is_an_answer() -> None:
+    breaker = Breaker("service", (Silent,), clock=Clock())
+    for _ in range(TRIP_AFTER * 2):
+        with pytest.raises(ValueError, match="refused"), breaker.attempt():
+            raise ValueError("refused")
+    assert not turned_away(breaker)
+
+
+def test_browsing_is_shed_first_and_money_last() -> None:
+    shedder = Shedder(10)
+    with contextlib.ExitStack() as held:
+        for _ in range(6):
+            held.enter_context(shedder.place(Priority.BROWSE))
+        with pytest.raises(Overloaded), shedder.place(Priority.BROWSE):
+            pass
+        for _ in range(2):
+            held.enter_context(shedder.place(Priority.ENTER))
+        with pytest.raises(Overloaded), shedder.place(Priority.ENTER):
+            pass
+        for _ in range(2):
+            held.enter_context(shedder.place(Priority.MONEY))
+        with pytest.raises(Overloaded), shedder.place(Priority.MONEY):
+            pass
+    with shedder.place(Priority.BROWSE):
+        pass
+
+
+async def test_a_service_that_breaks_off_is_left_alone_and_the_others_are_not(
+    gateway: Client, behind: Behind
+) -> None:
+    session = await bettor(gateway)
+    betting = behind.upstreams[Service.BETTING]
+    betting.drop = True
+    answers = [await gateway.get("/v1/bets", headers=session) for _ in range(TRIP_AFTER)]
+    assert {answer.status for answer in answers} == {502}
+    asked = betting.requests.total()
+    resting = await gateway.get("/v1/bets", headers=session)
+    assert (resting.status, (await resting.json())["type"]) == (503, "/problems/upstream-resting")
+    assert int(resting.headers["Retry-After"]) >= 1
+    assert betting.requests.total() == asked
+    assert (await gateway.get("/v1/wallet", headers=session)).status == 200
+    betting.drop = False
+    async with asyncio.timeout(10):
+        while (await gateway.get("/v1/bets", headers=session)).status != 200:
+            await asyncio.sleep(0.1)

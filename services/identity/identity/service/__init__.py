@@ -1,0 +1,1 @@
+"""Identity's use cases, one transaction each. Hashing, Redis and messages stay outside of the transactions."""
