@@ -1,3 +1,110 @@
+CREATE FUNCTION public.device_revoked_stays_revoked() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'device_revoked_stays_revoked',
+            MESSAGE = format('device %s has been revoked', OLD.id);
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.holder_document_is_the_persons() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    born date := (SELECT birth_date FROM users WHERE id = NEW.user_id);
+BEGIN
+    IF (NEW.kind = 'curp' AND (substr(NEW.value, 5, 6) <> to_char(born, 'YYMMDD')
+            -- The 17th character tells the century: a digit before 2000, a letter since.
+            OR (substr(NEW.value, 17, 1) ~ '[0-9]') <> (born < DATE '2000-01-01')))
+       OR (NEW.kind = 'rfc' AND length(NEW.value) = 13 AND substr(NEW.value, 5, 6) <> to_char(born, 'YYMMDD'))
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'holder_document_is_the_persons',
+            MESSAGE = 'the document carries another birth date';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.users_change_is_counted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.version NOT IN (OLD.version, OLD.version + 1) OR (NEW.version = OLD.version
+        AND (NEW.email, NEW.full_name, NEW.birth_date, NEW.role, NEW.email_verified_at, NEW.password_changed_at,
+             NEW.closed_at, NEW.totp_generation)
+        IS DISTINCT FROM (OLD.email, OLD.full_name, OLD.birth_date, OLD.role, OLD.email_verified_at,
+             OLD.password_changed_at, OLD.closed_at, OLD.totp_generation))
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_change_is_counted',
+            MESSAGE = format('a change of user %s needs the next version', OLD.id);
+    END IF;
+    IF OLD.closed_at IS NOT NULL AND NEW.closed_at IS DISTINCT FROM OLD.closed_at THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_closed_stays_closed',
+            MESSAGE = format('user %s has closed their account', OLD.id);
+    END IF;
+    IF NEW.totp_generation = OLD.totp_generation AND NEW.totp_last_step < OLD.totp_last_step THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_totp_code_is_used_once',
+            MESSAGE = format('user %s has used a later code', OLD.id);
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.users_change_is_told() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    told text := 'users/' || NEW.id;
+BEGIN
+    IF NOT EXISTS (SELECT FROM outbox WHERE shard = (hashtextextended(told, 0) & 15)::smallint
+                   AND aggregate = told AND version = NEW.version) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_change_is_told',
+            MESSAGE = format('version %s of user %s has no event', NEW.version, NEW.id);
+    END IF;
+    IF NOT EXISTS (SELECT FROM holder_document WHERE user_id = NEW.id) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_have_a_document',
+            MESSAGE = format('user %s has no document', NEW.id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.users_past_is_kept() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    INSERT INTO user_history (user_id, version, email, full_name, role, email_verified_at, closed_at)
+    VALUES (OLD.id, OLD.version, OLD.email, OLD.full_name, OLD.role, OLD.email_verified_at, OLD.closed_at);
+    RETURN NULL;
+END $$;
+
+CREATE TABLE public.device (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    enrolled_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT device_is_revoked_after_enrolment CHECK ((revoked_at >= enrolled_at)),
+    CONSTRAINT device_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 60)))
+);
+
+CREATE TABLE public.holder_document (
+    user_id uuid NOT NULL,
+    kind text NOT NULL,
+    value text NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    CONSTRAINT holder_document_has_its_form CHECK (
+CASE kind
+    WHEN 'curp'::text THEN (value ~ '^[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]$'::text)
+    WHEN 'rfc'::text THEN (value ~ '^[A-Z&Ñ]{3,4}[0-9]{6}[0-9A-Z]{2}[0-9A]$'::text)
+    WHEN 'cpf'::text THEN (value ~ '^[0-9]{11}$'::text)
+    WHEN 'cnpj'::text THEN (value ~ '^[0-9A-Z]{12}[0-9]{2}$'::text)
+    ELSE NULL::boolean
+END),
+    CONSTRAINT holder_document_kind_is_known CHECK ((kind = ANY (ARRAY['curp'::text, 'rfc'::text, 'cpf'::text, 'cnpj'::text])))
+);
+
 CREATE TABLE public.idempotency (
     principal text NOT NULL,
     key text NOT NULL,
@@ -48,24 +155,49 @@ CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
 
+CREATE TABLE public.user_history (
+    user_id uuid NOT NULL,
+    version bigint NOT NULL,
+    email text NOT NULL,
+    full_name text NOT NULL,
+    role text NOT NULL,
+    email_verified_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    replaced_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.users (
     id uuid NOT NULL,
     email text NOT NULL,
     full_name text NOT NULL,
-    curp text NOT NULL,
     birth_date date NOT NULL,
     role text NOT NULL,
     password_hash text NOT NULL,
     registered_at timestamp with time zone NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    email_verified_at timestamp with time zone,
+    password_changed_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    totp_generation smallint DEFAULT 0 NOT NULL,
+    totp_last_step bigint DEFAULT 0 NOT NULL,
     CONSTRAINT users_are_adults CHECK ((birth_date <= ((((registered_at AT TIME ZONE 'UTC'::text) - '06:00:00'::interval))::date - '18 years'::interval))),
-    CONSTRAINT users_birth_date_is_the_curps CHECK (((substr(curp, 5, 6) = to_char((birth_date)::timestamp with time zone, 'YYMMDD'::text)) AND ((substr(curp, 17, 1) ~ '[0-9]'::text) = (birth_date < '2000-01-01'::date)))),
-    CONSTRAINT users_curp_has_its_form CHECK ((curp ~ '^[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]$'::text)),
     CONSTRAINT users_email_is_bounded CHECK ((length(email) <= 254)),
     CONSTRAINT users_email_is_canonical CHECK (((email ~ '^[!-~]+@[!-~]+$'::text) AND (email = lower(email)))),
     CONSTRAINT users_full_name_is_bounded CHECK (((length(full_name) >= 2) AND (length(full_name) <= 120))),
     CONSTRAINT users_password_is_argon2id CHECK ((password_hash ~~ '$argon2id$%'::text)),
-    CONSTRAINT users_role_is_known CHECK ((role = ANY (ARRAY['bettor'::text, 'official'::text, 'cashier'::text, 'auditor'::text, 'admin'::text])))
+    CONSTRAINT users_role_is_known CHECK ((role = ANY (ARRAY['bettor'::text, 'official'::text, 'cashier'::text, 'auditor'::text, 'admin'::text]))),
+    CONSTRAINT users_totp_generation_is_counted CHECK ((totp_generation >= 0)),
+    CONSTRAINT users_version_from_one CHECK ((version >= 1))
 );
+
+ALTER TABLE ONLY public.device
+    ADD CONSTRAINT device_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.holder_document
+    ADD CONSTRAINT holder_document_is_unique UNIQUE (kind, value);
+
+ALTER TABLE ONLY public.holder_document
+    ADD CONSTRAINT holder_document_pkey PRIMARY KEY (user_id, kind);
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (principal, key);
@@ -82,8 +214,8 @@ ALTER TABLE ONLY public.outbox_shard
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
-ALTER TABLE ONLY public.users
-    ADD CONSTRAINT users_curp_is_unique UNIQUE (curp);
+ALTER TABLE ONLY public.user_history
+    ADD CONSTRAINT user_history_pkey PRIMARY KEY (user_id, version);
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_email_is_unique UNIQUE (email);
@@ -91,13 +223,40 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+CREATE INDEX device_of_user ON public.device USING btree (user_id);
+
+CREATE TRIGGER device_revoked_stays_revoked BEFORE UPDATE ON public.device FOR EACH ROW EXECUTE FUNCTION public.device_revoked_stays_revoked();
+
+CREATE TRIGGER holder_document_is_the_persons BEFORE INSERT ON public.holder_document FOR EACH ROW EXECUTE FUNCTION public.holder_document_is_the_persons();
+
+CREATE TRIGGER users_change_is_counted BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_change_is_counted();
+
+CREATE CONSTRAINT TRIGGER users_change_is_told AFTER INSERT OR UPDATE OF version ON public.users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.users_change_is_told();
+
+CREATE TRIGGER users_past_is_kept AFTER UPDATE ON public.users FOR EACH ROW WHEN ((new.version > old.version)) EXECUTE FUNCTION public.users_past_is_kept();
+
+ALTER TABLE ONLY public.device
+    ADD CONSTRAINT device_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.holder_document
+    ADD CONSTRAINT holder_document_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.outbox_sent
     ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
+
+ALTER TABLE ONLY public.user_history
+    ADD CONSTRAINT user_history_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO identity_owner;
 GRANT USAGE ON SCHEMA public TO identity_app;
 GRANT USAGE ON SCHEMA public TO identity_relay;
+
+GRANT SELECT,INSERT ON TABLE public.device TO identity_app;
+
+GRANT UPDATE(revoked_at) ON TABLE public.device TO identity_app;
+
+GRANT SELECT,INSERT ON TABLE public.holder_document TO identity_app;
 
 GRANT SELECT,INSERT ON TABLE public.idempotency TO identity_app;
 
@@ -121,6 +280,24 @@ GRANT UPDATE(claim) ON TABLE public.outbox_shard TO identity_relay;
 GRANT SELECT ON TABLE public.schema_migrations TO identity_app;
 GRANT SELECT ON TABLE public.schema_migrations TO identity_relay;
 
+GRANT SELECT ON TABLE public.user_history TO identity_app;
+
 GRANT SELECT,INSERT ON TABLE public.users TO identity_app;
 
+GRANT UPDATE(email) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(full_name) ON TABLE public.users TO identity_app;
+
 GRANT UPDATE(password_hash) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(version) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(email_verified_at) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(password_changed_at) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(closed_at) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(totp_generation) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(totp_last_step) ON TABLE public.users TO identity_app;
