@@ -580,12 +580,6 @@ BEGIN
     ends_at := (starts_on + ('1 ' || wanted_period)::interval) AT TIME ZONE ledger_zone;
 END $$;
 
-CREATE FUNCTION public.next_moment(ledger smallint) RETURNS timestamp with time zone
-    LANGUAGE sql STABLE
-    AS $$
-    SELECT greatest(statement_timestamp(), settled_at + interval '1 microsecond') FROM head WHERE ledger_id = ledger
-$$;
-
 CREATE FUNCTION public.period_turnover(ledger smallint, wanted_period text, starting date, before bigint, last bigint) RETURNS TABLE(account_id bigint, debit numeric, credit numeric, account_sequence bigint)
     LANGUAGE sql STABLE
     AS $$
@@ -915,9 +909,14 @@ CREATE TABLE public.account_class (
     floored boolean NOT NULL,
     owner_kind text,
     requires_hold boolean DEFAULT false NOT NULL,
-    segregation text,
+    segregation text GENERATED ALWAYS AS (
+CASE
+    WHEN (chart <> 'el-carril'::text) THEN NULL::text
+    WHEN ((name = 'bank'::text) OR (name ~~ 'psp%'::text)) THEN 'money'::text
+    WHEN ((side = 'credit'::text) AND (name !~~ 'house%'::text)) THEN 'owed'::text
+    ELSE NULL::text
+END) STORED,
     CONSTRAINT account_class_owner_kind_is_known CHECK ((owner_kind = ANY (ARRAY['player'::text, 'market'::text, 'account'::text]))),
-    CONSTRAINT account_class_segregation_is_known CHECK ((segregation = ANY (ARRAY['money'::text, 'owed'::text]))),
     CONSTRAINT account_class_side_is_known CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
 );
 
@@ -1690,9 +1689,6 @@ REVOKE ALL ON FUNCTION public.move_holds(lines public.journal_line[]) FROM PUBLI
 REVOKE ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) TO ledger_closer;
 GRANT ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) TO ledger_reader;
-
-REVOKE ALL ON FUNCTION public.next_moment(ledger smallint) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.next_moment(ledger smallint) TO ledger_posting;
 
 REVOKE ALL ON FUNCTION public.period_turnover(ledger smallint, wanted_period text, starting date, before bigint, last bigint) FROM PUBLIC;
 

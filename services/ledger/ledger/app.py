@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 from common import pg, redis
@@ -17,7 +18,8 @@ from ledger.attestation import load_public_keys
 from ledger.consumers import consume
 from ledger.engine import PostingEngine
 from ledger.keys import READING, KeyRing, SigningRoots
-from ledger.service import Ledger
+from ledger.replica import Replica, Sources
+from ledger.service import Finding, Ledger, Reading
 from ledger.settings import LedgerSettings, ReceiptsSettings
 from ledger.store.chart import ledgers, load_chart
 
@@ -25,6 +27,7 @@ NEWEST_MIGRATION = "20261121008200"
 
 
 CONSUMERS = web.AppKey("consumers", Sequence[Consumer])
+SOURCES = web.AppKey("sources", Sources)
 
 
 def ledger_app(settings: LedgerSettings) -> web.Application:
@@ -39,6 +42,7 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
             Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
             Check("broker", _consuming),
         ),
+        told={"replica": lambda app: app[SOURCES].standing()},
         authenticate={
             "key": KeyRing(SigningRoots.load(settings.signing_roots), cache).authenticate,
             "token": by_token(TokenVerifier(settings.identity_url, audience="ledger")),
@@ -76,12 +80,35 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
         for engine in engines.values():
             engine.start()
             stack.push_async_callback(engine.close)
-        app[api.LEDGER] = Ledger(engines, app[READING])
+        app[api.LEDGER] = Ledger(engines)
+        sources = Sources(app[READING], await stack.enter_async_context(_replica(app[READING], settings)))
+        app[SOURCES] = sources
+        app[api.READER] = Reading(sources)
+        app[api.FINDING] = Finding(sources, app[api.READER])
         app[api.CHARTS] = {ledger: engine.chart for ledger, engine in engines.items()}
         app[CONSUMERS] = await stack.enter_async_context(
             consume(app[api.LEDGER], settings.amqp_url.get_secret_value())
         )
         yield
+
+
+@asynccontextmanager
+async def _replica(primary: pg.Pool, settings: LedgerSettings) -> AsyncIterator[Replica | None]:
+    """The read replica with its lag watched, when there is one."""
+    if settings.replica_dsn is None:
+        yield None
+        return
+    # It may be down when we start: reports are then read from the primary, or wait.
+    dsn = settings.replica_dsn.get_secret_value()
+    pool = await pg.create_pool(dsn, min_size=0, max_size=6, application_name="ledger-reports")
+    replica = Replica(pool, primary, max_lag_seconds=settings.replica_max_lag_seconds)
+    watching = asyncio.create_task(replica.watch(), name="replica-watch")
+    try:
+        yield replica
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await pool.close()
 
 
 def receipts_app(settings: ReceiptsSettings) -> web.Application:

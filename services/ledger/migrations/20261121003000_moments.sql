@@ -3,6 +3,8 @@
 -- so "by then" is a prefix of the journal, found by bisection without an index on time.
 --   settled_at     no entry is posted at or before this moment any more. Every batch moves it to its own
 --                  posted_at; asking for a later moment moves it there, so an answer once given stays true.
+--                  A batch is posted at the clock's time or a microsecond after this moment, whichever is later,
+--                  so a clock that is set back stops nobody.
 --   closed_until   no entry takes effect before this moment any more: the end of the newest closed day.
 ALTER TABLE head
     ADD COLUMN settled_at timestamptz NOT NULL DEFAULT '-infinity',
@@ -12,11 +14,6 @@ ALTER TABLE head
 DROP TRIGGER head_is_derived ON head;
 CREATE TRIGGER head_is_derived BEFORE UPDATE OF ledger_id, sequence OR DELETE OR TRUNCATE ON head
     FOR EACH STATEMENT EXECUTE FUNCTION derived_from_journal();
-
--- The moment at which a batch is posted: now, and after the last one even when the server's clock was set back.
-CREATE FUNCTION next_moment(ledger smallint) RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT greatest(statement_timestamp(), settled_at + interval '1 microsecond') FROM head WHERE ledger_id = ledger
-$$;
 
 -- Under the head's lock: the new entries have one posting time, later than everything settled and not ahead of the
 -- clock, and none takes effect in a closed day. A writer that was overtaken by a settled moment tries again.
@@ -109,9 +106,8 @@ UPDATE head h SET settled_at = newest.posted_at
   FROM (SELECT ledger_id, max(posted_at) AS posted_at FROM entry GROUP BY ledger_id) newest
  WHERE newest.ledger_id = h.ledger_id;
 
-REVOKE ALL ON FUNCTION next_moment(smallint), head_moves_on(), sequence_at(smallint, timestamptz),
+REVOKE ALL ON FUNCTION head_moves_on(), sequence_at(smallint, timestamptz),
     settle_moment(smallint, timestamptz), account_sequence_at(bigint, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION next_moment(smallint) TO ledger_posting;
 GRANT EXECUTE ON FUNCTION sequence_at(smallint, timestamptz), settle_moment(smallint, timestamptz),
     account_sequence_at(bigint, bigint) TO ledger_posting, ledger_reader;
 GRANT INSERT (posted_at) ON entry TO ledger_posting;
@@ -120,7 +116,7 @@ GRANT INSERT (posted_at) ON entry TO ledger_posting;
 REVOKE INSERT (posted_at) ON entry FROM ledger_posting;
 DROP FUNCTION account_sequence_at, settle_moment, sequence_at;
 DROP TRIGGER head_moves_on ON head;
-DROP FUNCTION head_moves_on, next_moment;
+DROP FUNCTION head_moves_on;
 DROP TRIGGER head_is_derived ON head;
 CREATE TRIGGER head_is_derived BEFORE UPDATE OR DELETE OR TRUNCATE ON head
     FOR EACH STATEMENT EXECUTE FUNCTION derived_from_journal();

@@ -4,8 +4,8 @@ One file per group of routes; each has its ROUTES.
 """
 
 from ledger.api import posting, reading, wallet
-from ledger.api.parts import CHARTS, LEDGER
+from ledger.api.parts import CHARTS, FINDING, LEDGER, READER
 
 ROUTES = (*posting.ROUTES, *reading.ROUTES, *wallet.ROUTES)
 
-__all__ = ["CHARTS", "LEDGER", "ROUTES"]
+__all__ = ["CHARTS", "FINDING", "LEDGER", "READER", "ROUTES"]

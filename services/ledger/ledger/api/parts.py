@@ -5,7 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from ledger.domain.chart import Chart
-from ledger.service import Ledger
+from ledger.service import Finding, Ledger, Reading
 
 LEDGER = web.AppKey("ledger", Ledger)
+READER = web.AppKey("reader", Reading)
+FINDING = web.AppKey("finding", Finding)
 CHARTS = web.AppKey("charts", dict[int, Chart])

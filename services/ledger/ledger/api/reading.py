@@ -2,82 +2,131 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from aiohttp import web
+from common.errors import Invalid
 from common.http import Route, read_query, reply
-from contracts.ledger import EntryView
+from common.http.cursors import read_cursor
 
-from ledger import wire
-from ledger.api import views
-from ledger.api.parts import CHARTS, LEDGER
+from ledger.api import queries, views
+from ledger.api.parts import CHARTS, FINDING, READER
 from ledger.domain import refusals
 from ledger.keys import HOLDER
+from ledger.replica import ReplicaBehind
+from ledger.service.finding import EntryFilter, Place
 
 
 async def get_entry(request: web.Request) -> web.Response:
     """An entry by its id."""
-    holder = request[HOLDER]
+    ledger = request[HOLDER].ledger
     try:
         id = UUID(request.match_info["id"])
     except ValueError:
         raise refusals.NoSuchEntry("an entry's id is a UUID", field="id") from None
-    entry = await request.app[LEDGER].entry(holder.ledger, id)
-    return reply(wire.entry_view(entry, request.app[CHARTS][holder.ledger]))
+    entry = await request.app[READER].entry(ledger, id)
+    return reply(views.journal_entry_view(entry, request.app[CHARTS][ledger]))
 
 
-async def get_balance(request: web.Request) -> web.Response:
-    """An account's balance."""
-    holder = request[HOLDER]
-    wanted = read_query(request, views.BalanceQuery)
-    row = await request.app[LEDGER].balance(holder.ledger, wanted.account, wanted.currency)
-    return reply(views.balance_view(row))
+async def list_entries(request: web.Request) -> web.Response:
+    """Entries in the ledger's order, a page at a time, all or those that fit a filter.
+
+    A range of effective times is shown in the order of those times.
+    """
+    ledger = request[HOLDER].ledger
+    wanted = read_query(request, queries.EntriesQuery)
+    chart = request.app[CHARTS][ledger]
+    fitting = wanted.filter
+    told = await request.app[FINDING].entries(
+        ledger,
+        chart,
+        fitting,
+        after=read_place(wanted.after, fitting),
+        limit=wanted.limit,
+        newest_first=wanted.order == "newest",
+    )
+    return reply(views.entries_view(told.what, chart), headers=views.provenance(told.source))
+
+
+def read_place(cursor: str | None, fitting: EntryFilter) -> Place | None:
+    """Where a page of entries ended. Raises Invalid for a cursor of another order."""
+    if cursor is None:
+        return None
+    if not fitting.by_effect:
+        (sequence,) = read_cursor(cursor, "entries", int)
+        return Place(int(sequence))
+    effective_at, sequence = read_cursor(cursor, "entries.effective", str, int)
+    try:
+        moment = datetime.fromisoformat(str(effective_at))
+        if moment.tzinfo is None:
+            raise ValueError("a moment has an offset")
+    except ValueError as error:
+        raise Invalid("take the cursor from the page before", field="after") from error
+    return Place(int(sequence), moment)
 
 
 async def list_accounts(request: web.Request) -> web.Response:
-    """Accounts by path, with their balances, a page at a time."""
-    holder = request[HOLDER]
-    wanted = read_query(request, views.BalancesQuery)
-    rows = await request.app[LEDGER].balances(holder.ledger, wanted.prefix, wanted.after, wanted.limit)
-    last = rows[-1] if len(rows) == wanted.limit else None
-    return reply(
-        views.BalancesView(
-            accounts=tuple(views.balance_view(row) for row in rows),
-            next=f"{last.account}|{last.currency}" if last else None,
-        )
+    """Accounts by path with their balances, now or as of a moment, a page at a time."""
+    wanted = read_query(request, queries.AccountsQuery)
+    path, currency = read_cursor(wanted.after, "accounts", str, str) if wanted.after else ("", "")
+    rows = await request.app[READER].balances(
+        request[HOLDER].ledger, wanted.prefix, (str(path), str(currency)), wanted.limit + 1, wanted.as_of
     )
+    return reply(views.balances_view(rows, wanted.limit))
+
+
+async def get_balance(request: web.Request) -> web.Response:
+    """An account's balance, now or as of a moment."""
+    wanted = read_query(request, queries.BalanceQuery)
+    row = await request.app[READER].balance(
+        request[HOLDER].ledger, wanted.account, wanted.currency, wanted.as_of
+    )
+    return reply(views.balance_view(row))
 
 
 async def get_statement(request: web.Request) -> web.Response:
-    """An account's postings with the balance after each, oldest first."""
-    holder = request[HOLDER]
-    wanted = read_query(request, views.StatementQuery)
-    return await statement_page(
-        request, holder.ledger, wanted.account, wanted.currency, wanted.after, wanted.limit
+    """An account's postings with the balance after each."""
+    wanted = read_query(request, queries.StatementQuery)
+    told = await request.app[READER].statement(
+        request[HOLDER].ledger,
+        wanted.account,
+        wanted.currency,
+        after=read_line(wanted.after),
+        limit=wanted.limit,
+        newest_first=wanted.order == "newest",
+        as_of=wanted.as_of,
+        since=wanted.posted_from,
     )
+    return reply(views.statement_view(told.what), headers=views.provenance(told.source))
 
 
-async def statement_page(
-    request: web.Request, ledger: int, account: str, currency: str, after: int, limit: int
-) -> web.Response:
-    rows = await request.app[LEDGER].statement(ledger, account, currency, after, limit)
-    return reply(views.statement_view(account, currency, rows, limit))
+def read_line(cursor: str | None) -> int | None:
+    """Where a page of a statement ended. Raises Invalid."""
+    if cursor is None:
+        return None
+    (line,) = read_cursor(cursor, "statement", int)
+    return int(line)
 
 
 async def get_trial_balance(request: web.Request) -> web.Response:
-    """All balances by class, whether they add up to zero, and any account that drifted from its postings."""
-    holder = request[HOLDER]
-    sequence, rows = await request.app[LEDGER].trial_balance(holder.ledger)
-    drifted = await request.app[LEDGER].drift(holder.ledger)
-    return reply(views.trial_balance_view(sequence, rows, drifted))
+    """All balances by class, now or as of a moment, and whether they add up to zero."""
+    wanted = read_query(request, queries.TrialBalanceQuery)
+    told = await request.app[READER].trial_balance(request[HOLDER].ledger, wanted.as_of)
+    return reply(views.trial_balance_view(told.what), headers=views.provenance(told.source))
 
 
 ROUTES = (
-    Route("GET", "/v1/entries/{id}", get_entry, returns=EntryView, auth="key", refusals=(refusals.NoSuchEntry,)),
-    Route("GET", "/v1/accounts", list_accounts, query=views.BalancesQuery, returns=views.BalancesView, auth="key"),
-    Route("GET", "/v1/balance", get_balance, query=views.BalanceQuery, returns=views.BalanceView, auth="key",
+    Route("GET", "/v1/entries", list_entries, query=queries.EntriesQuery, returns=views.EntriesView, auth="key",
+          refusals=(refusals.NoSuchAccount, refusals.NoSuchReference, refusals.NoSuchMetadata, refusals.UnknownKind)),
+    Route("GET", "/v1/entries/{id}", get_entry, returns=views.JournalEntryView, auth="key",
+          refusals=(refusals.NoSuchEntry,)),
+    Route("GET", "/v1/accounts", list_accounts, query=queries.AccountsQuery, returns=views.BalancesView, auth="key",
           refusals=(refusals.NoSuchAccount,)),
-    Route("GET", "/v1/statement", get_statement, query=views.StatementQuery, returns=views.StatementView, auth="key",
+    Route("GET", "/v1/balance", get_balance, query=queries.BalanceQuery, returns=views.BalanceView, auth="key",
           refusals=(refusals.NoSuchAccount,)),
-    Route("GET", "/v1/trial-balance", get_trial_balance, returns=views.TrialBalanceView, auth="key"),
+    Route("GET", "/v1/statement", get_statement, query=queries.StatementQuery, returns=views.StatementView, auth="key",
+          refusals=(refusals.NoSuchAccount,)),
+    Route("GET", "/v1/trial-balance", get_trial_balance, query=queries.TrialBalanceQuery,
+          returns=views.TrialBalanceView, auth="key", refusals=(ReplicaBehind,)),
 )  # fmt: skip

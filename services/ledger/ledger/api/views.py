@@ -1,19 +1,25 @@
-"""What the reading routes are asked and what they show. Amounts are decimal strings, positive on the
-account's normal side; sides are words."""
+"""What the reading routes show. Amounts are decimal strings, positive on the account's normal side; sides are words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from common.wire import Body, CurrencyText, View
-from pydantic import Field
+from common.http.cursors import write_cursor
+from common.wire import View
+from contracts.ledger import EntryView
 
-from ledger.domain.chart import Side
-from ledger.store.queries import BalanceRow, StatementRow, TrialBalanceRow
+from ledger import wire
+from ledger.domain.chart import Chart, Side
+from ledger.replica import Source
+from ledger.service.finding import Page, Place
+from ledger.service.reading import Statement, TrialBalance
+from ledger.store.accounts import AccountRow, BalanceRow
+from ledger.store.outcomes import PostedEntry
+from ledger.store.statements import StatementRow
 from ledger.wire import written
 
 
@@ -27,7 +33,7 @@ class BalanceView(View):
 
 
 class BalancesView(View):
-    """One page of accounts by path. `next` goes into `after` for the page behind it."""
+    """One page of accounts by path. `next` goes into `after` for the page behind it; null: there is none."""
 
     accounts: tuple[BalanceView, ...]
     next: str | None
@@ -44,16 +50,34 @@ class StatementLineView(View):
     side: Literal["debit", "credit"]
     amount: str
     balance: str
+    hold: UUID | None
     posted_at: datetime
+    effective_at: datetime
 
 
 class StatementView(View):
-    """One page of an account's postings, oldest first. `next` goes into `after`."""
+    """One page of an account's postings. `next` goes into `after`; null: no more were posted so far."""
 
     account: str
     currency: str
     lines: tuple[StatementLineView, ...]
-    next: int | None
+    next: str | None
+
+
+class JournalEntryView(EntryView):
+    """An entry with everything the journal keeps of it."""
+
+    principal: str
+    effective_at: datetime
+    metadata: Mapping[str, str]
+    receipt: UUID | None
+
+
+class EntriesView(View):
+    """One page of entries. `next` goes into `after` with the same filters; null: no more were posted so far."""
+
+    entries: tuple[JournalEntryView, ...]
+    next: str | None
 
 
 class TrialBalanceLineView(View):
@@ -66,38 +90,16 @@ class TrialBalanceLineView(View):
 
 
 class TrialBalanceView(View):
-    """All balances of the ledger at `sequence`. `balanced` tells that debits equal credits in every
-    currency; `drifted` names accounts whose balance is not the sum of their postings."""
+    """All balances of the ledger at `sequence`. `balanced` tells that debits equal credits in every currency."""
 
     sequence: int
     balanced: bool
     lines: tuple[TrialBalanceLineView, ...]
-    drifted: tuple[str, ...]
 
 
-class BalanceQuery(Body):
-    account: str = Field(min_length=1, max_length=200)
-    currency: CurrencyText = "MXN"
-
-
-class BalancesQuery(Body):
-    prefix: str = Field(default="", max_length=200)
-    after: str = Field(default="", max_length=210)
-    limit: int = Field(default=100, ge=1, le=500)
-
-
-class StatementQuery(Body):
-    account: str = Field(min_length=1, max_length=200)
-    currency: CurrencyText = "MXN"
-    after: int = Field(default=0, ge=0)
-    limit: int = Field(default=100, ge=1, le=500)
-
-
-class WalletStatementQuery(Body):
-    account: Literal["available", "held", "withdrawing"] = "available"
-    currency: CurrencyText = "MXN"
-    after: int = Field(default=0, ge=0)
-    limit: int = Field(default=100, ge=1, le=500)
+def provenance(source: Source) -> dict[str, str]:
+    """Where an answer was read: headers."""
+    return {"Ledger-Source": source.name, "Ledger-Lag-Seconds": f"{source.lag_seconds:.3f}"}
 
 
 def balance_view(row: BalanceRow) -> BalanceView:
@@ -109,36 +111,71 @@ def balance_view(row: BalanceRow) -> BalanceView:
     )
 
 
-def statement_view(account: str, currency: str, rows: Sequence[StatementRow], limit: int) -> StatementView:
-    return StatementView(
-        account=account,
-        currency=currency,
-        lines=tuple(
-            StatementLineView(
-                account_sequence=row.account_sequence,
-                entry=row.entry_id,
-                sequence=row.sequence,
-                kind=row.kind,
-                reference=row.reference,
-                side=Side(row.side).word,
-                amount=written(row.amount, row.exponent),
-                balance=written(row.balance, row.exponent),
-                posted_at=row.posted_at,
-            )
-            for row in rows
-        ),
-        next=rows[-1].account_sequence if len(rows) == limit else None,
+def balances_view(rows: Sequence[BalanceRow], limit: int) -> BalancesView:
+    """A page out of up to one row more than it shows."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return BalancesView(
+        accounts=tuple(balance_view(row) for row in shown),
+        next=write_cursor("accounts", shown[-1].account, shown[-1].currency) if more else None,
     )
 
 
-def trial_balance_view(
-    sequence: int, rows: Sequence[TrialBalanceRow], drifted: Sequence[str]
-) -> TrialBalanceView:
+def line_view(account: AccountRow, row: StatementRow) -> StatementLineView:
+    return StatementLineView(
+        account_sequence=row.account_sequence,
+        entry=row.entry_id,
+        sequence=row.sequence,
+        kind=row.kind,
+        reference=row.reference,
+        side=Side(row.side).word,
+        amount=written(row.amount, account.exponent),
+        balance=written(row.balance, account.exponent),
+        hold=row.hold,
+        posted_at=row.posted_at,
+        effective_at=row.effective_at,
+    )
+
+
+def statement_view(page: Statement) -> StatementView:
+    return StatementView(
+        account=page.account.path,
+        currency=page.account.currency,
+        lines=tuple(line_view(page.account, row) for row in page.lines),
+        next=write_cursor("statement", page.lines[-1].account_sequence) if page.more else None,
+    )
+
+
+def journal_entry_view(entry: PostedEntry, chart: Chart) -> JournalEntryView:
+    told = wire.entry_view(entry, chart)
+    return JournalEntryView.model_construct(
+        **{name: getattr(told, name) for name in EntryView.model_fields},
+        principal=entry.principal,
+        effective_at=entry.effective_at,
+        metadata=entry.metadata,
+        receipt=entry.receipt,
+    )
+
+
+def entries_view(page: Page, chart: Chart) -> EntriesView:
+    return EntriesView.model_construct(
+        entries=tuple(journal_entry_view(entry, chart) for entry in page.entries),
+        next=place_cursor(page.next) if page.next else None,
+    )
+
+
+def place_cursor(place: Place) -> str:
+    if place.effective_at is not None:
+        return write_cursor("entries.effective", place.effective_at.isoformat(), place.sequence)
+    return write_cursor("entries", place.sequence)
+
+
+def trial_balance_view(trial: TrialBalance) -> TrialBalanceView:
     rests: dict[str, Decimal] = {}
-    for row in rows:
+    for row in trial.rows:
         rests[row.currency] = rests.get(row.currency, Decimal(0)) + row.debit - row.credit
     return TrialBalanceView(
-        sequence=sequence,
+        sequence=trial.sequence,
         balanced=not any(rests.values()),
         lines=tuple(
             TrialBalanceLineView(
@@ -147,7 +184,6 @@ def trial_balance_view(
                 debit=written(row.debit, row.exponent),
                 credit=written(row.credit, row.exponent),
             )
-            for row in rows
+            for row in trial.rows
         ),
-        drifted=tuple(drifted),
     )

@@ -75,9 +75,15 @@ class Command:
 
     @property
     def plain(self) -> bool:
-        """Whether its own legs say all that it needs: it stands alone, mirrors nothing, drains nothing
-        and opens no hold that ends of itself."""
-        return self.link is None and self.reverses is None and self.drains is None and self.expires_at is None
+        """Whether its own legs say all that it needs: it stands alone, mirrors nothing, drains nothing,
+        opens no hold that ends of itself and takes effect when it is posted."""
+        return (
+            self.link is None
+            and self.reverses is None
+            and self.drains is None
+            and self.expires_at is None
+            and self.effective_at is None
+        )
 
     @cached_property
     def fingerprint(self) -> bytes:

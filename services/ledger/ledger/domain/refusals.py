@@ -135,6 +135,18 @@ class EntryNotReady(NotReady):
     slug, title = "entry-not-ready", "The entry is not in the journal yet"
 
 
+class NoSuchReference(NotFound):
+    slug, title = "reference-not-found", "No entry has this reference"
+
+
+class NoSuchMetadata(NotFound):
+    slug, title = "metadata-not-found", "No entry has this metadata"
+
+
+class NoSuchClose(NotFound):
+    slug, title = "close-not-found", "The period is not closed"
+
+
 class HoldNotReady(NotReady):
     slug, title = "hold-not-ready", "The hold has not been opened yet"
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from asyncpg import Record
 from common.errors import DomainError
 from common.pg import Connection
 
@@ -78,14 +79,28 @@ async def outcomes(connection: Connection, ledger: int, ids: Sequence[UUID]) -> 
 async def entries(connection: Connection, ledger: int, ids: Sequence[UUID]) -> list[PostedEntry]:
     """The ledger's entries among `ids`, with their postings in leg order."""
     rows = await connection.fetch(
-        """
-        SELECT id, sequence, kind, principal, idempotency_key, fingerprint, reference, metadata, receipt,
-               posted_at, effective_at, reverses, link
-          FROM entry WHERE ledger_id = $1 AND id = ANY ($2::uuid[])
-        """,
-        ledger,
-        ids,
+        f"SELECT {_COLUMNS} FROM entry WHERE ledger_id = $1 AND id = ANY ($2::uuid[])", ledger, ids
     )
+    return await _with_legs(connection, ledger, rows)
+
+
+async def entries_at(connection: Connection, ledger: int, sequences: Sequence[int]) -> dict[int, PostedEntry]:
+    """The ledger's entries with these sequences, by sequence."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM entry WHERE ledger_id = $1 AND sequence = ANY ($2::bigint[])",
+        ledger,
+        sequences,
+    )
+    return {entry.sequence: entry for entry in await _with_legs(connection, ledger, rows)}
+
+
+_COLUMNS = (
+    "id, sequence, kind, principal, idempotency_key, fingerprint, reference, metadata, receipt, posted_at, effective_at, "
+    "reverses, link"
+)
+
+
+async def _with_legs(connection: Connection, ledger: int, rows: Sequence[Record]) -> list[PostedEntry]:
     if not rows:
         return []
     legs: dict[int, list[PostedLeg]] = {}

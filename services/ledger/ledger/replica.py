@@ -1,0 +1,145 @@
+"""The read replica: how far behind it is, and who may be answered from it.
+
+The lag is measured against the primary's own log position, sampled beside the time: the replica is as old as the
+newest sample it has replayed. So an idle ledger has no lag, and a replica that lost its primary grows old instead of
+claiming to be up to date because it has replayed all it ever received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+from common.errors import Unavailable
+from common.pg import Connection, DatabaseUnavailable, Pool, transaction, unavailable
+from prometheus_client import Counter, Gauge
+
+from ledger.store.moments import head
+
+log = logging.getLogger(__name__)
+
+LAG = Gauge("ledger_replica_lag_seconds", "Age of what the read replica shows")
+REPORTS = Counter("ledger_reports", "Reports by where they were read", ["source"])
+
+SAMPLE_SECONDS = 0.25
+SAMPLES = 4_000
+"""A thousand seconds: a replica further behind than that is simply that far behind."""
+
+
+class ReplicaBehind(Unavailable):
+    slug, title = "replica-behind", "The read replica is too far behind"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an answer was read, and how old it may be."""
+
+    name: Literal["primary", "replica"]
+    lag_seconds: float
+
+
+PRIMARY = Source("primary", 0.0)
+
+
+class Replica:
+    """Watches a replica's lag.
+
+    max_lag_seconds   beyond it nothing is answered from the replica
+    """
+
+    def __init__(self, pool: Pool, primary: Pool, *, max_lag_seconds: float) -> None:
+        self.pool = pool
+        self.max_lag_seconds = max_lag_seconds
+        self._primary = primary
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+        self._fresh_at: float | None = None
+        LAG.set_function(lambda: self.lag_seconds)
+
+    @property
+    def lag_seconds(self) -> float:
+        """Seconds since the replica showed everything the primary had; infinite until it once did."""
+        if self._fresh_at is None:
+            return float("inf")
+        return max(0.0, time.monotonic() - self._fresh_at)
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.lag_seconds <= self.max_lag_seconds
+
+    async def watch(self) -> None:
+        """Measure for ever; cancel it to end."""
+        while True:
+            try:
+                await self.measure()
+            except DatabaseUnavailable as gone:
+                log.debug("no measurement of the replica: %s", gone.detail)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    async def measure(self) -> None:
+        """Take one sample. Raises `DatabaseUnavailable` when either server does not answer."""
+        now = time.monotonic()
+        with unavailable():
+            written = await self._primary.fetchval("SELECT (pg_current_wal_lsn() - '0/0')::bigint", timeout=2)
+            self._samples.append((now, written))
+            replayed = await self.pool.fetchval(
+                "SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint WHERE pg_is_in_recovery()", timeout=2
+            )
+        while replayed is not None and self._samples and self._samples[0][1] <= replayed:
+            self._fresh_at = self._samples.popleft()[0]
+
+
+class Sources:
+    """Where to read: the books themselves, or a replica of them when there is one and it is fresh."""
+
+    def __init__(self, primary: Pool, replica: Replica | None = None) -> None:
+        self.primary = primary
+        self.replica = replica
+
+    def standing(self) -> dict[str, object]:
+        """For `/readyz`: a replica that is behind makes reports wait, not this process unready."""
+        if self.replica is None:
+            return {"configured": False}
+        lag = self.replica.lag_seconds
+        return {
+            "configured": True,
+            "fresh": self.replica.is_fresh,
+            "lag_seconds": round(lag, 3) if isfinite(lag) else None,
+            "max_lag_seconds": self.replica.max_lag_seconds,
+        }
+
+    @asynccontextmanager
+    async def report(
+        self, ledger: int, *, needs: int = 0, heavy: bool = False
+    ) -> AsyncIterator[tuple[Connection, Source]]:
+        """A snapshot of the books that has reached the sequence `needs`.
+
+        From the replica if it is fresh. If not, a page is read from the primary; a `heavy` report never is
+        when there is a replica, so that reading cannot slow posting down.
+
+        Raises:
+            ReplicaBehind: a heavy report, and the replica is too far behind.
+        """
+        if self.replica is not None and self.replica.is_fresh:
+            async with _snapshot(self.replica.pool) as connection:
+                if needs == 0 or (await head(connection, ledger)).sequence >= needs:
+                    REPORTS.labels("replica").inc()
+                    yield connection, Source("replica", self.replica.lag_seconds)
+                    return
+        if heavy and self.replica is not None:
+            raise ReplicaBehind("the reports' replica is too far behind", retry_after=5)
+        async with _snapshot(self.primary) as connection:
+            REPORTS.labels("primary").inc()
+            yield connection, PRIMARY
+
+
+@asynccontextmanager
+async def _snapshot(pool: Pool) -> AsyncIterator[Connection]:
+    async with transaction(pool, isolation="repeatable_read", readonly=True) as connection:
+        yield connection

@@ -1,0 +1,200 @@
+"""Reading the books: balances, statements, entries, trial balances, now and as of any moment.
+
+An answer about a moment is a prefix of the journal, so it is exact and stays so: posting goes on beside it. Filters
+that match nothing because the thing does not exist say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from common.errors import Invalid
+from common.pg import transaction
+
+from ledger.domain import refusals
+from ledger.replica import Source, Sources
+from ledger.store import accounts, moments, statements, trial
+from ledger.store.outcomes import PostedEntry, entries
+
+What = TypeVar("What")
+
+SETTLES_AFTER = timedelta(milliseconds=250)
+"""How long ago a moment should be before it is settled: longer than a batch takes, so none is sent back for it."""
+
+TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[What]):
+    """What was read, and where."""
+
+    what: What
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A point of the journal: by sequence, by time (everything posted up to and including it), or its end."""
+
+    sequence: int | None = None
+    moment: datetime | None = None
+
+
+NOW = AsOf()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A page of an account's statement; `more` tells that there are further lines."""
+
+    account: accounts.AccountRow
+    lines: Sequence[statements.StatementRow]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalance:
+    """All balances by class at `sequence`."""
+
+    sequence: int
+    rows: Sequence[trial.TrialBalanceRow]
+
+
+class Reading:
+    """Everything that is read of the books; nothing here decides anything."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def entry(self, ledger: int, id: UUID) -> PostedEntry:
+        """Raises NoSuchEntry when this ledger has no entry of that id."""
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            found = await entries(connection, ledger, [id])
+        if not found:
+            raise refusals.NoSuchEntry(f"no entry {id}", field="id")
+        return found[0]
+
+    async def balance(self, ledger: int, path: str, currency: str, as_of: AsOf = NOW) -> accounts.BalanceRow:
+        """Raises NoSuchAccount when the account was never posted to, or not by then."""
+        at = await self.cut(ledger, as_of)
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            if at is None:
+                now = await accounts.balance(connection, ledger, path, currency)
+                if now is None:
+                    raise _no_account(path, currency)
+                return now
+            known = await accounts.account(connection, ledger, path, currency)
+            if known is None:
+                raise _no_account(path, currency)
+            then = await accounts.balance_at(connection, known, at)
+        if then is None:
+            raise refusals.NoSuchAccount(
+                f"{path} had no posting by sequence {at}",
+                field="sequence" if as_of.sequence is not None else "at",
+            )
+        return then
+
+    async def balances(
+        self, ledger: int, prefix: str, after: tuple[str, str], limit: int, as_of: AsOf = NOW
+    ) -> Sequence[accounts.BalanceRow]:
+        """Accounts by path, beyond `after`. Raises NoSuchAccount when none has the prefix at all."""
+        at = await self.cut(ledger, as_of)
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            found = await accounts.balances(connection, ledger, prefix, after, limit, at=at)
+            if not found and prefix and not await accounts.accounts_under(connection, ledger, prefix, 1):
+                raise refusals.NoSuchAccount(f"no account begins with {prefix}", field="prefix")
+        return found
+
+    async def wallet(self, ledger: int, prefix: str) -> Sequence[accounts.BalanceRow]:
+        """Every account of one owner; none when the owner never had money."""
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            return await accounts.balances(connection, ledger, prefix, ("", ""), MOST_OF_AN_OWNER)
+
+    async def statement(
+        self,
+        ledger: int,
+        path: str,
+        currency: str,
+        *,
+        after: int | None,
+        limit: int,
+        newest_first: bool = False,
+        as_of: AsOf = NOW,
+        since: datetime | None = None,
+    ) -> Told[Statement]:
+        """Postings of an account beyond account sequence `after` (before it, when newest first).
+
+        Raises:
+            NoSuchAccount: it was never posted to.
+        """
+        upto = await self.cut(ledger, as_of)
+        begin = await self.before(ledger, since)
+        async with self._sources.report(ledger, needs=max(upto or 0, begin)) as (connection, source):
+            known = await accounts.account(connection, ledger, path, currency)
+            if known is None:
+                raise _no_account(path, currency)
+            first = await moments.account_sequence_at(connection, known.id, begin) if begin else 0
+            last = MOST if upto is None else await moments.account_sequence_at(connection, known.id, upto)
+            if after is not None:
+                first, last = (first, min(last, after - 1)) if newest_first else (max(first, after), last)
+            lines = await statements.statement(
+                connection, known, first, last, limit + 1, newest_first=newest_first
+            )
+        return Told(Statement(known, lines[:limit], len(lines) > limit), source)
+
+    async def trial_balance(self, ledger: int, as_of: AsOf = NOW) -> Told[TrialBalance]:
+        """All balances by class, now or then."""
+        at = await self.cut(ledger, as_of)
+        heavy = at is not None
+        async with self._sources.report(ledger, needs=at or 0, heavy=heavy) as (connection, source):
+            end = (await moments.head(connection, ledger)).sequence
+            if at is None:
+                return Told(TrialBalance(end, await trial.trial_balance(connection, ledger)), source)
+            rows = await trial.trial_balance_at(connection, ledger, at, end)
+            return Told(TrialBalance(at, rows), source)
+
+    async def cut(self, ledger: int, as_of: AsOf) -> int | None:
+        """The sequence that `as_of` means, for ever; None for the end of the journal.
+
+        Waits for a writer under way with an earlier moment.
+
+        Raises:
+            Invalid: a sequence or a moment that has not come yet.
+        """
+        if as_of.sequence is not None:
+            async with transaction(self._sources.primary, readonly=True) as connection:
+                end = (await moments.head(connection, ledger)).sequence
+            if as_of.sequence > end:
+                raise Invalid(f"the ledger has reached sequence {end}", field="sequence")
+            return as_of.sequence
+        if as_of.moment is None:
+            return None
+        return await self._settled(ledger, as_of.moment, "at")
+
+    async def before(self, ledger: int, moment: datetime | None, field: str = "posted_from") -> int:
+        """The last sequence posted before `moment`; 0 without one. Raises Invalid when it has not come."""
+        return 0 if moment is None else await self._settled(ledger, moment - TICK, field)
+
+    async def _settled(self, ledger: int, moment: datetime, field: str) -> int:
+        if moment > datetime.now(UTC) + SETTLES_AFTER:
+            raise Invalid("that moment has not come yet", field=field)
+        await asyncio.sleep((moment + SETTLES_AFTER - datetime.now(UTC)).total_seconds())
+        async with transaction(self._sources.primary) as connection:
+            sequence = await moments.settle_moment(connection, ledger, moment)
+        if sequence is None:
+            raise Invalid("that moment has not come yet", field=field)
+        return sequence
+
+
+MOST_OF_AN_OWNER = 100
+MOST = 2**62
+"""Beyond every sequence."""
+
+
+def _no_account(path: str, currency: str) -> refusals.NoSuchAccount:
+    return refusals.NoSuchAccount(f"no account {path} in {currency}", field="account")
