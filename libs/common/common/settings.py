@@ -40,10 +40,26 @@ class FromFiles(PydanticBaseSettingsSource):
         return found
 
 
-class ServiceSettings(BaseSettings):
-    """What every process is told."""
+class FromEnvironment(BaseSettings):
+    """Anything that is told by environment and files: a process, or an operator's command."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of our sources
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of our sources
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments (in tests), then the environment, then files."""
+        return init_settings, env_settings, FromFiles(settings_cls)
+
+
+class ServiceSettings(FromEnvironment):
+    """What every process is told."""
 
     service: str
     host: str = "127.0.0.1"
@@ -59,18 +75,6 @@ class ServiceSettings(BaseSettings):
     """After SIGTERM: how long to serve on while readiness already fails, so that callers turn away."""
     shutdown_seconds: float = Field(default=10.0, gt=0)
     """After draining: how long requests in flight may take to finish."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of our sources
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of our sources
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments (in tests), then the environment, then files."""
-        return init_settings, env_settings, FromFiles(settings_cls)
 
 
 class DatabaseSettings(BaseModel):

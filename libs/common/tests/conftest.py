@@ -17,6 +17,8 @@ TABLES = """
     CREATE TABLE inbox (
         consumer text NOT NULL, event_id uuid NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (consumer, event_id));
+    CREATE TABLE inbox_version (
+        consumer text NOT NULL, aggregate text NOT NULL, version bigint NOT NULL, PRIMARY KEY (consumer, aggregate));
     CREATE TABLE idempotency (
         principal text NOT NULL, key text NOT NULL, fingerprint bytea NOT NULL, status int, body json,
         resource text, created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (principal, key));

@@ -98,6 +98,11 @@ QUEUES: Final = (
 )
 
 
+def queues_of(service: str) -> tuple[str, ...]:
+    """The queues that a service reads."""
+    return tuple(queue.name for queue in QUEUES if queue.reader == service)
+
+
 def consumer_user(service: str) -> BrokerUser:
     """The login of a service itself: reads its own queues and moves messages among them, no more."""
     own = rf"^{service}\."

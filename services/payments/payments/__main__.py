@@ -1,17 +1,20 @@
-"""`python -m payments serve | attestor | keys create`."""
+"""`python -m payments serve | attestor | keys create | deadletters`."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from common.amqp.console import add_deadletters
 from common.http import run
+from contracts.topology import queues_of
 
 from payments.app import attestor_app, payments_app
 from payments.settings import AttestorSettings, Settings
 from payments.signing import create_signing_key
 
 
-def main() -> None:
-    """Run the chosen command."""
+def main() -> int:
+    """Run the chosen command; its exit status."""
     wanted = _parser().parse_args()
     match wanted.command:
         case "attestor":
@@ -19,9 +22,13 @@ def main() -> None:
             run(attestor_app(attesting), attesting)
         case "keys":
             create_signing_key(wanted.seed_file, wanted.public_keys_file, wanted.key_id)
+        case "deadletters":
+            status: int = wanted.run(wanted)
+            return status
         case _:
             serving = Settings()
             run(payments_app(serving), serving)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,8 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         "--public-keys-file", type=Path, required=True, help="the keys that the ledger trusts"
     )
     create.add_argument("--key-id", required=True)
+    add_deadletters(commands, queues_of("payments"))
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

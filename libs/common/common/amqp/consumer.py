@@ -212,7 +212,9 @@ class Consumer:
             await self._settle(message, Dead(f"not an envelope: {error}"))
             return
         redelivered = bool(message.redelivered)
-        delivery = Delivery(self.queue, envelope, message.body, attempt_of(message), redelivered)
+        delivery = Delivery(
+            self.queue, envelope, message.body, attempt_of(message), redelivered, _trace(message, envelope)
+        )
         key = envelope.partitionkey if self._ordered else str(message.delivery_tag)
         metrics.IN_HAND.labels(self.queue).inc()
         self._lanes.put(key, _Received(message, channel, delivery))
@@ -226,11 +228,9 @@ class Consumer:
 
     async def _handle(self, delivery: Delivery) -> Verdict | None:
         """Run the handler within its time. None is success."""
-        parent = delivery.envelope.traceparent
-        trace = {} if parent is None else {"traceparent": parent}
         with metrics.HANDLING_SECONDS.labels(self.queue).time():
             try:
-                with span(f"{self.queue} process", parent=trace, kind=SpanKind.CONSUMER):
+                with span(f"{self.queue} process", parent=delivery.trace, kind=SpanKind.CONSUMER):
                     async with asyncio.timeout(self._handler_timeout_seconds):
                         await self._handler(delivery)
             except Exception as error:  # noqa: BLE001 - whatever it is, the message needs a verdict
@@ -276,6 +276,12 @@ class Consumer:
 
 
 _OUTCOMES: Final[Mapping[type[object], str]] = {type(None): "done", Retry: "retried", Dead: "dead"}
+
+
+def _trace(message: AbstractIncomingMessage, envelope: Envelope) -> Mapping[str, str]:
+    """Whose work this goes on with: of who sent the message on its last way, else of who made the event."""
+    parent = message.headers.get("traceparent") or envelope.traceparent
+    return {"traceparent": parent} if isinstance(parent, str) else {}
 
 
 def _backoff(failures: int) -> float:

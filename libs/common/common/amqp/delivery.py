@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
@@ -42,6 +42,8 @@ class Delivery:
     raw: bytes
     attempt: int
     redelivered: bool
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """The headers of the trace that it belongs to."""
 
 
 class Poison(Exception):

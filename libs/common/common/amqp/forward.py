@@ -27,9 +27,12 @@ def attempt_of(message: AbstractIncomingMessage) -> int:
     return attempt if isinstance(attempt, int) and attempt >= 1 else 1
 
 
-def forwarded(queue: str, message: AbstractIncomingMessage, verdict: Verdict) -> Message:
-    """The same message with its attempt and reason, addressed by the verdict."""
-    attempt = attempt_of(message)
+def forwarded(
+    queue: str, message: AbstractIncomingMessage, verdict: Verdict, *, attempt: int | None = None
+) -> Message:
+    """The same message with its attempt and reason, addressed by the verdict. `attempt` is the one that the
+    next delivery counts as, unless this is the end; by default it goes on counting."""
+    so_far = attempt_of(message)
     headers = {**_own(message.headers), REASON_HEADER: verdict.reason[:REASON_LIMIT], QUEUE_HEADER: queue}
     if isinstance(verdict, Retry):
         return Message(
@@ -37,10 +40,10 @@ def forwarded(queue: str, message: AbstractIncomingMessage, verdict: Verdict) ->
             RETRY_EXCHANGE,
             retry_queue(queue, verdict.delay_seconds),
             message.body,
-            {**headers, ATTEMPT_HEADER: attempt + 1},
+            {**headers, ATTEMPT_HEADER: attempt or so_far + 1},
         )
     return Message(
-        _id(message), DEAD_EXCHANGE, dead_queue(queue), message.body, {**headers, ATTEMPT_HEADER: attempt}
+        _id(message), DEAD_EXCHANGE, dead_queue(queue), message.body, {**headers, ATTEMPT_HEADER: so_far}
     )
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Mapping
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from aio_pika.abc import AbstractQueue
 from common import pg
 from common.amqp import BrokerUnavailable, Consumer, Delivery, Link, Message, Poison, RetryPolicy, consumer
+from common.amqp import link as link_module
 from common.amqp.declare import declare_work_queue
 from common.amqp.names import retry_queue
 from common.errors import NotReady
-from common.inbox import first_sight
+from common.inbox import first_sight, is_newest
+from common.pg import Pool
 from common.testing import stack
 
 from libs.common.tests.amqp.conftest import Bench, eventually
@@ -167,42 +169,116 @@ async def test_a_consumer_that_dies_again_and_again_loses_the_message_to_the_dea
     await bench.dead_letter()
 
 
-async def test_an_event_that_comes_twice_has_one_effect(bench: Bench) -> None:
-    """With the inbox in the transaction of the effect, as every consumer of ours does it."""
-    database = stack().postgres.superuser_dsn
-    schema = f"inbox_{uuid4().hex[:12]}"
-    admin: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(database)
-    await admin.execute(
-        f"CREATE SCHEMA {schema}; SET search_path = {schema};"
-        "CREATE TABLE inbox (consumer text, event_id uuid, PRIMARY KEY (consumer, event_id));"
-        "CREATE TABLE effect (key text, sequence int)"
-    )
-    pool = await pg.create_pool(database, application_name="amqp-test")
+async def have_every_event_come_twice(bench: Bench, pool: Pool, *, remember: bool) -> None:
+    """Each event is published twice, and must have had one effect."""
 
-    async def once(delivery: Delivery) -> None:
+    async def handle(delivery: Delivery) -> None:
         async with pg.transaction(pool) as conn:
-            await conn.execute(f"SET LOCAL search_path = {schema}")
-            if await first_sight(conn, "test", delivery.envelope.id):
-                await conn.execute(
-                    "INSERT INTO effect VALUES ($1, $2)",
-                    delivery.envelope.partitionkey,
-                    delivery.envelope.sequence,
-                )
+            if not remember or await first_sight(conn, "test", delivery.envelope.id):
+                await conn.execute("INSERT INTO tally VALUES ($1)", delivery.envelope.id)
         await bench.note(delivery)
 
+    await pool.execute("CREATE TABLE tally (event_id uuid)")
     events = [bench.event(f"k{n % 3}", n) for n in range(60)]
     await bench.publish(*events, *events)
-    async with bench.consumer(once).running():
+    async with bench.consumer(handle).running():
 
         async def all_came_twice() -> bool:
             return len(bench.handled) == 120
 
         await eventually(all_came_twice)
-    effects = Counter((row["key"], row["sequence"]) for row in await admin.fetch("SELECT * FROM effect"))
-    assert effects == Counter({(event.partitionkey, event.sequence): 1 for event in events})
-    await admin.execute(f"DROP SCHEMA {schema} CASCADE")
-    await admin.close()
-    await pool.close()
+    effects = Counter(row["event_id"] for row in await pool.fetch("SELECT event_id FROM tally"))
+    assert effects == Counter(event.id for event in events)
+
+
+async def test_an_event_that_comes_twice_has_one_effect(bench: Bench, pool: Pool) -> None:
+    """With the inbox in the transaction of the effect, as every consumer of ours does it."""
+    await have_every_event_come_twice(bench, pool, remember=True)
+
+
+async def test_without_the_inbox_the_same_check_goes_red(bench: Bench, pool: Pool) -> None:
+    """A negative control: else the check above could not fail and would prove nothing."""
+    with pytest.raises(AssertionError):
+        await have_every_event_come_twice(bench, pool, remember=False)
+
+
+async def test_a_late_event_does_not_overwrite_a_newer_one(bench: Bench, pool: Pool) -> None:
+    """The first one waits in a retry queue while its successor is handled; then it is overtaken."""
+    effects: list[int] = []
+
+    async def project(delivery: Delivery) -> None:
+        envelope = delivery.envelope
+        if envelope.sequence == 1 and delivery.attempt == 1:
+            raise NotReady("not yet")
+        async with pg.transaction(pool) as conn:
+            if await is_newest(conn, "test", envelope.partitionkey, envelope.sequence):
+                effects.append(envelope.sequence)
+        await bench.note(delivery)
+
+    await bench.publish(bench.event("k", 1), bench.event("k", 2))
+    async with bench.consumer(project).running():
+        await bench.handled_all(2)
+    assert bench.handled == [("k", 2), ("k", 1)]
+    assert effects == [2]
+
+
+async def test_missed_heartbeats_end_the_session_and_it_resumes(
+    bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog does not look here: only the heartbeats notice the silence, by aio-pika's own cancelling."""
+    monkeypatch.setattr(link_module, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(consumer, "WATCH_SECONDS", 3600)
+    broker = stack().rabbitmq
+    link = Link(broker.url("topology").replace(f":{broker.port}/", f":{proxy.port}/"), name="heartbeats")
+    made = bench.consumer(link=link)
+    async with made.running():
+        await consuming(made)
+        proxy.stall()
+
+        async def it_knows() -> bool:
+            try:
+                await made.check()
+            except BrokerUnavailable:
+                return True
+            return False
+
+        await eventually(it_knows, within_seconds=30)
+        proxy.reset()
+        proxy.flow()
+        await bench.publish(bench.event("k", 1))
+        await bench.handled_all(1, within_seconds=30)
+    await link.close()
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_it_notices_a_half_open_link(bench: Bench, proxy: Proxy, proxied: Link) -> None:
+    """The broker forgot the connection and nobody told us. Its messages come again, over a new one."""
+    made = bench.consumer(link=proxied)
+    async with made.running():
+        await consuming(made)
+        proxy.half_open()
+        await bench.publish(*(bench.event("k", n) for n in range(5)))
+        await bench.handled_all(5)
+
+
+async def test_the_trace_of_the_last_sender_goes_on(bench: Bench) -> None:
+    """The relay's span, told in the header, is nearer than the one in the event."""
+    traces: list[Mapping[str, str]] = []
+
+    async def note(delivery: Delivery) -> None:
+        traces.append(delivery.trace)
+        await bench.note(delivery)
+
+    told, sent = "00-" + "a" * 32 + "-" + "1" * 16 + "-01", "00-" + "a" * 32 + "-" + "2" * 16 + "-01"
+    event = bench.event("k", 1).model_copy(update={"traceparent": told})
+    await bench.publish(event)
+    again = event.model_copy(update={"id": uuid4(), "sequence": 2})
+    await bench.publisher.publish(
+        Message(again.id, bench.exchange, "it", again.model_dump_json().encode(), {"traceparent": sent})
+    )
+    async with bench.consumer(note).running():
+        await bench.handled_all(2)
+    assert traces == [{"traceparent": told}, {"traceparent": sent}]
 
 
 async def test_it_resumes_after_the_link_is_cut_and_loses_nothing(

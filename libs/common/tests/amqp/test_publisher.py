@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 from common.amqp import BrokerUnavailable, Link, Message, Nacked, Publisher, Unconfirmed, Unroutable
+from common.amqp import link as link_module
 from common.amqp.link import broker_errors
+from common.testing import stack
 
 from libs.common.tests.amqp.conftest import Bench, eventually
 from tools.proxy import Proxy
@@ -75,6 +77,41 @@ async def test_silence_ends_and_publishing_goes_on_after_it(
 
     await eventually(it_goes_on)
     await publisher.close()
+
+
+async def test_missed_heartbeats_are_no_confirmation_and_no_cancellation(
+    bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aio-pika cancels who waits on a connection whose heartbeats stopped; here that is an answer."""
+    monkeypatch.setattr(link_module, "HEARTBEAT_SECONDS", 1)
+    broker = stack().rabbitmq
+    link = Link(broker.url("topology").replace(f":{broker.port}/", f":{proxy.port}/"), name="heartbeats")
+    publisher = Publisher(link, confirm_timeout_seconds=60)
+    await publisher.open()
+    proxy.stall()
+    async with asyncio.timeout(30):
+        answers = await publisher.publish_all([a_message(bench), a_message(bench)])
+    assert {type(answer) for answer in answers} == {Unconfirmed}
+    await publisher.close()
+    await link.close()
+
+
+async def test_a_message_larger_than_a_frame_arrives_whole(bench: Bench) -> None:
+    sent = Message(uuid4(), bench.exchange, "it", bytes(range(256)) * 2_000)
+    await bench.publisher.publish(sent)
+    message = await (await bench.channel.get_queue(bench.queue)).get()
+    assert message is not None
+    assert message.body == sent.body
+    await message.ack()
+
+
+async def test_the_broker_forbids_and_the_next_batch_goes_on_another_channel(bench: Bench) -> None:
+    """A refused exchange closes the channel: what was sent on it is unconfirmed, and a new one works."""
+    answers = await bench.publisher.publish_all(
+        [Message(uuid4(), "no-such-exchange", "it", b"{}"), a_message(bench)]
+    )
+    assert {type(answer) for answer in answers} == {Unconfirmed}
+    await bench.publisher.publish(a_message(bench))
 
 
 async def test_a_cut_link_is_no_confirmation(bench: Bench, proxy: Proxy, proxied: Link) -> None:
