@@ -15,7 +15,7 @@ demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1: 
 		--compare .run/books-$(SEED).json $(DEMO_ARGS))
 
 test: setup           ## every test, on a throw-away stack
-	@exec $(PY) -m tools.stack with -- $(PY) -m pytest $(TEST_ARGS)
+	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest $(TEST_ARGS)
 
 check: setup          ## lint, types, boundaries, migrations, generated documents
 	$(PY) -m ruff check .

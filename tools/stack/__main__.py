@@ -35,7 +35,7 @@ async def _act(wanted: argparse.Namespace) -> int:
             )
         case "with":
             command = wanted.command[1:] if wanted.command[:1] == ["--"] else wanted.command
-            return await sessions.run_inside(command, infra_only=wanted.infra_only)
+            return await sessions.run_inside(command, infra_only=wanted.infra_only, traces=wanted.traces)
         case "migrate":
             await postgres.migrate(_named(wanted.name))
             return 0
@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
         up.add_argument("--detach", action="store_true", help="return when it is up; `down` ends it")
     inside = acts.add_parser("with", help="run a command inside a throw-away stack")
     inside.add_argument("--infra-only", action="store_true")
+    inside.add_argument(
+        "--traces",
+        action="store_true",
+        help="the services send the spans of sampled requests to the port `traces`",
+    )
     inside.add_argument("command", nargs=argparse.REMAINDER)
     schema = acts.add_parser(
         "schema", help="dump every service's schema.sql from the stack of EL_CARRIL_STACK"

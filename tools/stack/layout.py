@@ -38,6 +38,7 @@ OFFSETS: Final = {
     "epmd": 23,
     "rabbitmq-distribution": 24,
     "redis": 25,
+    "traces": 39,
 }
 """Every port of a stack, as an offset from its base."""
 CLAIM_OFFSET: Final = BLOCK - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tools.stack import postgres, rabbitmq, redis, services
@@ -25,7 +25,9 @@ class Errand:
 Step = Spec | Errand
 
 
-def steps(layout: Layout, *, infra_only: bool = False, throw_away: bool = False) -> list[Step]:
+def steps(
+    layout: Layout, *, infra_only: bool = False, throw_away: bool = False, traces: bool = False
+) -> list[Step]:
     """All of a stack. Each step starts as soon as everything in its `after` is up."""
     infrastructure: list[Step] = [
         Errand(services.KEYS, partial(make_keys, layout)),
@@ -46,10 +48,11 @@ def steps(layout: Layout, *, infra_only: bool = False, throw_away: bool = False)
     if infra_only:
         return infrastructure
     ledger_keys = partial(services.make_ledger_keys, layout)
+    more = services.tracing(layout) if traces else {}
     return [
         *infrastructure,
         Errand(services.LEDGER_KEYS, ledger_keys, after=(services.DATABASES, services.KEYS)),
-        *services.specs(layout),
+        *(replace(spec, environment={**spec.environment, **more}) for spec in services.specs(layout)),
     ]
 
 

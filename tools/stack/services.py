@@ -100,6 +100,18 @@ def specs(layout: Layout) -> list[Spec]:
     ]  # fmt: skip
 
 
+def tracing(layout: Layout) -> dict[str, str]:
+    """What makes a service send its spans to whoever listens on the stack's port for traces.
+
+    It starts no trace by itself, so nothing is sent until a caller brings a sampled one.
+    """
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": layout.url("traces"),
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "TRACE_RATIO": "0",
+    }
+
+
 def second_ledger(layout: Layout) -> Spec:
     """Another engine on the same database: for races and for the measurements."""
     return _engine(layout, "ledger-2")

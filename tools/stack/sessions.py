@@ -55,8 +55,10 @@ async def stay_up(name: str, base: int, *, infra_only: bool, welcome: bool) -> i
     return 0
 
 
-def _supervisor(layout: Layout, say: Say, *, infra_only: bool, throw_away: bool = False) -> Supervisor:
-    wanted = steps(layout, infra_only=infra_only, throw_away=throw_away)
+def _supervisor(
+    layout: Layout, say: Say, *, infra_only: bool, throw_away: bool = False, traces: bool = False
+) -> Supervisor:
+    wanted = steps(layout, infra_only=infra_only, throw_away=throw_away, traces=traces)
     return Supervisor(wanted, layout.logs, say, extras=[] if infra_only else extras(layout))
 
 
@@ -118,7 +120,7 @@ async def _welcome(layout: Layout) -> None:
     print("\n  Ctrl-C stops everything and keeps the data.\n", flush=True)
 
 
-async def run_inside(command: list[str], *, infra_only: bool) -> int:
+async def run_inside(command: list[str], *, infra_only: bool, traces: bool = False) -> int:
     """Run a command with EL_CARRIL_STACK naming a throw-away stack, taken down whatever happens.
 
     Returns the command's exit status. The logs of a failure are kept.
@@ -131,7 +133,7 @@ async def run_inside(command: list[str], *, infra_only: bool) -> int:
         layout = Layout(name, base)
         layout.make()
         say = _teller(name, layout.log("supervisor"), aloud=False)
-        supervisor = _supervisor(layout, say, infra_only=infra_only, throw_away=True)
+        supervisor = _supervisor(layout, say, infra_only=infra_only, throw_away=True, traces=traces)
         leave, status, began = _on_signal(), 1, time.monotonic()
         try:
             async with _running(supervisor, layout, leave, hurry=True):

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from common.amqp import Consumer, Delivery, Link, Poison
 from common.errors import DomainError, NotReady, TooMany, Unavailable
+from common.telemetry.traces import traceparent
 from contracts.envelope import Envelope
 from contracts.ledger import PostRequested
 from contracts.topology import COMMAND_QUEUES
@@ -46,9 +47,7 @@ class CommandDoor:
             Poison: the message can never be posted.
         """
         wanted = PostRequested.model_validate(delivery.envelope.data)
-        command = wire.command(
-            EL_CARRIL, self._producer, wanted.idempotency_key, wanted, delivery.envelope.traceparent
-        )
+        command = wire.command(EL_CARRIL, self._producer, wanted.idempotency_key, wanted, traceparent())
         try:
             await self._ledger.post(command)
         except (NotReady, TooMany, Unavailable):

@@ -48,10 +48,16 @@ async def claim(conn: Connection, *, at_most: int, first: int, without: Collecti
 
 
 async def oldest(conn: Connection, shards: Sequence[int], *, per_shard: int) -> list[Row]:
-    """The oldest rows of each shard, in the order in which they must leave."""
+    """The oldest rows of each shard, in the order in which they must leave.
+
+    A trace that is told in the event alone (the ledger's triggers write it there) is put into the headers.
+    """
     rows = await conn.fetch(
         """
-        SELECT o.shard, o.id, o.event_id, o.exchange, o.routing_key, o.aggregate, o.body, o.headers
+        SELECT o.shard, o.id, o.event_id, o.exchange, o.routing_key, o.aggregate, o.body,
+               CASE WHEN o.body ? 'traceparent' AND NOT o.headers ? 'traceparent'
+                    THEN o.headers || jsonb_build_object('traceparent', o.body -> 'traceparent')
+                    ELSE o.headers END AS headers
         FROM unnest($1::smallint[]) AS claimed (shard)
         CROSS JOIN LATERAL (SELECT * FROM outbox WHERE outbox.shard = claimed.shard ORDER BY id LIMIT $2) AS o
         ORDER BY o.shard, o.id
