@@ -17,6 +17,7 @@ INSERT INTO login (role, database, password) VALUES
     ('ledger_receipts', 'ledger', :'ledger_receipts'),
     ('ledger_keys', 'ledger', :'ledger_keys'),
     ('ledger_reader', 'ledger', :'ledger_reader'),
+    ('ledger_sealer', 'ledger', :'ledger_sealer'),
     ('ledger_closer', 'ledger', :'ledger_closer'),
     ('ledger_relay', 'ledger', :'ledger_relay'),
     ('betting_migrator', 'betting', :'betting_migrator'),

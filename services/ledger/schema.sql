@@ -697,6 +697,57 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'serialization_failure', CONSTRAINT = rule, MESSAGE = message;
 END $$;
 
+CREATE FUNCTION public.seal_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    new_seal record;
+    said jsonb;
+BEGIN
+    FOR new_seal IN SELECT a.*, l.name AS ledger FROM added a JOIN ledger l ON l.id = a.ledger_id LOOP
+        said := convert_from(new_seal.statement, 'UTF8')::jsonb;
+        IF said <> jsonb_build_object(
+               'v', 1, 'type', 'seal', 'ledger', new_seal.ledger, 'number', new_seal.number, 'first', new_seal.first,
+               'last', new_seal.last, 'entries', new_seal.last - new_seal.first + 1, 'root', encode(new_seal.root, 'hex'),
+               'previous', encode(new_seal.previous, 'hex'), 'key', new_seal.key_id,
+               'sealed_at', to_char(new_seal.sealed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) THEN
+            PERFORM refuse('seal_says_what_it_is', format('seal %s says something else', new_seal.number));
+        END IF;
+        IF (SELECT count(*) FROM entry e WHERE e.ledger_id = new_seal.ledger_id
+               AND e.sequence BETWEEN new_seal.first AND new_seal.last) <> new_seal.last - new_seal.first + 1 THEN
+            PERFORM refuse('seal_covers_every_entry', format('entries are missing between %s and %s', new_seal.first, new_seal.last));
+        END IF;
+        IF new_seal.key_id <> (SELECT k.id FROM seal_key k
+                                WHERE k.ledger_id = new_seal.ledger_id AND k.from_seal <= new_seal.number
+                                ORDER BY k.from_seal DESC LIMIT 1) THEN
+            PERFORM refuse('seal_key_is_current', format('key %s does not sign seal %s', new_seal.key_id, new_seal.number));
+        END IF;
+        INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+        SELECT hashtextextended(subject, 0) & 15, id, 'events', 'ledger.seal.made.v1', subject, new_seal.number,
+               cloud_event(id, 'ledger.seal.made.v1', subject, new_seal.sealed_at, new_seal.number, NULL,
+                   jsonb_build_object(
+                       'ledger', new_seal.ledger, 'number', new_seal.number, 'first', new_seal.first, 'last', new_seal.last,
+                       'entries', new_seal.last - new_seal.first + 1, 'hash', encode(new_seal.hash, 'hex'),
+                       'statement', convert_from(new_seal.statement, 'UTF8'),
+                       'signature', translate(encode(new_seal.signature, 'base64'), E'\n', '')))
+          FROM (SELECT gen_random_uuid() AS id, 'seals/' || new_seal.ledger AS subject) event;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.seal_key_added() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM refuse('seal_key_begins_at_the_end', format('key %s would sign what is sealed', a.id))
+       FROM added a
+      WHERE EXISTS (SELECT FROM seal s WHERE s.ledger_id = a.ledger_id AND s.number >= a.from_seal)
+         OR EXISTS (SELECT FROM seal_key k WHERE k.ledger_id = a.ledger_id AND k.from_seal > a.from_seal);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1275,6 +1326,47 @@ CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
 
+CREATE TABLE public.seal (
+    ledger_id smallint NOT NULL,
+    number bigint NOT NULL,
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    root bytea NOT NULL,
+    previous bytea NOT NULL,
+    key_id text NOT NULL,
+    statement bytea NOT NULL,
+    signature bytea NOT NULL,
+    sealed_at timestamp with time zone NOT NULL,
+    hash bytea GENERATED ALWAYS AS (sha256(('\x02'::bytea || statement))) STORED NOT NULL,
+    previous_number bigint GENERATED ALWAYS AS (NULLIF((number - 1), 0)) STORED,
+    previous_last bigint GENERATED ALWAYS AS (NULLIF((first - 1), 0)) STORED,
+    CONSTRAINT seal_first_has_nothing_before CHECK ((((number = 1) = (first = 1)) AND ((number > 1) OR (previous = decode(repeat('00'::text, 32), 'hex'::text))))),
+    CONSTRAINT seal_is_not_empty CHECK (((number >= 1) AND (first >= 1) AND (last >= first))),
+    CONSTRAINT seal_previous_is_sha256 CHECK ((octet_length(previous) = 32)),
+    CONSTRAINT seal_root_is_sha256 CHECK ((octet_length(root) = 32)),
+    CONSTRAINT seal_signature_is_ed25519 CHECK ((octet_length(signature) = 64))
+);
+
+CREATE TABLE public.seal_key (
+    ledger_id smallint NOT NULL,
+    id text NOT NULL,
+    public_key bytea NOT NULL,
+    from_seal bigint NOT NULL,
+    endorsed_by text,
+    endorsement bytea,
+    signature bytea,
+    made_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT seal_key_from_seal_is_positive CHECK ((from_seal >= 1)),
+    CONSTRAINT seal_key_id_is_bounded CHECK ((id ~ '^[a-z0-9._-]{1,64}$'::text)),
+    CONSTRAINT seal_key_is_ed25519 CHECK ((octet_length(public_key) = 32)),
+    CONSTRAINT seal_key_is_endorsed CHECK ((num_nulls(endorsed_by, endorsement, signature) =
+CASE
+    WHEN (from_seal = 1) THEN 3
+    ELSE 0
+END)),
+    CONSTRAINT seal_key_signature_is_ed25519 CHECK ((octet_length(signature) = 64))
+);
+
 CREATE TABLE public.settlement (
     ledger_id smallint NOT NULL,
     reference text NOT NULL,
@@ -1419,6 +1511,24 @@ ALTER TABLE ONLY public.refusal
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
+ALTER TABLE ONLY public.seal
+    ADD CONSTRAINT seal_ends_once UNIQUE (ledger_id, last);
+
+ALTER TABLE ONLY public.seal
+    ADD CONSTRAINT seal_is_named_by_the_next UNIQUE (ledger_id, number, last, hash);
+
+ALTER TABLE ONLY public.seal_key
+    ADD CONSTRAINT seal_key_is_the_only_one_from_there UNIQUE (ledger_id, from_seal);
+
+ALTER TABLE ONLY public.seal_key
+    ADD CONSTRAINT seal_key_is_used_once UNIQUE (public_key, ledger_id);
+
+ALTER TABLE ONLY public.seal_key
+    ADD CONSTRAINT seal_key_pkey PRIMARY KEY (ledger_id, id);
+
+ALTER TABLE ONLY public.seal
+    ADD CONSTRAINT seal_pkey PRIMARY KEY (ledger_id, number);
+
 ALTER TABLE ONLY public.settlement
     ADD CONSTRAINT settlement_pkey PRIMARY KEY (ledger_id, reference, version);
 
@@ -1514,6 +1624,14 @@ CREATE TRIGGER refund_taken_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUN
 CREATE TRIGGER refusal_added AFTER INSERT ON public.refusal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.refusal_added();
 
 CREATE TRIGGER refusal_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.refusal FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER seal_added AFTER INSERT ON public.seal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.seal_added();
+
+CREATE TRIGGER seal_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.seal FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER seal_key_added AFTER INSERT ON public.seal_key REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.seal_key_added();
+
+CREATE TRIGGER seal_key_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.seal_key FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER settlement_is_derived BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON public.settlement FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
 
@@ -1621,6 +1739,21 @@ ALTER TABLE ONLY public.refund_taken
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
 
+ALTER TABLE ONLY public.seal
+    ADD CONSTRAINT seal_continues FOREIGN KEY (ledger_id, previous_number, previous_last, previous) REFERENCES public.seal(ledger_id, number, last, hash);
+
+ALTER TABLE ONLY public.seal_key
+    ADD CONSTRAINT seal_key_endorsed_by_fkey FOREIGN KEY (ledger_id, endorsed_by) REFERENCES public.seal_key(ledger_id, id);
+
+ALTER TABLE ONLY public.seal
+    ADD CONSTRAINT seal_key_is_known FOREIGN KEY (ledger_id, key_id) REFERENCES public.seal_key(ledger_id, id);
+
+ALTER TABLE ONLY public.seal_key
+    ADD CONSTRAINT seal_key_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
+ALTER TABLE ONLY public.seal
+    ADD CONSTRAINT seal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
 ALTER TABLE ONLY public.settlement
     ADD CONSTRAINT settlement_escrow_id_fkey FOREIGN KEY (escrow_id) REFERENCES public.account(id);
 
@@ -1638,6 +1771,7 @@ GRANT USAGE ON SCHEMA public TO ledger_keys;
 GRANT USAGE ON SCHEMA public TO ledger_reader;
 GRANT USAGE ON SCHEMA public TO ledger_relay;
 GRANT USAGE ON SCHEMA public TO ledger_closer;
+GRANT USAGE ON SCHEMA public TO ledger_sealer;
 
 REVOKE ALL ON FUNCTION public.account_closed() FROM PUBLIC;
 
@@ -1705,8 +1839,13 @@ GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_keys;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_reader;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_relay;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_closer;
+GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO ledger_sealer;
 
 REVOKE ALL ON FUNCTION public.refuse_stale(rule text, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.seal_added() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.seal_key_added() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_posting;
@@ -1727,12 +1866,14 @@ REVOKE ALL ON FUNCTION public.to_money(amount numeric, exponent smallint) FROM P
 
 GRANT SELECT,INSERT ON TABLE public.posting TO ledger_posting;
 GRANT SELECT ON TABLE public.posting TO ledger_reader;
+GRANT SELECT ON TABLE public.posting TO ledger_sealer;
 
 REVOKE ALL ON FUNCTION public.with_context(lines public.posting[]) FROM PUBLIC;
 
 GRANT SELECT ON TABLE public.account TO ledger_posting;
 GRANT SELECT ON TABLE public.account TO ledger_reader;
 GRANT SELECT ON TABLE public.account TO ledger_closer;
+GRANT SELECT ON TABLE public.account TO ledger_sealer;
 
 GRANT INSERT(ledger_id) ON TABLE public.account TO ledger_posting;
 
@@ -1812,6 +1953,7 @@ GRANT UPDATE(ended_at) ON TABLE public.deadline TO ledger_posting;
 GRANT SELECT ON TABLE public.entry TO ledger_posting;
 GRANT SELECT ON TABLE public.entry TO ledger_reader;
 GRANT SELECT ON TABLE public.entry TO ledger_closer;
+GRANT SELECT ON TABLE public.entry TO ledger_sealer;
 
 GRANT INSERT(ledger_id) ON TABLE public.entry TO ledger_posting;
 
@@ -1863,6 +2005,7 @@ GRANT SELECT ON TABLE public.entry_tag TO ledger_reader;
 GRANT SELECT ON TABLE public.head TO ledger_posting;
 GRANT SELECT ON TABLE public.head TO ledger_reader;
 GRANT SELECT ON TABLE public.head TO ledger_closer;
+GRANT SELECT ON TABLE public.head TO ledger_sealer;
 
 GRANT UPDATE(claim) ON TABLE public.head TO ledger_posting;
 
@@ -1881,6 +2024,7 @@ GRANT SELECT ON TABLE public.ledger TO ledger_receipts;
 GRANT SELECT ON TABLE public.ledger TO ledger_keys;
 GRANT SELECT ON TABLE public.ledger TO ledger_reader;
 GRANT SELECT ON TABLE public.ledger TO ledger_closer;
+GRANT SELECT ON TABLE public.ledger TO ledger_sealer;
 
 GRANT SELECT ON TABLE public.outbox TO ledger_reader;
 GRANT SELECT,DELETE ON TABLE public.outbox TO ledger_relay;
@@ -1967,6 +2111,49 @@ GRANT SELECT ON TABLE public.schema_migrations TO ledger_receipts;
 GRANT SELECT ON TABLE public.schema_migrations TO ledger_reader;
 GRANT SELECT ON TABLE public.schema_migrations TO ledger_relay;
 GRANT SELECT ON TABLE public.schema_migrations TO ledger_closer;
+GRANT SELECT ON TABLE public.schema_migrations TO ledger_sealer;
+
+GRANT SELECT ON TABLE public.seal TO ledger_sealer;
+GRANT SELECT ON TABLE public.seal TO ledger_posting;
+GRANT SELECT ON TABLE public.seal TO ledger_reader;
+
+GRANT INSERT(ledger_id) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(number) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(first) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(last) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(root) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(previous) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(key_id) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(statement) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(signature) ON TABLE public.seal TO ledger_sealer;
+
+GRANT INSERT(sealed_at) ON TABLE public.seal TO ledger_sealer;
+
+GRANT SELECT ON TABLE public.seal_key TO ledger_sealer;
+GRANT SELECT ON TABLE public.seal_key TO ledger_posting;
+GRANT SELECT ON TABLE public.seal_key TO ledger_reader;
+
+GRANT INSERT(ledger_id) ON TABLE public.seal_key TO ledger_sealer;
+
+GRANT INSERT(id) ON TABLE public.seal_key TO ledger_sealer;
+
+GRANT INSERT(public_key) ON TABLE public.seal_key TO ledger_sealer;
+
+GRANT INSERT(from_seal) ON TABLE public.seal_key TO ledger_sealer;
+
+GRANT INSERT(endorsed_by) ON TABLE public.seal_key TO ledger_sealer;
+
+GRANT INSERT(endorsement) ON TABLE public.seal_key TO ledger_sealer;
+
+GRANT INSERT(signature) ON TABLE public.seal_key TO ledger_sealer;
 
 GRANT SELECT ON TABLE public.settlement TO ledger_posting;
 GRANT SELECT ON TABLE public.settlement TO ledger_reader;

@@ -32,6 +32,7 @@ OFFSETS: Final = {
     "relay-identity": 12,
     "relay-payments": 13,
     "ledger-2": 14,
+    "ledger-sealer": 15,
     "postgres": 20,
     "rabbitmq": 21,
     "rabbitmq-management": 22,

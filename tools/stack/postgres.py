@@ -25,6 +25,7 @@ ROLES: Final = {
         "ledger_receipts",
         "ledger_keys",
         "ledger_reader",
+        "ledger_sealer",
         "ledger_closer",
         "ledger_relay",
     ),

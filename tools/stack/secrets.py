@@ -17,6 +17,7 @@ from tools.stack.layout import Layout
 
 ATTESTOR_KEY_ID: Final = "attestor-1"
 SIGNING_ROOT: Final = "root-1"
+SEAL_KEY_ID: Final = "seal-1"
 
 
 def secret(layout: Layout, name: str) -> str:
@@ -37,8 +38,8 @@ def write(path: Path, text: str) -> None:
 
 
 async def make_keys(layout: Layout) -> None:
-    """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, and
-    the root that the API keys' signing secrets are derived from."""
+    """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, the
+    root that the API keys' signing secrets are derived from, and the sealer's key."""
     signing, master = layout.secrets / "identity-keys.json", layout.secrets / "identity-master"
     attestor = layout.secrets / "attestor.seed"
     if not signing.exists():
@@ -50,6 +51,7 @@ async def make_keys(layout: Layout) -> None:
     private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(attestor.read_text(encoding="utf-8")))
     public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
     write(layout.secrets / "attestor-public.json", json.dumps({ATTESTOR_KEY_ID: public}))
-    roots = layout.secrets / "ledger-signing-roots.json"
-    if not roots.exists():
-        write(roots, json.dumps({SIGNING_ROOT: base64.b64encode(secrets.token_bytes(32)).decode()}))
+    for name, id in (("ledger-signing-roots.json", SIGNING_ROOT), ("ledger-seal-keys.json", SEAL_KEY_ID)):
+        file = layout.secrets / name
+        if not file.exists():
+            write(file, json.dumps({id: base64.b64encode(secrets.token_bytes(32)).decode()}))

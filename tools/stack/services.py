@@ -24,6 +24,7 @@ LEDGER_KINDS: Final = {
 
 WATCHED: Final = (
     "ledger-receipts",
+    "ledger-sealer",
     "attestor",
     *(f"relay-{service}" for service in postgres.SERVICES),
 )
@@ -69,6 +70,11 @@ def specs(layout: Layout) -> list[Spec]:
             layout, "ledger-receipts", "ledger receipts", after=(DATABASES, KEYS),
             DATABASE_DSN=postgres.dsn(layout, "ledger_receipts"),
             ATTESTOR_PUBLIC_KEYS=str(layout.secrets / "attestor-public.json"),
+        ),
+        _spec(
+            layout, "ledger-sealer", "ledger seal", after=(DATABASES, KEYS),
+            DATABASE_DSN=postgres.dsn(layout, "ledger_sealer"),
+            SEAL_KEYS=str(layout.secrets / "ledger-seal-keys.json"),
         ),
         _spec(
             layout, "attestor", "payments attestor", after=(DATABASES, "rail", KEYS),

@@ -14,6 +14,7 @@ COMMANDS: Final[tuple[type[Command], ...]] = (ledger.PostRequested,)
 EVENTS: Final[tuple[type[Event], ...]] = (
     ledger.EntryCommitted,
     ledger.PostRefused,
+    ledger.SealMade,
     betting.EventPublished,
     betting.RaceScheduled,
     betting.RaceDeclared,

@@ -20,6 +20,7 @@ from contracts.wire import (
     PositiveAmount,
     Reference,
     Request,
+    Sha256,
     SignedAmount,
     Text,
     Wire,
@@ -132,6 +133,25 @@ class EntryCommitted(EntryView, Event):
     effective_at: Moment | None = None
     receipt: UUID | None = None
     settlement: SettlementPart | None = None
+
+
+class SealMade(Event):
+    """Every entry up to `last` is sealed. Whoever keeps `number` and `hash` can verify the journal offline.
+
+    `statement` is what was signed (Ed25519), to the letter; `hash` is SHA-256 of a byte 2 and the statement;
+    `signature` is base64. `number` is the version: seals of a ledger are counted without gaps.
+    """
+
+    type: ClassVar[str] = "ledger.seal.made.v1"
+
+    ledger: Text
+    number: Ordinal
+    first: Ordinal
+    last: Ordinal
+    entries: Ordinal
+    hash: Sha256
+    statement: str = Field(max_length=1000)
+    signature: Text
 
 
 class RefusalReason(Wire):

@@ -10,6 +10,7 @@ from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.client import ServiceClient
 from common.http import Check, build_app
+from common.repeating import repeating
 from common.signing import RequestSigner, SigningKey
 
 from betting import api
@@ -22,7 +23,6 @@ from betting.service.reading import Reading
 from betting.service.settling import Settling
 from betting.service.trading import Trading
 from betting.settings import Settings
-from betting.workers import repeating
 
 TITLE = "El Carril: betting"
 NEWEST_MIGRATION = "20261121000600"

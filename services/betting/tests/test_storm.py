@@ -10,7 +10,7 @@ from betting.api import own_offer_answer
 from betting.domain.errors import MarketNotOpen, StaleMarket
 from betting.domain.ids import UserId
 from betting.service.placing import Placing
-from betting.workers import repeating
+from common.repeating import repeating
 
 from services.betting.tests.venue import JUDGES, Floor, Venue, insist
 

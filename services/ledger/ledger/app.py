@@ -1,4 +1,4 @@
-"""Wiring the ledger's two processes."""
+"""Wiring the ledger's processes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.http import Check, build_app
 from common.rate_limits import tell_standing
+from common.repeating import repeating
 
 from ledger import api, receipts_api
 from ledger.attestation import load_public_keys
@@ -19,8 +20,9 @@ from ledger.consumers import consume
 from ledger.engine import PostingEngine
 from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
+from ledger.sealing import Sealer, Seals
 from ledger.service import Finding, Ledger, Reading
-from ledger.settings import LedgerSettings, ReceiptsSettings
+from ledger.settings import LedgerSettings, ReceiptsSettings, SealerSettings
 from ledger.store.chart import ledgers, load_chart
 
 NEWEST_MIGRATION = "20261121008200"
@@ -85,6 +87,7 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
         app[SOURCES] = sources
         app[api.READER] = Reading(sources)
         app[api.FINDING] = Finding(sources, app[api.READER])
+        app[api.SEALS] = Seals(app[READING])
         app[api.CHARTS] = {ledger: engine.chart for ledger, engine in engines.items()}
         app[CONSUMERS] = await stack.enter_async_context(
             consume(app[api.LEDGER], settings.amqp_url.get_secret_value())
@@ -131,4 +134,28 @@ async def _pool(app: web.Application, settings: ReceiptsSettings) -> AsyncIterat
     dsn = settings.database_dsn.get_secret_value()
     app[READING] = await pg.create_pool(dsn, min_size=1, max_size=4, application_name="ledger-receipts")
     yield
+    await app[READING].close()
+
+
+def sealer_app(settings: SealerSettings) -> web.Application:
+    """The sealing process: seals in the background, answers for its health."""
+    app = build_app(
+        settings,
+        (),
+        title="El Carril: ledger sealer",
+        readiness=(
+            Check("database", lambda app: pg.answers(app[READING])),
+            Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
+        ),
+    )
+    app.cleanup_ctx.append(lambda app: _sealing(app, settings))
+    return app
+
+
+async def _sealing(app: web.Application, settings: SealerSettings) -> AsyncIterator[None]:
+    dsn = settings.database_dsn.get_secret_value()
+    app[READING] = await pg.create_pool(dsn, min_size=1, max_size=2, application_name="ledger-sealer")
+    sealer = Sealer(app[READING], settings.seal_keys, max_run=settings.max_run)
+    async with repeating("seal", sealer.seal_due, every_seconds=settings.seal_seconds):
+        yield
     await app[READING].close()

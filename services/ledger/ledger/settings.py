@@ -41,3 +41,24 @@ class KeysSettings(BaseSettings, DatabaseSettings):
     """The key-management command, which runs under its own role. `signing_roots` as the posting process has it."""
 
     signing_roots: Path | None = None
+
+
+class SealerSettings(ServiceSettings, DatabaseSettings):
+    """The sealing process, under its own role.
+
+    seal_keys      a JSON file {id: base64 of an Ed25519 seed}; the last one is for a ledger without a key
+    seal_seconds   between two rounds: how long an entry may go unsealed
+    max_run        entries under one seal
+    """
+
+    service: str = "ledger-sealer"
+    seal_keys: Path
+    seal_seconds: float = Field(default=10.0, gt=0)
+    max_run: int = Field(default=1_000, ge=1, le=10_000)
+
+
+class SealSettings(BaseSettings, DatabaseSettings):
+    """Commands about seals: `seal_keys` as the sealing process has it, for those that sign."""
+
+    seal_keys: Path | None = None
+    max_run: int = Field(default=1_000, ge=1, le=10_000)

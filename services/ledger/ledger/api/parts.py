@@ -5,9 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from ledger.domain.chart import Chart
+from ledger.sealing import Seals
 from ledger.service import Finding, Ledger, Reading
 
 LEDGER = web.AppKey("ledger", Ledger)
 READER = web.AppKey("reader", Reading)
 FINDING = web.AppKey("finding", Finding)
 CHARTS = web.AppKey("charts", dict[int, Chart])
+SEALS = web.AppKey("seals", Seals)

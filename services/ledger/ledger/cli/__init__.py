@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from common.errors import DomainError
 
-from ledger.cli import deadletters, keys, processes
+from ledger.cli import deadletters, journal, keys, processes, seals
 from ledger.cli.console import ERRORS
 
-GROUPS = (processes, keys, deadletters)
+GROUPS = (processes, keys, seals, journal, deadletters)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

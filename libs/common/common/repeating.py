@@ -1,4 +1,4 @@
-"""Work that no request waits for: finishing pending offers, settling decided markets."""
+"""Work that no request waits for, done again and again beside a serving process."""
 
 import asyncio
 import logging

@@ -1,0 +1,443 @@
+"""The offline verifier on exports of a real ledger: what it passes, and every forgery it must find.
+
+It runs as an auditor runs it: alone, on files, with a key and a head that came some other way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ledger.domain.seals import seal_hash
+from ledger.sealing import SealingKeys, export_journal, make_key, rotate_key
+
+from services.ledger.tests.door import Door
+from services.ledger.tests.sealed import SealedBank, head_of, run_tool, sealed_bank
+from services.ledger.tests.vocabulary import Bank
+from tools.verify_journal import canonical, leaf_of, tree_root
+
+Json = dict[str, Any]
+Lines = list[Json]
+
+
+@pytest.fixture
+async def sealed(bank: Bank, tmp_path: Path) -> AsyncIterator[SealedBank]:
+    """Twelve entries under three seals: 1 to 5, 6 to 10, 11 and 12."""
+    async with sealed_bank(bank, tmp_path) as made:
+        await made.history(races=2)
+        await made.sealer.seal_due()
+        yield made
+
+
+def lines_of(folder: Path) -> Lines:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def write(folder: Path, lines: Lines) -> None:
+    (folder / "journal.jsonl").write_bytes(b"".join(canonical(line) + b"\n" for line in lines))
+
+
+def change_manifest(folder: Path, change: Callable[[Json], object]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+async def test_a_sound_export_passes(sealed: SealedBank) -> None:
+    folder, export = await sealed.export()
+    status, told = await sealed.verify(folder, head_of(export))
+    assert status == 0, told
+    assert "entries 1 to 12" in told
+    assert len(lines_of(folder)) == 12
+
+
+async def test_a_range_is_widened_to_whole_seals_and_passes_when_it_was_asked_for(sealed: SealedBank) -> None:
+    folder, export = await sealed.export(first=7, last=8)
+    assert (export.first, export.last) == (6, 10)
+    assert (await sealed.verify(folder, head_of(export), "--range", "7:8"))[0] == 0
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "not all of 1 to 12" in told) == (1, True)
+
+
+async def test_an_older_head_is_on_the_chain(sealed: SealedBank) -> None:
+    _, before = await sealed.export()
+    await sealed.history(races=1)
+    await sealed.sealer.seal_due()
+    folder, export = await sealed.export()
+    assert export.last == 18
+    assert (await sealed.verify(folder, head_of(before)))[0] == 0
+    assert (await sealed.verify(folder, head_of(export)))[0] == 0
+
+
+# --- forgeries --------------------------------------------------------------------------------------------
+
+
+def changed_amount(lines: Lines) -> Lines:
+    """Consistently: both legs, and every balance after them."""
+    first = lines[3]["postings"]
+    for posting in first:
+        sign = -1 if posting["amount"].startswith("-") else 1
+        posting["amount"] = f"{sign * 10:.2f}"
+    return lines
+
+
+def dropped_entry(lines: Lines) -> Lines:
+    return lines[:6] + lines[7:]
+
+
+def reordered_pair(lines: Lines) -> Lines:
+    lines[6], lines[7] = lines[7], lines[6]
+    return lines
+
+
+def truncated_tail(lines: Lines) -> Lines:
+    return lines[:-1]
+
+
+def added_entry(lines: Lines) -> Lines:
+    return [*lines, {**lines[-1], "sequence": 13}]
+
+
+def changed_metadata(lines: Lines) -> Lines:
+    lines[2]["metadata"] = {"note": "nothing happened"}
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("forge", "telling"),
+    [
+        (changed_amount, "are not those of seal 1"),
+        (changed_metadata, "are not those of seal 1"),
+        (dropped_entry, "entry 7 is missing or out of order"),
+        (reordered_pair, "entry 7 is missing or out of order"),
+        (truncated_tail, "the journal is cut off"),
+        (added_entry, "there are entries beyond 12"),
+    ],
+)
+async def test_a_changed_journal_is_found(
+    sealed: SealedBank, forge: Callable[[Lines], Lines], telling: str
+) -> None:
+    folder, export = await sealed.export()
+    write(folder, forge(lines_of(folder)))
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, telling in told) == (1, True), told
+
+
+async def test_a_whole_seal_cut_off_the_end_is_found_by_the_head_alone(sealed: SealedBank) -> None:
+    """The trap: entries, seals and manifest shortened together are sound in themselves."""
+    folder, export = await sealed.export()
+    write(folder, lines_of(folder)[:10])
+
+    def shorten(manifest: Json) -> None:
+        manifest["seals"].pop()
+        manifest["last"] = manifest["entries"] = 10
+
+    change_manifest(folder, shorten)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "does not reach the expected head 3" in told) == (1, True), told
+    own_head = json.loads((folder / "manifest.json").read_text())["seals"][-1]["hash"]
+    assert (await sealed.verify(folder, f"2:{own_head}"))[0] == 0, (
+        "with a head out of the export it would pass"
+    )
+
+
+def reseal(folder: Path, private: Ed25519PrivateKey, lines: Lines) -> str:
+    """Forge all of it: seal the lines anew with another key, in the old key's name. Returns the forged head."""
+    write(folder, lines)
+
+    def forge(manifest: Json) -> None:
+        previous = "00" * 32
+        for shown in manifest["seals"]:
+            said = json.loads(shown["statement"])
+            run = [line for line in lines if said["first"] <= line["sequence"] <= said["last"]]
+            said |= {"root": tree_root([leaf_of(line) for line in run]).hex(), "previous": previous}
+            statement = canonical(said)
+            previous = seal_hash(statement).hex()
+            shown |= {
+                "statement": statement.decode(), "hash": previous, "signature": b64encode(private.sign(statement)).decode()
+            }  # fmt: skip
+        manifest["keys"][0]["public_key"] = b64encode(private.public_key().public_bytes_raw()).decode()
+
+    change_manifest(folder, forge)
+    seals = json.loads((folder / "manifest.json").read_text())["seals"]
+    return f"{len(seals)}:{seals[-1]['hash']}"
+
+
+async def test_a_forgery_signed_by_another_key_is_found(sealed: SealedBank) -> None:
+    folder, export = await sealed.export()
+    lines = lines_of(folder)
+    lines[2]["reference"] = "markets/another"
+    forged_head = reseal(folder, Ed25519PrivateKey.generate(), lines)
+    for head in (head_of(export), forged_head):
+        status, told = await sealed.verify(folder, head)
+        assert (status, "is not signed by the seal-1 that is trusted" in told) == (1, True), told
+
+
+async def test_the_sealing_key_itself_cannot_rewrite_what_was_noted_down(sealed: SealedBank) -> None:
+    """A stolen key signs anything; the head that is known elsewhere still tells."""
+    folder, export = await sealed.export()
+    lines = lines_of(folder)
+    lines[2]["reference"] = "markets/another"
+    seed = b64decode(json.loads(sealed.key_file.read_text())["seal-1"])
+    forged_head = reseal(folder, Ed25519PrivateKey.from_private_bytes(seed), lines)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "is not the expected head" in told) == (1, True), told
+    assert (await sealed.verify(folder, forged_head))[0] == 0
+
+
+def not_balanced(lines: Lines) -> str:
+    lines[0]["postings"][0]["amount"] = "61.00"
+    return "does not balance"
+
+
+def false_balance(lines: Lines) -> str:
+    lines[1]["postings"][0]["balance"] = "999.00"
+    return "has 100.00, not 999.00"
+
+
+def below_the_floor(lines: Lines) -> str:
+    first = lines[0]["postings"]
+    first[0]["amount"], first[0]["balance"] = "-60.00", "-60.00"
+    first[1]["amount"], first[1]["balance"] = "60.00", "60.00"
+    return "is below its floor"
+
+
+def skipped_posting(lines: Lines) -> str:
+    lines[1]["postings"][0]["account_sequence"] = 7
+    return "goes from posting 1 to 7"
+
+
+def one_leg(lines: Lines) -> str:
+    lines[0]["postings"].pop()
+    return "fewer than two postings"
+
+
+def nothing_moved(lines: Lines) -> str:
+    for posting in lines[0]["postings"]:
+        posting["amount"] = posting["balance"] = "0.00"
+    return "moves nothing"
+
+
+def side_changed(lines: Lines) -> str:
+    lines[1]["postings"][0]["side"] = -1
+    return "has changed its side"
+
+
+@pytest.mark.parametrize(
+    "break_rule",
+    [not_balanced, false_balance, below_the_floor, skipped_posting, one_leg, nothing_moved, side_changed],
+)
+async def test_the_rules_of_money_are_verified_even_under_sound_seals(
+    sealed: SealedBank, break_rule: Callable[[Lines], str]
+) -> None:
+    """The house itself sealed books that break a rule: its own key does not help it."""
+    folder, _ = await sealed.export()
+    lines = lines_of(folder)
+    telling = break_rule(lines)
+    seed = b64decode(json.loads(sealed.key_file.read_text())["seal-1"])
+    head = reseal(folder, Ed25519PrivateKey.from_private_bytes(seed), lines)
+    status, told = await sealed.verify(folder, head)
+    assert (status, telling in told) == (1, True), told
+
+
+def _swap_seals(manifest: Json) -> None:
+    manifest["seals"][0], manifest["seals"][1] = manifest["seals"][1], manifest["seals"][0]
+
+
+def _drop_seal(manifest: Json) -> None:
+    del manifest["seals"][1]
+
+
+def _other_length(manifest: Json) -> None:
+    seal = manifest["seals"][2]
+    seal["statement"] = seal["statement"].replace('"entries":2', '"entries":3')
+
+
+def _other_signature(manifest: Json) -> None:
+    manifest["seals"][1]["signature"] = manifest["seals"][0]["signature"]
+
+
+def _strange_key(manifest: Json) -> None:
+    manifest["keys"].append({"id": "seal-2", "public_key": manifest["keys"][0]["public_key"], "from_seal": 2})
+
+
+def _nonsense(manifest: Json) -> None:
+    manifest["seals"][0] = {"statement": "[]", "signature": "?"}
+
+
+@pytest.mark.parametrize(
+    "change", [_swap_seals, _drop_seal, _other_length, _other_signature, _strange_key, _nonsense]
+)
+async def test_a_changed_chain_is_found(sealed: SealedBank, change: Callable[[Json], None]) -> None:
+    folder, export = await sealed.export()
+    change_manifest(folder, change)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert status == 1, told
+
+
+async def test_bytes_that_say_the_same_in_another_way_are_found(sealed: SealedBank) -> None:
+    folder, export = await sealed.export()
+    text = (folder / "journal.jsonl").read_text()
+    (folder / "journal.jsonl").write_text(text.replace('"account":', '"account": ', 1))
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "line 1 is not written canonically" in told) == (1, True), told
+
+
+async def test_a_question_that_makes_no_sense_is_told_apart(sealed: SealedBank, tmp_path: Path) -> None:
+    folder, export = await sealed.export()
+    assert (await sealed.verify(folder, head_of(export), trust=tmp_path / "none.json"))[0] == 2
+    assert (await sealed.verify(folder, "three"))[0] == 2
+
+
+# --- keys that follow one another -------------------------------------------------------------------------
+
+
+async def rotated(sealed: SealedBank) -> None:
+    make_key(sealed.key_file, "seal-2")
+    keys = SealingKeys.load(sealed.key_file)
+    await rotate_key(sealed.sealer._pool, keys, 1, "el-carril", "seal-2")
+    await sealed.history(races=1)
+    assert {each.key for each in await sealed.sealer.seal_due()} == {"seal-2"}
+
+
+async def test_an_endorsed_key_is_trusted_from_its_seal_on(sealed: SealedBank) -> None:
+    await rotated(sealed)
+    folder, export = await sealed.export()
+    assert (await sealed.verify(folder, head_of(export)))[0] == 0
+
+
+async def test_an_endorsement_by_nobody_is_found(sealed: SealedBank) -> None:
+    """A thief of the database makes a key of their own and endorses it with itself."""
+    await rotated(sealed)
+    folder, export = await sealed.export()
+    thief = Ed25519PrivateKey.generate()
+
+    def forge(manifest: Json) -> None:
+        key = manifest["keys"][1]
+        said = json.loads(key["endorsement"]) | {"public_key": thief.public_key().public_bytes_raw().hex()}
+        key |= {
+            "public_key": b64encode(thief.public_key().public_bytes_raw()).decode(),
+            "endorsement": canonical(said).decode(),
+            "signature": b64encode(thief.sign(canonical(said))).decode(),
+        }
+
+    change_manifest(folder, forge)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "endorsement of key seal-2 is not signed by seal-1" in told) == (1, True), told
+
+
+async def test_a_key_that_was_replaced_signs_no_more(sealed: SealedBank) -> None:
+    await rotated(sealed)
+    folder, export = await sealed.export()
+    seed = b64decode(json.loads(sealed.key_file.read_text())["seal-1"])
+    old = Ed25519PrivateKey.from_private_bytes(seed)
+
+    def forge(manifest: Json) -> None:
+        last = manifest["seals"][-1]
+        statement = canonical(json.loads(last["statement"]) | {"key": "seal-1"})
+        last |= {"statement": statement.decode(), "signature": b64encode(old.sign(statement)).decode()}
+
+    change_manifest(folder, forge)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "not the key of its day" in told) == (1, True), told
+
+
+# --- proofs -----------------------------------------------------------------------------------------------
+
+
+async def test_every_entry_has_a_proof_that_holds(sealed: SealedBank, door: Door, tmp_path: Path) -> None:
+    key, trust, file = (await door.key()).secret, await sealed.trust(), tmp_path / "proof.json"
+    ids = [line["id"] for line in lines_of((await sealed.export())[0])]
+    for id in ids:
+        status, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+        assert status == 200
+        file.write_text(json.dumps(proof))
+        status, told = await run_tool("proof", str(file), "--trust", str(trust))
+        assert (status, id in told) == (0, True), told
+
+
+def _posting(proof: Json) -> None:
+    proof["postings"]["1"]["amount"] = "1000000.00"
+
+
+def _header(proof: Json) -> None:
+    proof["header"]["reference"] = "markets/another"
+
+
+def _index(proof: Json) -> None:
+    proof["index"] = (proof["index"] + 1) % proof["size"]
+
+
+def _path(proof: Json) -> None:
+    proof["path"][0] = "00" * 32
+
+
+def _shorter_path(proof: Json) -> None:
+    proof["path"].pop()
+
+
+def _longer_path(proof: Json) -> None:
+    proof["path"].append("00" * 32)
+
+
+def _root(proof: Json) -> None:
+    proof["seal"]["statement"] = proof["seal"]["statement"].replace('"root":"', '"root":"00')
+
+
+def _signature(proof: Json) -> None:
+    proof["seal"]["signature"] = b64encode(bytes(64)).decode()
+
+
+@pytest.mark.parametrize(
+    "change", [_posting, _header, _index, _path, _shorter_path, _longer_path, _root, _signature]
+)
+async def test_a_changed_proof_does_not_hold(
+    sealed: SealedBank, door: Door, tmp_path: Path, change: Callable[[Json], None]
+) -> None:
+    key, file = (await door.key()).secret, tmp_path / "proof.json"
+    id = lines_of((await sealed.export())[0])[3]["id"]
+    _, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+    change(proof)
+    file.write_text(json.dumps(proof))
+    status, told = await run_tool("proof", str(file), "--trust", str(await sealed.trust()))
+    assert status == 1, told
+
+
+async def test_an_entry_that_is_not_sealed_yet_says_so(sealed: SealedBank, door: Door) -> None:
+    key = (await door.key()).secret
+    (last, *_) = reversed(await sealed.history(races=1))
+    status, told = await door.ask(key, "GET", f"/v1/entries/{last}/proof")
+    assert (status, told["type"], told["headers"]["Retry-After"]) == (409, "/problems/not-sealed-yet", "10")
+
+
+@pytest.mark.usefixtures("sealed")
+async def test_seals_are_shown_by_page_and_by_number(door: Door) -> None:
+    key = (await door.key()).secret
+    _, first = await door.ask(key, "GET", "/v1/seals?limit=2")
+    _, second = await door.ask(key, "GET", f"/v1/seals?limit=2&after={first['next']}")
+    seals = [*first["seals"], *second["seals"]]
+    assert [(seal["number"], seal["first"], seal["last"]) for seal in seals] == [
+        (1, 1, 5),
+        (2, 6, 10),
+        (3, 11, 12),
+    ]
+    assert second["next"] is None
+    assert (await door.ask(key, "GET", "/v1/seals/2"))[1]["hash"] == seals[1]["hash"]
+    for missing in ("4", "0", "x", "9" * 30):
+        status, told = await door.ask(key, "GET", f"/v1/seals/{missing}")
+        assert (status, told["type"]) == (404, "/problems/seal-not-found")
+
+
+async def test_an_export_is_never_written_over(sealed: SealedBank) -> None:
+    folder, _ = await sealed.export()
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    with pytest.raises(FileExistsError):
+        await export_journal(sealed.reading, 1, "el-carril", folder)
+    assert (kept / "journal.jsonl").read_bytes() == (folder / "journal.jsonl").read_bytes()
