@@ -29,7 +29,8 @@ ACQUIRE_TIMEOUT_SECONDS = 2.0
 """How long a request may wait for a free connection before it is answered 503."""
 
 COMMAND_TIMEOUT_SECONDS = 10.0
-"""The client's own limit, above the server's: it only bites when the server is frozen."""
+"""The client's own limit, above the server's: it only bites when the server is frozen. A pool whose statements
+may take longer has five seconds more than they."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -60,7 +61,9 @@ async def create_pool(
             dsn,
             min_size=min_size,
             max_size=max_size,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            command_timeout=max(
+                COMMAND_TIMEOUT_SECONDS, statement_timeout_ms / 1_000 + COMMAND_TIMEOUT_SECONDS / 2
+            ),
             timeout=ACQUIRE_TIMEOUT_SECONDS * 2,
             server_settings={
                 "application_name": application_name,

@@ -15,6 +15,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     ledger.EntryCommitted,
     ledger.PostRefused,
     ledger.SealMade,
+    ledger.DayClosed,
+    ledger.MonthClosed,
     betting.EventPublished,
     betting.RaceScheduled,
     betting.RaceDeclared,

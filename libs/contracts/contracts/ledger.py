@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
@@ -11,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from contracts.wire import (
     AccountPath,
     Command,
+    Count,
     Currency,
     EntryKind,
     Event,
@@ -174,3 +176,39 @@ class PostRefused(Event):
     kind: EntryKind
     reference: Reference
     problem: RefusalReason
+
+
+class SegregatedFunds(Wire):
+    """The proof of one currency: the money at banks and payment providers against everything owed to others."""
+
+    currency: Currency
+    money: SignedAmount
+    owed: SignedAmount
+    covered: bool
+
+
+class PeriodClosed(Event):
+    """A period's books are closed: nothing takes effect in it any more.
+
+    `sequence` is its last entry, `entries` their number; `late` of them take effect before it began.
+    """
+
+    ledger: Text
+    starts_on: date
+    ends_at: Moment
+    sequence: Ordinal
+    entries: Count
+    late: Count
+    proofs: tuple[SegregatedFunds, ...]
+
+
+class DayClosed(PeriodClosed):
+    """A day is closed, in the ledger's own time zone."""
+
+    type: ClassVar[str] = "ledger.day.closed.v1"
+
+
+class MonthClosed(PeriodClosed):
+    """A month is closed: its last day was."""
+
+    type: ClassVar[str] = "ledger.month.closed.v1"

@@ -128,7 +128,7 @@ class Sources:
         """
         if self.replica is not None and self.replica.is_fresh:
             async with _snapshot(self.replica.pool) as connection:
-                if needs == 0 or (await head(connection, ledger)).sequence >= needs:
+                if needs == 0 or await head(connection, ledger) >= needs:
                     REPORTS.labels("replica").inc()
                     yield connection, Source("replica", self.replica.lag_seconds)
                     return

@@ -62,3 +62,7 @@ class SealSettings(BaseSettings, DatabaseSettings):
 
     seal_keys: Path | None = None
     max_run: int = Field(default=1_000, ge=1, le=10_000)
+
+
+class OperatorSettings(BaseSettings, DatabaseSettings):
+    """A command for operators: the database, as the role the command asks for."""

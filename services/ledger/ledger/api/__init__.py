@@ -3,9 +3,15 @@
 One file per group of routes; each has its ROUTES.
 """
 
-from ledger.api import posting, reading, seals, wallet
+from ledger.api import closes, posting, reading, seals, wallet
 from ledger.api.parts import CHARTS, FINDING, LEDGER, READER, SEALS
 
-ROUTES = (*posting.ROUTES, *reading.ROUTES, *wallet.ROUTES, *seals.ROUTES)
+ROUTES = (
+    *posting.ROUTES,
+    *reading.ROUTES,
+    *closes.ROUTES,
+    *wallet.ROUTES,
+    *seals.ROUTES,
+)
 
 __all__ = ["CHARTS", "FINDING", "LEDGER", "READER", "ROUTES", "SEALS"]

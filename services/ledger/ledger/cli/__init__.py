@@ -11,10 +11,17 @@ from collections.abc import Sequence
 
 from common.errors import DomainError
 
-from ledger.cli import deadletters, journal, keys, processes, seals
+from ledger.cli import closing, deadletters, journal, keys, processes, seals
 from ledger.cli.console import ERRORS
 
-GROUPS = (processes, keys, seals, journal, deadletters)
+GROUPS = (
+    processes,
+    keys,
+    closing,
+    seals,
+    journal,
+    deadletters,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -17,8 +17,9 @@ from common.errors import Invalid
 from common.pg import transaction
 
 from ledger.domain import refusals
+from ledger.domain.closes import Close, ClosedBalance, Period, Proof, Total
 from ledger.replica import Source, Sources
-from ledger.store import accounts, moments, statements, trial
+from ledger.store import accounts, closes, moments, statements, trial
 from ledger.store.outcomes import PostedEntry, entries
 
 What = TypeVar("What")
@@ -152,11 +153,39 @@ class Reading:
         at = await self.cut(ledger, as_of)
         heavy = at is not None
         async with self._sources.report(ledger, needs=at or 0, heavy=heavy) as (connection, source):
-            end = (await moments.head(connection, ledger)).sequence
+            end = await moments.head(connection, ledger)
             if at is None:
                 return Told(TrialBalance(end, await trial.trial_balance(connection, ledger)), source)
             rows = await trial.trial_balance_at(connection, ledger, at, end)
             return Told(TrialBalance(at, rows), source)
+
+    async def closes(self, ledger: int, period: Period, before: date | None, limit: int) -> Sequence[Close]:
+        """Closed periods, newest first, that began before that day."""
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            return await closes.closes(connection, ledger, period, before, limit)
+
+    async def close(
+        self, ledger: int, period: Period, starts_on: date
+    ) -> tuple[Close, Sequence[Total], Sequence[Proof]]:
+        """A close, its trial balance and its proofs. Raises NoSuchClose."""
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            found = await closes.close_of(connection, ledger, period, starts_on)
+            if found is None:
+                raise _not_closed(period, starts_on)
+            return (
+                found,
+                await closes.totals(connection, ledger, period, starts_on),
+                await closes.proofs(connection, ledger, period, starts_on),
+            )
+
+    async def closed_balances(
+        self, ledger: int, period: Period, starts_on: date, after: int, limit: int
+    ) -> tuple[Sequence[ClosedBalance], int]:
+        """A page of a close's accounts. Raises NoSuchClose."""
+        async with transaction(self._sources.primary, readonly=True) as connection:
+            if await closes.close_of(connection, ledger, period, starts_on) is None:
+                raise _not_closed(period, starts_on)
+            return await closes.closed_balances(connection, ledger, period, starts_on, after, limit)
 
     async def cut(self, ledger: int, as_of: AsOf) -> int | None:
         """The sequence that `as_of` means, for ever; None for the end of the journal.
@@ -168,7 +197,7 @@ class Reading:
         """
         if as_of.sequence is not None:
             async with transaction(self._sources.primary, readonly=True) as connection:
-                end = (await moments.head(connection, ledger)).sequence
+                end = await moments.head(connection, ledger)
             if as_of.sequence > end:
                 raise Invalid(f"the ledger has reached sequence {end}", field="sequence")
             return as_of.sequence
@@ -198,3 +227,7 @@ MOST = 2**62
 
 def _no_account(path: str, currency: str) -> refusals.NoSuchAccount:
     return refusals.NoSuchAccount(f"no account {path} in {currency}", field="account")
+
+
+def _not_closed(period: Period, starts_on: date) -> refusals.NoSuchClose:
+    return refusals.NoSuchClose(f"the {period} of {starts_on} is not closed", field="starts_on")

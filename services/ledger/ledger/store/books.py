@@ -180,9 +180,11 @@ async def load_permitted(connection: Connection, ledger: int) -> dict[str, froze
     return {row["name"]: frozenset(row["kinds"]) for row in rows}
 
 
-async def load_closed_until(connection: Connection, ledger: int) -> datetime:
-    """The end of the newest closed day: nothing takes effect before it any more."""
-    moment: datetime = await connection.fetchval("SELECT closed_until FROM head WHERE ledger_id = $1", ledger)
+async def load_closed_until(connection: Connection, ledger: int) -> datetime | None:
+    """The end of the newest closed day: nothing takes effect before it any more. None while all are open."""
+    moment: datetime | None = await connection.fetchval(
+        "SELECT nullif(closed_until, '-infinity') FROM head WHERE ledger_id = $1", ledger
+    )
     return moment
 
 

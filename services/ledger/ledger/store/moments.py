@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from common.pg import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a ledger's order. `settled_at`: no entry is posted at or before it any more."""
-
-    sequence: int
-    settled_at: datetime
-
-
-async def head(connection: Connection, ledger: int) -> Head:
-    row = await connection.fetchrow("SELECT sequence, settled_at FROM head WHERE ledger_id = $1", ledger)
-    if row is None:
-        raise LookupError(f"ledger {ledger} has no head")
-    return Head(row["sequence"], row["settled_at"])
+async def head(connection: Connection, ledger: int) -> int:
+    """The last sequence of the ledger, as far as this transaction sees it."""
+    sequence: int = await connection.fetchval("SELECT sequence FROM head WHERE ledger_id = $1", ledger)
+    return sequence
 
 
 async def settle_moment(connection: Connection, ledger: int, moment: datetime) -> int | None:
