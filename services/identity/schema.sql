@@ -79,6 +79,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.verification_is_used_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.used_at IS NOT NULL OR NEW.attempts < OLD.attempts THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'verification_is_used_once',
+            MESSAGE = format('verification %s has been used', OLD.id);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE TABLE public.device (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -114,6 +125,21 @@ CREATE TABLE public.idempotency (
     resource text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT idempotency_fingerprint_is_sha256 CHECK ((octet_length(fingerprint) = 32))
+);
+
+CREATE TABLE public.outbound_message (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    recipient text,
+    verification_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    retry_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    sent_at timestamp with time zone,
+    given_up_at timestamp with time zone,
+    CONSTRAINT outbound_message_code_has_its_verification CHECK (((kind = ANY (ARRAY['email-code'::text, 'reset-code'::text, 'activation-code'::text])) = (verification_id IS NOT NULL))),
+    CONSTRAINT outbound_message_kind_is_known CHECK ((kind = ANY (ARRAY['email-code'::text, 'reset-code'::text, 'activation-code'::text, 'email-changed'::text, 'password-changed'::text, 'account-closed'::text]))),
+    CONSTRAINT outbound_message_recipient_is_bounded CHECK ((length(recipient) <= 254))
 );
 
 CREATE TABLE public.outbox (
@@ -190,6 +216,19 @@ CREATE TABLE public.users (
     CONSTRAINT users_version_from_one CHECK ((version >= 1))
 );
 
+CREATE TABLE public.verification (
+    id uuid NOT NULL,
+    user_id uuid,
+    purpose text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    used_at timestamp with time zone,
+    CONSTRAINT verification_attempts_are_few CHECK (((attempts >= 0) AND (attempts <= 5))),
+    CONSTRAINT verification_is_used_in_time CHECK ((used_at < expires_at)),
+    CONSTRAINT verification_purpose_is_known CHECK ((purpose = ANY (ARRAY['email'::text, 'password-reset'::text, 'staff-activation'::text])))
+);
+
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_pkey PRIMARY KEY (id);
 
@@ -201,6 +240,9 @@ ALTER TABLE ONLY public.holder_document
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (principal, key);
+
+ALTER TABLE ONLY public.outbound_message
+    ADD CONSTRAINT outbound_message_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
@@ -223,7 +265,14 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.verification
+    ADD CONSTRAINT verification_pkey PRIMARY KEY (id);
+
 CREATE INDEX device_of_user ON public.device USING btree (user_id);
+
+CREATE INDEX outbound_message_waiting ON public.outbound_message USING btree (retry_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL) AND (recipient IS NOT NULL));
+
+CREATE INDEX verification_of_user ON public.verification USING btree (user_id, purpose, created_at DESC);
 
 CREATE TRIGGER device_revoked_stays_revoked BEFORE UPDATE ON public.device FOR EACH ROW EXECUTE FUNCTION public.device_revoked_stays_revoked();
 
@@ -235,17 +284,25 @@ CREATE CONSTRAINT TRIGGER users_change_is_told AFTER INSERT OR UPDATE OF version
 
 CREATE TRIGGER users_past_is_kept AFTER UPDATE ON public.users FOR EACH ROW WHEN ((new.version > old.version)) EXECUTE FUNCTION public.users_past_is_kept();
 
+CREATE TRIGGER verification_is_used_once BEFORE UPDATE ON public.verification FOR EACH ROW EXECUTE FUNCTION public.verification_is_used_once();
+
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.holder_document
     ADD CONSTRAINT holder_document_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.outbound_message
+    ADD CONSTRAINT outbound_message_verification_id_fkey FOREIGN KEY (verification_id) REFERENCES public.verification(id);
+
 ALTER TABLE ONLY public.outbox_sent
     ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
 
 ALTER TABLE ONLY public.user_history
     ADD CONSTRAINT user_history_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.verification
+    ADD CONSTRAINT verification_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO identity_owner;
@@ -265,6 +322,16 @@ GRANT UPDATE(status) ON TABLE public.idempotency TO identity_app;
 GRANT UPDATE(body) ON TABLE public.idempotency TO identity_app;
 
 GRANT UPDATE(resource) ON TABLE public.idempotency TO identity_app;
+
+GRANT SELECT,INSERT ON TABLE public.outbound_message TO identity_app;
+
+GRANT UPDATE(retry_at) ON TABLE public.outbound_message TO identity_app;
+
+GRANT UPDATE(attempts) ON TABLE public.outbound_message TO identity_app;
+
+GRANT UPDATE(sent_at) ON TABLE public.outbound_message TO identity_app;
+
+GRANT UPDATE(given_up_at) ON TABLE public.outbound_message TO identity_app;
 
 GRANT INSERT ON TABLE public.outbox TO identity_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO identity_relay;
@@ -301,3 +368,9 @@ GRANT UPDATE(closed_at) ON TABLE public.users TO identity_app;
 GRANT UPDATE(totp_generation) ON TABLE public.users TO identity_app;
 
 GRANT UPDATE(totp_last_step) ON TABLE public.users TO identity_app;
+
+GRANT SELECT,INSERT ON TABLE public.verification TO identity_app;
+
+GRANT UPDATE(attempts) ON TABLE public.verification TO identity_app;
+
+GRANT UPDATE(used_at) ON TABLE public.verification TO identity_app;

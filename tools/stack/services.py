@@ -64,6 +64,7 @@ def specs(layout: Layout) -> list[Spec]:
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEYS_FILE=str(layout.secrets / "identity-keys.json"),
             MASTER_KEY_FILE=str(layout.secrets / "identity-master"),
+            MESSENGER_URL="print:",
         ),
         _engine(layout, "ledger"),
         _spec(

@@ -11,19 +11,23 @@ from common.rate_limits import RateLimiter
 from redis.asyncio import Redis
 
 from identity.api import ROUTES
-from identity.api.parts import ACCESS, ACCOUNTS, DEVICES, KEYRING
+from identity.api.parts import ACCESS, ACCOUNTS, DEVICES, KEYRING, PASSWORDS, PROFILES
 from identity.derived import MasterKey
+from identity.messengers import messenger
 from identity.passwords import Passwords, breached_passwords
 from identity.service.access import Access
 from identity.service.accounts import Accounts
 from identity.service.desk import Desk
 from identity.service.devices import Devices
+from identity.service.messages import Codes, Sender
+from identity.service.passwords import PasswordDesk
+from identity.service.profile import Profiles
 from identity.sessions import Sessions
 from identity.settings import HashSettings, Settings, StaffSettings
 from identity.tokens import Audience, Keyring, TokenSigner
 
 TITLE = "El Carril: identity"
-NEWEST_MIGRATION = "20261121006020"
+NEWEST_MIGRATION = "20261121006030"
 
 POOL = web.AppKey("pool", pg.Pool)
 REDIS = web.AppKey("redis", Redis)
@@ -62,7 +66,8 @@ async def _parts(
         stack.push_async_callback(app[REDIS].aclose)
         passwords = passwords_at_cost(settings)
         stack.callback(passwords.close)
-        desk = Desk(pool)
+        desk, limiter = Desk(pool), RateLimiter(app[REDIS], prefix="identity:limit")
+        codes = Codes(desk, master, limiter, settings.sendings)
         app[ACCOUNTS] = Accounts(desk, passwords)
         app[ACCESS] = Access(
             desk,
@@ -70,11 +75,15 @@ async def _parts(
             Sessions(app[REDIS]),
             TokenSigner(keyring, lifetime=settings.token_lifetime),
             master,
-            RateLimiter(app[REDIS], prefix="identity:limit"),
+            limiter,
             attempts=settings.attempts,
             lifetimes=settings.lifetimes,
         )
         app[DEVICES] = Devices(desk, master)
+        app[PROFILES] = Profiles(desk, codes, app[ACCESS])
+        app[PASSWORDS] = PasswordDesk(desk, passwords, codes, app[ACCESS])
+        outside = messenger(settings.messenger_url.get_secret_value(), sender=settings.messages_from)
+        await stack.enter_async_context(Sender(desk, master, outside).running())
         yield
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.rate_limits import RateLimit, WhenBlind
 from common.settings import CacheSettings, DatabaseSettings, ServiceSettings
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from identity.service.access import Lifetimes
@@ -22,6 +22,14 @@ class HashSettings(BaseModel):
     """How many may wait for a worker before the next one is answered 503."""
 
 
+class MessageSettings(BaseModel):
+    """How messages reach people."""
+
+    messenger_url: SecretStr = SecretStr("print:")
+    """`print:`, `file:///path`, `smtp://user:password@host`, `smtps://…`; see `identity.messengers`."""
+    messages_from: str = "El Carril <no-reply@elcarril.mx>"
+
+
 class MasterSettings(BaseModel):
     """For a process that derives secrets."""
 
@@ -29,7 +37,9 @@ class MasterSettings(BaseModel):
     """32 bytes in base64; `python -m identity keys create-master` makes them."""
 
 
-class Settings(ServiceSettings, DatabaseSettings, CacheSettings, HashSettings, MasterSettings):
+class Settings(
+    ServiceSettings, DatabaseSettings, CacheSettings, HashSettings, MasterSettings, MessageSettings
+):
     """The serving process. Names are the fields in capitals."""
 
     service: str = "identity"
@@ -62,6 +72,11 @@ class Settings(ServiceSettings, DatabaseSettings, CacheSettings, HashSettings, M
                 timedelta(minutes=self.staff_session_idle_minutes), timedelta(hours=self.staff_session_hours)
             ),
         )
+
+    @property
+    def sendings(self) -> RateLimit:
+        """Codes to one address: five at once, then one in five minutes."""
+        return RateLimit("codes", 1 / 300, 5, WhenBlind.REFUSE)
 
     @property
     def attempts(self) -> RateLimit:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -16,7 +17,7 @@ from identity.derived import create_master_key
 from identity.settings import Settings
 from identity.tokens import create_keys
 
-from services.identity.tests.people import Client, Owner
+from services.identity.tests.people import Client, Letters, Owner
 
 REDIS_DATABASE = 14
 
@@ -68,8 +69,15 @@ def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
             "redis_url": redis_url,
             "signing_keys_file": keys,
             "master_key_file": master,
+            "messenger_url": f"file://{tmp_path / 'letters.jsonl'}",
         }
     )
+
+
+@pytest.fixture
+def letters(settings: Settings) -> Letters:
+    """What has been sent to people."""
+    return Letters(Path(urlsplit(settings.messenger_url.get_secret_value()).path))
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """People to register, with papers that check."""
 
+import asyncio
+import json
+import re
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
@@ -38,6 +42,33 @@ class Papers:
             "email": self.email,
             "password": self.password,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """The messages that the printer has added to its file."""
+
+    path: Path
+
+    def all(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+
+    async def wait(self, kind: str, *, to: str, number: int = 1) -> str:
+        """The text of the newest letter of that kind to somebody, once so many have come."""
+        async with asyncio.timeout(10):
+            while True:
+                found = [each["text"] for each in self.all() if (each["kind"], each["to"]) == (kind, to)]
+                if len(found) >= number:
+                    return found[-1]
+                await asyncio.sleep(0.05)
+
+    async def code(self, kind: str, *, to: str, number: int = 1) -> str:
+        """The code in it."""
+        found = re.search(r"\d{8}", await self.wait(kind, to=to, number=number))
+        assert found is not None
+        return found[0]
 
 
 def papers(number: int = 0, *, born: date = ADULT) -> Papers:

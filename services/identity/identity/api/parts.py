@@ -11,12 +11,16 @@ from identity.domain.people import SessionEnded, UserId
 from identity.service.access import Access
 from identity.service.accounts import Accounts
 from identity.service.devices import Devices
+from identity.service.passwords import PasswordDesk
+from identity.service.profile import Profiles
 from identity.sessions import Origin
 from identity.tokens import Keyring
 
 ACCOUNTS = web.AppKey("accounts", Accounts)
 ACCESS = web.AppKey("access", Access)
 DEVICES = web.AppKey("devices", Devices)
+PASSWORDS = web.AppKey("passwords", PasswordDesk)
+PROFILES = web.AppKey("profiles", Profiles)
 KEYRING = web.AppKey("keyring", Keyring)
 
 # What the wire takes in before any rule is applied; the rules are narrower.

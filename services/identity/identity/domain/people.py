@@ -1,5 +1,6 @@
 """Who may hold an account, and how an account changes."""
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
@@ -220,6 +221,11 @@ def next_version(user: User) -> User:
     if user.closed_at is not None:
         raise AccountClosed("The account was closed and does not change any more.")
     return replace(user, version=user.version + 1)
+
+
+def account_name(email: str) -> str:
+    """A name for an account that is guessed at or written to, whether it exists or not; not the address itself."""
+    return hashlib.sha256(email.strip().lower().encode()).hexdigest()
 
 
 def comes_of_age(born: date) -> date:

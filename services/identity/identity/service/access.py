@@ -1,6 +1,5 @@
 """Sessions for those who proved who they are, and tokens for those who hold a session."""
 
-import hashlib
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from contracts.identity import RevocationReason
 
 from identity import events
 from identity.derived import MasterKey
-from identity.domain.people import User, UserId
+from identity.domain.people import User, UserId, account_name
 from identity.service.accounts import Accounts
 from identity.service.desk import Desk
 from identity.sessions import Lifetime, NoSuchSession, Origin, Session, Sessions, StartedSession
@@ -71,14 +70,19 @@ class Access:
         Raises BadCredentials, RateLimited, HashingBusy, SessionsUnavailable, LimiterUnavailable; for staff
         CodeRequired, BadCode, CodeUsed, SecondFactorMissing.
         """
-        charge = Charge(self._attempts, _account(email))
-        await self._limiter.admit(charge)
+        charge = await self.admit_attempt(email)
         user = await self._accounts.prove(email, password)
-        await self._prove_second_factor(user, code)
+        await self.prove_second_factor(user, code)
         await self._limiter.forgive(charge)
         started = await self._sessions.start(user, self._lifetimes.of(user), origin)
         await self._tell_started(started, RevocationReason.PUSHED_OUT)
         return started
+
+    async def admit_attempt(self, email: str) -> Charge:
+        """Count a guess at an account. Raises RateLimited, LimiterUnavailable."""
+        charge = Charge(self._attempts, account_name(email))
+        await self._limiter.admit(charge)
+        return charge
 
     async def step_up(self, user_id: UserId, sid: UUID, password: str, code: str | None) -> StartedSession:
         """Prove again who one is; the session goes on under a fresh secret.
@@ -88,8 +92,12 @@ class Access:
         charge = Charge(self._attempts, f"step-up:{user_id}")
         await self._limiter.admit(charge)
         user = await self._accounts.prove_again(user_id, password)
-        await self._prove_second_factor(user, code)
+        await self.prove_second_factor(user, code)
         await self._limiter.forgive(charge)
+        return await self.renew(user_id, sid)
+
+    async def renew(self, user_id: UserId, sid: UUID) -> StartedSession:
+        """The session under a fresh secret, proved now. Raises SessionEnded, SessionsUnavailable."""
         renewed = await self._sessions.renew(user_id, sid)
         await self._tell_started(renewed, RevocationReason.RENEWED)
         return renewed
@@ -154,7 +162,7 @@ class Access:
         async with transaction(self._desk.pool) as connection:
             await Store(connection).announce(created, *ended)
 
-    async def _prove_second_factor(self, user: User, code: str | None) -> None:
+    async def prove_second_factor(self, user: User, code: str | None) -> None:
         """Staff prove that they hold their authenticator; a code that has been used proves nothing."""
         if not user.is_staff:
             return
@@ -170,8 +178,3 @@ class Access:
             fresh = await PeopleStore(connection).spend_totp_step(user, step)
         if not fresh:
             raise CodeUsed("Wait for the next code.", field="code")
-
-
-def _account(email: str) -> str:
-    """A name for the account that is guessed at, whether it exists or not; not the address itself."""
-    return hashlib.sha256(email.strip().lower().encode()).hexdigest()

@@ -1,0 +1,182 @@
+"""One's own account: address, name, documents, history, export, closing."""
+
+from datetime import datetime
+
+from aiohttp import web
+from common.http import Body, Role, Route, View, read, reply
+
+from identity.api.access import TOO_MANY_GUESSES, LiveSessionView
+from identity.api.accounts import DocumentBody, UserView
+from identity.api.devices import DeviceView
+from identity.api.parts import NO_STORE, PROFILES, OneTimeCode, ShortText, caller, session_of
+from identity.domain.codes import WrongCode
+from identity.domain.documents import (
+    DocumentKind,
+    DocumentNotYours,
+    DocumentTaken,
+    HolderDocument,
+    InvalidDocument,
+)
+from identity.domain.people import (
+    AccountClosed,
+    AlreadyRegistered,
+    Email,
+    FullName,
+    InvalidEmail,
+    InvalidName,
+    SessionEnded,
+)
+from identity.service.profile import Export
+from identity.sessions import SessionsUnavailable
+from identity.store.people import Formerly
+
+
+class ChangeProfileRequest(Body):
+    """What is left out stays as it is."""
+
+    email: ShortText | None = None
+    full_name: ShortText | None = None
+
+
+class VerifyEmailRequest(Body):
+    code: OneTimeCode
+
+
+class DocumentView(View):
+    kind: DocumentKind
+    value: str
+
+    @classmethod
+    def of(cls, document: HolderDocument) -> "DocumentView":
+        return cls(kind=document.kind, value=document.value)
+
+
+class DocumentsView(View):
+    items: tuple[DocumentView, ...]
+
+    @classmethod
+    def of(cls, documents: tuple[HolderDocument, ...]) -> "DocumentsView":
+        return cls(items=tuple(DocumentView.of(each) for each in documents))
+
+
+class FormerlyView(View):
+    """The account as it was before `replaced_at`."""
+
+    version: int
+    email: str
+    full_name: str
+    role: Role
+    replaced_at: datetime
+
+    @classmethod
+    def of(cls, formerly: Formerly) -> "FormerlyView":
+        return cls(
+            version=formerly.version,
+            email=formerly.email,
+            full_name=formerly.full_name,
+            role=formerly.role,
+            replaced_at=formerly.replaced_at,
+        )
+
+
+class HistoryView(View):
+    items: tuple[FormerlyView, ...]
+
+
+class ExportView(View):
+    """Everything identity knows about somebody. Bets, payments and the wallet's statement have pages of their own."""
+
+    user: UserView
+    documents: tuple[DocumentView, ...]
+    history: tuple[FormerlyView, ...]
+    devices: tuple[DeviceView, ...]
+    sessions: tuple[LiveSessionView, ...]
+
+
+async def change_profile(request: web.Request) -> web.Response:
+    """Change one's address or name.
+
+    A new address counts only when it has been verified; the old one is told of the change.
+    """
+    wanted = await read(request, ChangeProfileRequest)
+    user = await request.app[PROFILES].change(
+        caller(request),
+        email=None if wanted.email is None else Email.parse(wanted.email),
+        full_name=None if wanted.full_name is None else FullName.parse(wanted.full_name),
+    )
+    return reply(UserView.of(user))
+
+
+async def send_email_code(request: web.Request) -> web.Response:
+    """Have a code sent to one's address."""
+    await request.app[PROFILES].send_email_code(caller(request))
+    return reply(None, status=202)
+
+
+async def verify_email(request: web.Request) -> web.Response:
+    """Show that messages arrive, by the code of the last one."""
+    wanted = await read(request, VerifyEmailRequest)
+    user = await request.app[PROFILES].verify_email(caller(request), wanted.code.get_secret_value())
+    return reply(UserView.of(user))
+
+
+async def documents(request: web.Request) -> web.Response:
+    """One's documents."""
+    return reply(DocumentsView.of(await request.app[PROFILES].documents(caller(request))))
+
+
+async def add_document(request: web.Request) -> web.Response:
+    """Add a document: one of each kind, nobody else's. The same one again changes nothing."""
+    wanted = await read(request, DocumentBody)
+    document = HolderDocument.parse(wanted.kind, wanted.value, field="value")
+    return reply(DocumentsView.of(await request.app[PROFILES].add_document(caller(request), document)))
+
+
+async def history(request: web.Request) -> web.Response:
+    """What one's account said before each change, oldest first."""
+    found = await request.app[PROFILES].history(caller(request))
+    return reply(HistoryView(items=tuple(FormerlyView.of(each) for each in found)))
+
+
+async def export(request: web.Request) -> web.Response:
+    """Everything identity knows about one, to take along."""
+    found = await request.app[PROFILES].export(caller(request))
+    headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="el-carril-identity.json"'}
+    return reply(_exported(found, request), headers=headers)
+
+
+async def close_account(request: web.Request) -> web.Response:
+    """Close one's account for good.
+
+    Every session ends. What is in the wallet stays one's own: one may log in to withdraw it.
+    """
+    return reply(UserView.of(await request.app[PROFILES].close(caller(request))))
+
+
+def _exported(found: Export, request: web.Request) -> ExportView:
+    current = session_of(request)
+    return ExportView(
+        user=UserView.of(found.user),
+        documents=tuple(DocumentView.of(each) for each in found.documents),
+        history=tuple(FormerlyView.of(each) for each in found.history),
+        devices=tuple(DeviceView.of(each) for each in found.devices),
+        sessions=tuple(LiveSessionView.of(each, current=current) for each in found.sessions),
+    )
+
+
+ROUTES = (
+    Route("PATCH", "/v1/me", change_profile, body=ChangeProfileRequest, returns=UserView, step_up=True,
+          refusals=(InvalidEmail, InvalidName, AlreadyRegistered, AccountClosed, SessionEnded)),
+    Route("POST", "/v1/me/email/code", send_email_code, status=202,
+          refusals=(SessionEnded, *TOO_MANY_GUESSES)),
+    Route("POST", "/v1/me/email/verify", verify_email, body=VerifyEmailRequest, returns=UserView,
+          refusals=(WrongCode, AccountClosed, SessionEnded)),
+    Route("GET", "/v1/me/documents", documents, returns=DocumentsView),
+    Route("POST", "/v1/me/documents", add_document, body=DocumentBody, returns=DocumentsView, step_up=True,
+          refusals=(InvalidDocument, DocumentNotYours, DocumentTaken, AccountClosed, SessionEnded)),
+    Route("GET", "/v1/me/history", history, returns=HistoryView),
+    Route("GET", "/v1/me/export", export, returns=ExportView, step_up=True,
+          refusals=(SessionEnded, SessionsUnavailable)),
+    Route("POST", "/v1/me/close", close_account, returns=UserView, role=Role.BETTOR, step_up=True,
+          refusals=(AccountClosed, SessionEnded, SessionsUnavailable)),
+)  # fmt: skip

@@ -1,0 +1,132 @@
+"""What somebody does with their own account: address, name, documents, closing it, taking their data along."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from common.pg import transaction
+from contracts.identity import RevocationReason
+
+from identity import events
+from identity.domain import people
+from identity.domain.codes import MessageKind, Purpose
+from identity.domain.devices import Device
+from identity.domain.documents import HolderDocument, check_further_document
+from identity.domain.people import Email, FullName, User, UserId
+from identity.service.access import Access
+from identity.service.desk import Desk, locked
+from identity.service.messages import Codes
+from identity.service.passwords import known_user
+from identity.sessions import Session
+from identity.store.devices import DeviceStore
+from identity.store.people import Formerly, PeopleStore
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Everything identity knows about somebody."""
+
+    user: User
+    documents: tuple[HolderDocument, ...]
+    history: tuple[Formerly, ...]
+    devices: tuple[Device, ...]
+    sessions: tuple[Session, ...]
+
+
+class Profiles:
+    """One's own account."""
+
+    def __init__(self, desk: Desk, codes: Codes, access: Access) -> None:
+        self._desk = desk
+        self._codes = codes
+        self._access = access
+
+    async def change(self, user_id: UserId, *, email: Email | None, full_name: FullName | None) -> User:
+        """Another address or name. The old address is told, the new one is sent a code.
+
+        Raises AlreadyRegistered, AccountClosed, SessionEnded.
+        """
+        async with transaction(self._desk.pool) as connection:
+            store, now = PeopleStore(connection), self._desk.clock()
+            before = await locked(store, user_id)
+            user = people.change_profile(before, email=email, full_name=full_name)
+            if user == before:
+                return user
+            await store.save(user)
+            fields: list[Literal["email", "full_name"]] = []
+            if user.full_name != before.full_name:
+                fields.append("full_name")
+            if user.email != before.email:
+                fields.append("email")
+                await self._codes.tell(connection, MessageKind.EMAIL_CHANGED, before.email.value)
+                await self._codes.send(connection, Purpose.EMAIL, user)
+            await store.announce(events.profile_changed(user, fields, event_id=self._desk.new_id(), at=now))
+        return user
+
+    async def send_email_code(self, user_id: UserId) -> None:
+        """Send a code to one's address. Raises SessionEnded, RateLimited, LimiterUnavailable."""
+        await self._codes.admit(f"user:{user_id}")
+        async with transaction(self._desk.pool) as connection:
+            user = await locked(PeopleStore(connection), user_id)
+            await self._codes.send(connection, Purpose.EMAIL, user)
+
+    async def verify_email(self, user_id: UserId, code: str) -> User:
+        """Show that messages to one's address arrive. Raises WrongCode, AccountClosed, SessionEnded."""
+        verification = await self._codes.check(user_id, Purpose.EMAIL, code)
+        async with transaction(self._desk.pool) as connection:
+            store, now = PeopleStore(connection), self._desk.clock()
+            user = people.verify_email(await locked(store, user_id), now=now)
+            await self._codes.spend(connection, user_id, Purpose.EMAIL, verification)
+            await store.save(user)
+            await store.announce(events.contact_verified(user, event_id=self._desk.new_id(), at=now))
+        return user
+
+    async def add_document(self, user_id: UserId, document: HolderDocument) -> tuple[HolderDocument, ...]:
+        """A further document of one's own; gives all of them. The same one again changes nothing.
+
+        Raises DocumentNotYours, DocumentTaken, AccountClosed, SessionEnded.
+        """
+        async with transaction(self._desk.pool) as connection:
+            store, now = PeopleStore(connection), self._desk.clock()
+            before = await locked(store, user_id)
+            known = await store.documents(user_id)
+            if document in known:
+                return known
+            check_further_document(document, born=before.birth_date)
+            user = people.next_version(before)
+            await store.add_document(user_id, document, at=now)
+            await store.save(user)
+            await store.announce(events.document_added(user, document, event_id=self._desk.new_id(), at=now))
+            return await store.documents(user_id)
+
+    async def close(self, user_id: UserId) -> User:
+        """Close one's account: every session ends. Money stays withdrawable: one may log in and sign for that.
+
+        Raises AccountClosed, SessionEnded, SessionsUnavailable.
+        """
+        await self._access.revoke_all(user_id, RevocationReason.ACCOUNT_CLOSED)
+        async with transaction(self._desk.pool) as connection:
+            store, now = PeopleStore(connection), self._desk.clock()
+            user = people.close_account(await locked(store, user_id), now=now)
+            await store.save(user)
+            await store.announce(events.account_closed(user, event_id=self._desk.new_id(), at=now))
+            await self._codes.tell(connection, MessageKind.ACCOUNT_CLOSED, user.email.value)
+        return user
+
+    async def documents(self, user_id: UserId) -> tuple[HolderDocument, ...]:
+        """One's documents, by kind."""
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            return await PeopleStore(connection).documents(user_id)
+
+    async def history(self, user_id: UserId) -> tuple[Formerly, ...]:
+        """What one was called before each change, oldest first."""
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            return await PeopleStore(connection).history(user_id)
+
+    async def export(self, user_id: UserId) -> Export:
+        """Everything known about one, as of one moment. Raises SessionEnded, SessionsUnavailable."""
+        async with transaction(self._desk.pool, isolation="repeatable_read", readonly=True) as connection:
+            store = PeopleStore(connection)
+            user = await known_user(store, user_id)
+            documents, history = await store.documents(user_id), await store.history(user_id)
+            devices = await DeviceStore(connection).devices(user_id)
+        return Export(user, documents, history, devices, await self._access.sessions(user_id))

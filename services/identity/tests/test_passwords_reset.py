@@ -1,0 +1,141 @@
+"""Forgotten passwords, changed ones, and what nobody learns from them."""
+
+import asyncio
+import statistics
+import time
+
+import pytest
+from aiohttp import ClientResponse
+
+from services.identity.tests.conftest import MakeClient
+from services.identity.tests.people import PASSWORD, Client, Letters, Owner, as_user, login, papers, register
+
+NEW = "otra frase muy distinta"
+
+
+async def forgot(client: Client, email: str) -> ClientResponse:
+    return await client.post("/v1/password/forgot", json={"email": email})
+
+
+async def reset(client: Client, email: str, code: str, password: str = NEW) -> ClientResponse:
+    return await client.post("/v1/password/reset", json={"email": email, "code": code, "password": password})
+
+
+async def slug(answer: ClientResponse) -> tuple[int, str]:
+    return answer.status, str((await answer.json())["type"]).removeprefix("/problems/")
+
+
+async def opens(client: Client, session: str) -> bool:
+    answer = await client.post("/internal/token", json={"session": session, "audience": "betting"})
+    return answer.status == 200
+
+
+async def test_a_forgotten_password_is_set_anew_and_every_session_ends(
+    client: Client, letters: Letters, owner: Owner
+) -> None:
+    await register(client, papers().body)
+    sessions = [await login(client, papers()) for _ in range(2)]
+    assert (await forgot(client, papers().email)).status == 202
+    code = await letters.code("reset-code", to=papers().email)
+    assert (await reset(client, papers().email, code)).status == 204
+    assert [await opens(client, session) for session in sessions] == [False, False]
+    old = await client.post("/v1/login", json={"email": papers().email, "password": PASSWORD})
+    assert old.status == 401
+    assert (await client.post("/v1/login", json={"email": papers().email, "password": NEW})).status == 200
+    assert await slug(await reset(client, papers().email, code)) == (400, "wrong-code")
+    assert await letters.wait("password-changed", to=papers().email)
+    assert (
+        await owner.fetchval("SELECT count(*) FROM outbox WHERE routing_key = 'identity.password.changed.v1'")
+        == 1
+    )
+
+
+async def test_a_code_is_guessed_at_five_times(client: Client, letters: Letters) -> None:
+    await register(client, papers().body)
+    await forgot(client, papers().email)
+    code = await letters.code("reset-code", to=papers().email)
+    wrong = f"{(int(code) + 1) % 10**8:08d}"
+    for _ in range(5):
+        assert await slug(await reset(client, papers().email, wrong)) == (400, "wrong-code")
+    assert await slug(await reset(client, papers().email, code)) == (400, "wrong-code")
+
+
+async def test_only_the_newest_code_counts_and_only_in_time(
+    client: Client, letters: Letters, owner: Owner
+) -> None:
+    await register(client, papers().body)
+    codes = []
+    for number in (1, 2):
+        await forgot(client, papers().email)
+        codes.append(await letters.code("reset-code", to=papers().email, number=number))
+    assert await slug(await reset(client, papers().email, codes[0])) == (400, "wrong-code")
+    await owner.execute("UPDATE verification SET expires_at = created_at + INTERVAL '1 millisecond'")
+    assert await slug(await reset(client, papers().email, codes[1])) == (400, "wrong-code")
+
+
+async def test_one_code_sets_one_password_however_many_try_at_once(
+    make_client: MakeClient, letters: Letters
+) -> None:
+    async with make_client(account_attempts=50) as client:
+        await register(client, papers().body)
+        await forgot(client, papers().email)
+        code = await letters.code("reset-code", to=papers().email)
+        answers = await asyncio.gather(
+            *(reset(client, papers().email, code, f"{NEW} {number}") for number in range(8))
+        )
+    assert sorted(answer.status for answer in answers) == [204] + [400] * 7
+
+
+async def test_a_weak_password_does_not_use_the_code_up(client: Client, letters: Letters) -> None:
+    await register(client, papers().body)
+    await forgot(client, papers().email)
+    code = await letters.code("reset-code", to=papers().email)
+    assert await slug(await reset(client, papers().email, code, "password1")) == (400, "weak-password")
+    assert (await reset(client, papers().email, code)).status == 204
+
+
+async def test_who_has_an_account_is_not_told_and_nothing_is_sent(
+    client: Client, letters: Letters, owner: Owner
+) -> None:
+    await register(client, papers().body)
+    answers = [await forgot(client, email) for email in (papers().email, "nobody@example.mx", "nonsense")]
+    assert [(answer.status, await answer.read()) for answer in answers] == [(202, b"")] * 3
+    assert await slug(await reset(client, "nobody@example.mx", "12345678")) == await slug(
+        await reset(client, papers().email, "12345678")
+    )
+    await letters.wait("reset-code", to=papers().email)
+    assert {each["to"] for each in letters.all()} == {papers().email}
+    assert await owner.fetchval("SELECT count(*) FROM verification") == 3
+    assert await owner.fetchval("SELECT count(*) FROM outbound_message WHERE recipient IS NULL") == 2
+
+
+async def test_codes_to_one_address_are_few(client: Client) -> None:
+    for email in (papers().email, "nobody@example.mx"):
+        statuses = [(await forgot(client, email)).status for _ in range(7)]
+        assert statuses == [202] * 5 + [429] * 2
+
+
+async def test_changing_ends_the_other_sessions_and_renews_this_one(client: Client) -> None:
+    await register(client, papers().body)
+    mine, other = await login(client, papers()), await login(client, papers())
+    answer = await client.post("/v1/password", json={"password": NEW}, headers=await as_user(client, mine))
+    renewed = (await answer.json())["session"]
+    assert [await opens(client, session) for session in (mine, other, renewed)] == [False, False, True]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_log_in_hashes_once_whether_the_account_exists_or_not(
+    make_client: MakeClient, known: bool
+) -> None:
+    """The time of a log-in is that of its hash; it is compared as a ratio, in the process itself."""
+    async with make_client(account_attempts=100, hash_passes=6) as client:
+        await register(client, papers().body)
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(9):
+            for exists in (True, False):
+                email = papers().email if exists else "nobody@example.mx"
+                began = time.perf_counter()
+                await client.post("/v1/login", json={"email": email, "password": "not the password"})
+                times[exists].append(time.perf_counter() - began)
+    medians = {exists: statistics.median(taken) for exists, taken in times.items()}
+    assert medians[known] / medians[not known] < 3
