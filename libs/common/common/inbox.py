@@ -1,20 +1,7 @@
 """The inbox: a consumer's memory of the events it has handled, and of how far it has come with each aggregate.
 
-Every service that consumes events has the first table; one that keeps a copy of what events tell, and so may
-not let an older event overwrite a newer one, has the second as well:
-
-    CREATE TABLE inbox (
-        consumer text NOT NULL,
-        event_id uuid NOT NULL,
-        received_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (consumer, event_id)
-    );
-    CREATE TABLE inbox_version (
-        consumer text NOT NULL,
-        aggregate text NOT NULL,
-        version bigint NOT NULL,
-        PRIMARY KEY (consumer, aggregate)
-    );
+The tables are in `messages.sql`: every service that consumes events has `inbox`; one that keeps a copy of what
+events tell, and so may not let an older event overwrite a newer one, has `inbox_version` as well.
 """
 
 from typing import Final

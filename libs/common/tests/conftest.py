@@ -1,6 +1,7 @@
 """A database of one's own, with the tables that every service's migrations make."""
 
 from collections.abc import AsyncIterator
+from importlib.resources import files
 from uuid import uuid4
 
 import asyncpg
@@ -8,22 +9,15 @@ import pytest
 from common.pg import Pool, create_pool
 from common.testing import in_database, stack
 
-TABLES = """
-    CREATE TABLE outbox (
-        shard smallint NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY, event_id uuid NOT NULL,
-        exchange text NOT NULL, routing_key text NOT NULL, aggregate text NOT NULL, version bigint NOT NULL,
-        body jsonb NOT NULL, headers jsonb NOT NULL DEFAULT '{}', created_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (shard, id));
-    CREATE TABLE inbox (
-        consumer text NOT NULL, event_id uuid NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (consumer, event_id));
-    CREATE TABLE inbox_version (
-        consumer text NOT NULL, aggregate text NOT NULL, version bigint NOT NULL, PRIMARY KEY (consumer, aggregate));
+TABLES = (
+    (files("common") / "messages.sql").read_text(encoding="utf-8")
+    + """
     CREATE TABLE idempotency (
         principal text NOT NULL, key text NOT NULL, fingerprint bytea NOT NULL, status int, body json,
         resource text, created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (principal, key));
     CREATE TABLE effect (id int CONSTRAINT effect_happens_once PRIMARY KEY, what text);
 """
+)
 
 
 @pytest.fixture

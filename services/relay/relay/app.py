@@ -21,6 +21,8 @@ from relay.transports.interface import Broker
 from relay.transports.nats import NatsBroker
 
 TITLE = "El Carril: relay"
+OUTBOX_MIGRATION = "20261121005001"
+"""The last one that changed the outbox; it has the same number in every service."""
 
 
 class Parts(NamedTuple):
@@ -43,6 +45,7 @@ def relay_app(settings: Settings) -> web.Application:
         title=TITLE,
         readiness=(
             Check("database", lambda app: pg.answers(app[PARTS].pool)),
+            Check("migrations", lambda app: pg.migrated(app[PARTS].pool, OUTBOX_MIGRATION)),
             Check("broker", lambda app: app[PARTS].broker.check()),
         ),
         told={"outbox": _lag},
