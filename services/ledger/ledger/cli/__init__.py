@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 from common.errors import DomainError
 
-from ledger.cli import closing, deadletters, journal, keys, processes, seals
+from ledger.cli import closing, deadletters, journal, keys, processes, rebuilding, seals
 from ledger.cli.console import ERRORS
 
 GROUPS = (
     processes,
     keys,
     closing,
+    rebuilding,
     seals,
     journal,
     deadletters,
