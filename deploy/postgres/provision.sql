@@ -25,6 +25,7 @@ INSERT INTO login (role, database, password) VALUES
     ('betting_relay', 'betting', :'betting_relay'),
     ('identity_migrator', 'identity', :'identity_migrator'),
     ('identity_app', 'identity', :'identity_app'),
+    ('identity_operator', 'identity', :'identity_operator'),
     ('identity_relay', 'identity', :'identity_relay'),
     ('payments_migrator', 'payments', :'payments_migrator'),
     ('payments_app', 'payments', :'payments_app'),

@@ -1,3 +1,21 @@
+CREATE FUNCTION public.approval_is_by_whom_may() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    who uuid := CASE WHEN TG_OP = 'INSERT' THEN NEW.requested_by ELSE NEW.decided_by END;
+    allowed text[] := CASE WHEN NEW.act LIKE 'kyc.%' THEN ARRAY['cashier', 'admin'] ELSE ARRAY['admin'] END;
+BEGIN
+    IF TG_OP = 'UPDATE' AND (OLD.state <> 'OPEN' OR NEW.state = 'OPEN') THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_is_decided_once',
+            MESSAGE = format('approval %s has been decided', OLD.id);
+    END IF;
+    IF NOT EXISTS (SELECT FROM users WHERE id = who AND role = ANY (allowed) AND closed_at IS NULL) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_is_by_whom_may',
+            MESSAGE = format('user %s may not decide on %s', who, NEW.act);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.device_revoked_stays_revoked() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -22,6 +40,36 @@ BEGIN
     THEN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'holder_document_is_the_persons',
             MESSAGE = 'the document carries another birth date';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.kyc_case_moves_on() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.version <> OLD.version + 1 OR (OLD.state, NEW.state) NOT IN (
+        ('DRAFT', 'SUBMITTED'), ('SUBMITTED', 'APPROVED'), ('SUBMITTED', 'REJECTED'), ('SUBMITTED', 'SUPERSEDED'),
+        ('DRAFT', 'SUPERSEDED'), ('APPROVED', 'SUPERSEDED')) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'kyc_case_moves_on',
+            MESSAGE = format('case %s does not go from %s to %s', OLD.id, OLD.state, NEW.state);
+    END IF;
+    IF NEW.state IN ('APPROVED', 'REJECTED') AND NOT EXISTS (
+        SELECT FROM approval WHERE id = NEW.approval AND state = 'APPROVED' AND subject = NEW.id::text
+        AND act = CASE NEW.state WHEN 'APPROVED' THEN 'kyc.approve' ELSE 'kyc.reject' END) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'kyc_case_takes_four_eyes',
+            MESSAGE = format('nobody has approved that case %s becomes %s', OLD.id, NEW.state);
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.kyc_evidence_is_of_a_draft() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM kyc_case WHERE id = NEW.case_id AND state = 'DRAFT') THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'kyc_evidence_is_of_a_draft',
+            MESSAGE = format('case %s has been submitted', NEW.case_id);
     END IF;
     RETURN NEW;
 END $$;
@@ -79,6 +127,30 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.users_staff_takes_four_eyes() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.role = OLD.role THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'INSERT' AND (NEW.role = 'bettor' OR session_user = 'identity_operator') THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' AND 'bettor' IN (OLD.role, NEW.role) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_staff_are_not_bettors',
+            MESSAGE = 'a bettor does not become staff, nor staff a bettor';
+    END IF;
+    IF NOT EXISTS (SELECT FROM approval WHERE id = NEW.approval AND state = 'APPROVED'
+                   AND details ->> 'role' = NEW.role
+                   AND CASE TG_OP WHEN 'INSERT' THEN act = 'staff.appoint' AND subject = NEW.email
+                       ELSE act = 'staff.role' AND subject = NEW.id::text END) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_staff_takes_four_eyes',
+            MESSAGE = format('nobody has approved that %s becomes %s', NEW.id, NEW.role);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.verification_is_used_once() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -89,6 +161,26 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+
+CREATE TABLE public.approval (
+    id uuid NOT NULL,
+    act text NOT NULL,
+    subject text NOT NULL,
+    details jsonb NOT NULL,
+    reason text NOT NULL,
+    requested_by uuid NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    state text DEFAULT 'OPEN'::text NOT NULL,
+    decided_by uuid,
+    decided_at timestamp with time zone,
+    CONSTRAINT approval_act_is_known CHECK ((act = ANY (ARRAY['staff.appoint'::text, 'staff.role'::text, 'staff.dismiss'::text, 'staff.second-factor'::text, 'kyc.approve'::text, 'kyc.reject'::text]))),
+    CONSTRAINT approval_is_decided_by_somebody CHECK ((((state = 'OPEN'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT approval_is_nobodys_own CHECK (((subject <> (requested_by)::text) AND (subject <> (decided_by)::text))),
+    CONSTRAINT approval_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 500))),
+    CONSTRAINT approval_state_is_known CHECK ((state = ANY (ARRAY['OPEN'::text, 'APPROVED'::text, 'REFUSED'::text]))),
+    CONSTRAINT approval_subject_is_bounded CHECK (((length(subject) >= 1) AND (length(subject) <= 254))),
+    CONSTRAINT approval_takes_four_eyes CHECK ((decided_by <> requested_by))
+);
 
 CREATE TABLE public.device (
     id uuid NOT NULL,
@@ -125,6 +217,33 @@ CREATE TABLE public.idempotency (
     resource text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT idempotency_fingerprint_is_sha256 CHECK ((octet_length(fingerprint) = 32))
+);
+
+CREATE TABLE public.kyc_case (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    state text NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    submitted_at timestamp with time zone,
+    decided_at timestamp with time zone,
+    approval uuid,
+    CONSTRAINT kyc_case_is_decided_with_approval CHECK ((((approval IS NULL) = (decided_at IS NULL)) AND ((state <> ALL (ARRAY['APPROVED'::text, 'REJECTED'::text])) OR (approval IS NOT NULL)))),
+    CONSTRAINT kyc_case_is_submitted_first CHECK (((state = ANY (ARRAY['DRAFT'::text, 'SUPERSEDED'::text])) OR (submitted_at IS NOT NULL))),
+    CONSTRAINT kyc_case_state_is_known CHECK ((state = ANY (ARRAY['DRAFT'::text, 'SUBMITTED'::text, 'APPROVED'::text, 'REJECTED'::text, 'SUPERSEDED'::text])))
+);
+
+CREATE TABLE public.kyc_evidence (
+    case_id uuid NOT NULL,
+    kind text NOT NULL,
+    media_type text NOT NULL,
+    content bytea NOT NULL,
+    sha256 bytea NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    CONSTRAINT kyc_evidence_is_bounded CHECK (((octet_length(content) >= 1) AND (octet_length(content) <= 2097152))),
+    CONSTRAINT kyc_evidence_is_what_its_digest_says CHECK ((sha256 = sha256(content))),
+    CONSTRAINT kyc_evidence_kind_is_known CHECK ((kind = ANY (ARRAY['id-front'::text, 'id-back'::text, 'selfie'::text, 'proof-of-address'::text]))),
+    CONSTRAINT kyc_evidence_media_type_is_known CHECK ((media_type = ANY (ARRAY['image/jpeg'::text, 'image/png'::text, 'application/pdf'::text])))
 );
 
 CREATE TABLE public.outbound_message (
@@ -206,6 +325,7 @@ CREATE TABLE public.users (
     closed_at timestamp with time zone,
     totp_generation smallint DEFAULT 0 NOT NULL,
     totp_last_step bigint DEFAULT 0 NOT NULL,
+    approval uuid,
     CONSTRAINT users_are_adults CHECK ((birth_date <= ((((registered_at AT TIME ZONE 'UTC'::text) - '06:00:00'::interval))::date - '18 years'::interval))),
     CONSTRAINT users_email_is_bounded CHECK ((length(email) <= 254)),
     CONSTRAINT users_email_is_canonical CHECK (((email ~ '^[!-~]+@[!-~]+$'::text) AND (email = lower(email)))),
@@ -229,6 +349,9 @@ CREATE TABLE public.verification (
     CONSTRAINT verification_purpose_is_known CHECK ((purpose = ANY (ARRAY['email'::text, 'password-reset'::text, 'staff-activation'::text])))
 );
 
+ALTER TABLE ONLY public.approval
+    ADD CONSTRAINT approval_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_pkey PRIMARY KEY (id);
 
@@ -240,6 +363,15 @@ ALTER TABLE ONLY public.holder_document
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (principal, key);
+
+ALTER TABLE ONLY public.kyc_case
+    ADD CONSTRAINT kyc_case_approval_is_used_once UNIQUE (approval);
+
+ALTER TABLE ONLY public.kyc_case
+    ADD CONSTRAINT kyc_case_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.kyc_evidence
+    ADD CONSTRAINT kyc_evidence_pkey PRIMARY KEY (case_id, kind);
 
 ALTER TABLE ONLY public.outbound_message
     ADD CONSTRAINT outbound_message_pkey PRIMARY KEY (id);
@@ -260,6 +392,9 @@ ALTER TABLE ONLY public.user_history
     ADD CONSTRAINT user_history_pkey PRIMARY KEY (user_id, version);
 
 ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_approval_is_used_once UNIQUE (approval);
+
+ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_email_is_unique UNIQUE (email);
 
 ALTER TABLE ONLY public.users
@@ -268,15 +403,31 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.verification
     ADD CONSTRAINT verification_pkey PRIMARY KEY (id);
 
+CREATE INDEX approval_by_time ON public.approval USING btree (requested_at, id);
+
+CREATE UNIQUE INDEX approval_is_open_once ON public.approval USING btree (act, subject) WHERE (state = 'OPEN'::text);
+
 CREATE INDEX device_of_user ON public.device USING btree (user_id);
+
+CREATE INDEX kyc_case_by_state ON public.kyc_case USING btree (state, submitted_at, id);
+
+CREATE UNIQUE INDEX kyc_case_is_approved_once ON public.kyc_case USING btree (user_id) WHERE (state = 'APPROVED'::text);
+
+CREATE UNIQUE INDEX kyc_case_is_open_once ON public.kyc_case USING btree (user_id) WHERE (state = ANY (ARRAY['DRAFT'::text, 'SUBMITTED'::text]));
 
 CREATE INDEX outbound_message_waiting ON public.outbound_message USING btree (retry_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL) AND (recipient IS NOT NULL));
 
 CREATE INDEX verification_of_user ON public.verification USING btree (user_id, purpose, created_at DESC);
 
+CREATE TRIGGER approval_is_by_whom_may BEFORE INSERT OR UPDATE ON public.approval FOR EACH ROW EXECUTE FUNCTION public.approval_is_by_whom_may();
+
 CREATE TRIGGER device_revoked_stays_revoked BEFORE UPDATE ON public.device FOR EACH ROW EXECUTE FUNCTION public.device_revoked_stays_revoked();
 
 CREATE TRIGGER holder_document_is_the_persons BEFORE INSERT ON public.holder_document FOR EACH ROW EXECUTE FUNCTION public.holder_document_is_the_persons();
+
+CREATE TRIGGER kyc_case_moves_on BEFORE UPDATE ON public.kyc_case FOR EACH ROW EXECUTE FUNCTION public.kyc_case_moves_on();
+
+CREATE TRIGGER kyc_evidence_is_of_a_draft BEFORE INSERT OR UPDATE ON public.kyc_evidence FOR EACH ROW EXECUTE FUNCTION public.kyc_evidence_is_of_a_draft();
 
 CREATE TRIGGER users_change_is_counted BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_change_is_counted();
 
@@ -284,13 +435,30 @@ CREATE CONSTRAINT TRIGGER users_change_is_told AFTER INSERT OR UPDATE OF version
 
 CREATE TRIGGER users_past_is_kept AFTER UPDATE ON public.users FOR EACH ROW WHEN ((new.version > old.version)) EXECUTE FUNCTION public.users_past_is_kept();
 
+CREATE TRIGGER users_staff_takes_four_eyes BEFORE INSERT OR UPDATE OF role ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_staff_takes_four_eyes();
+
 CREATE TRIGGER verification_is_used_once BEFORE UPDATE ON public.verification FOR EACH ROW EXECUTE FUNCTION public.verification_is_used_once();
+
+ALTER TABLE ONLY public.approval
+    ADD CONSTRAINT approval_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.approval
+    ADD CONSTRAINT approval_requested_by_fkey FOREIGN KEY (requested_by) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.holder_document
     ADD CONSTRAINT holder_document_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.kyc_case
+    ADD CONSTRAINT kyc_case_approval_fkey FOREIGN KEY (approval) REFERENCES public.approval(id);
+
+ALTER TABLE ONLY public.kyc_case
+    ADD CONSTRAINT kyc_case_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.kyc_evidence
+    ADD CONSTRAINT kyc_evidence_case_id_fkey FOREIGN KEY (case_id) REFERENCES public.kyc_case(id);
 
 ALTER TABLE ONLY public.outbound_message
     ADD CONSTRAINT outbound_message_verification_id_fkey FOREIGN KEY (verification_id) REFERENCES public.verification(id);
@@ -301,6 +469,9 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.user_history
     ADD CONSTRAINT user_history_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_approval_fkey FOREIGN KEY (approval) REFERENCES public.approval(id);
+
 ALTER TABLE ONLY public.verification
     ADD CONSTRAINT verification_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
@@ -308,12 +479,22 @@ REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO identity_owner;
 GRANT USAGE ON SCHEMA public TO identity_app;
 GRANT USAGE ON SCHEMA public TO identity_relay;
+GRANT USAGE ON SCHEMA public TO identity_operator;
+
+GRANT SELECT,INSERT ON TABLE public.approval TO identity_app;
+
+GRANT UPDATE(state) ON TABLE public.approval TO identity_app;
+
+GRANT UPDATE(decided_by) ON TABLE public.approval TO identity_app;
+
+GRANT UPDATE(decided_at) ON TABLE public.approval TO identity_app;
 
 GRANT SELECT,INSERT ON TABLE public.device TO identity_app;
 
 GRANT UPDATE(revoked_at) ON TABLE public.device TO identity_app;
 
 GRANT SELECT,INSERT ON TABLE public.holder_document TO identity_app;
+GRANT SELECT,INSERT ON TABLE public.holder_document TO identity_operator;
 
 GRANT SELECT,INSERT ON TABLE public.idempotency TO identity_app;
 
@@ -322,6 +503,28 @@ GRANT UPDATE(status) ON TABLE public.idempotency TO identity_app;
 GRANT UPDATE(body) ON TABLE public.idempotency TO identity_app;
 
 GRANT UPDATE(resource) ON TABLE public.idempotency TO identity_app;
+
+GRANT SELECT,INSERT ON TABLE public.kyc_case TO identity_app;
+
+GRANT UPDATE(state) ON TABLE public.kyc_case TO identity_app;
+
+GRANT UPDATE(version) ON TABLE public.kyc_case TO identity_app;
+
+GRANT UPDATE(submitted_at) ON TABLE public.kyc_case TO identity_app;
+
+GRANT UPDATE(decided_at) ON TABLE public.kyc_case TO identity_app;
+
+GRANT UPDATE(approval) ON TABLE public.kyc_case TO identity_app;
+
+GRANT SELECT,INSERT ON TABLE public.kyc_evidence TO identity_app;
+
+GRANT UPDATE(media_type) ON TABLE public.kyc_evidence TO identity_app;
+
+GRANT UPDATE(content) ON TABLE public.kyc_evidence TO identity_app;
+
+GRANT UPDATE(sha256) ON TABLE public.kyc_evidence TO identity_app;
+
+GRANT UPDATE(added_at) ON TABLE public.kyc_evidence TO identity_app;
 
 GRANT SELECT,INSERT ON TABLE public.outbound_message TO identity_app;
 
@@ -335,6 +538,7 @@ GRANT UPDATE(given_up_at) ON TABLE public.outbound_message TO identity_app;
 
 GRANT INSERT ON TABLE public.outbox TO identity_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO identity_relay;
+GRANT INSERT ON TABLE public.outbox TO identity_operator;
 
 GRANT SELECT ON TABLE public.outbox_sent TO identity_relay;
 
@@ -350,10 +554,13 @@ GRANT SELECT ON TABLE public.schema_migrations TO identity_relay;
 GRANT SELECT ON TABLE public.user_history TO identity_app;
 
 GRANT SELECT,INSERT ON TABLE public.users TO identity_app;
+GRANT SELECT,INSERT ON TABLE public.users TO identity_operator;
 
 GRANT UPDATE(email) ON TABLE public.users TO identity_app;
 
 GRANT UPDATE(full_name) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(role) ON TABLE public.users TO identity_app;
 
 GRANT UPDATE(password_hash) ON TABLE public.users TO identity_app;
 
@@ -368,6 +575,8 @@ GRANT UPDATE(closed_at) ON TABLE public.users TO identity_app;
 GRANT UPDATE(totp_generation) ON TABLE public.users TO identity_app;
 
 GRANT UPDATE(totp_last_step) ON TABLE public.users TO identity_app;
+
+GRANT UPDATE(approval) ON TABLE public.users TO identity_app;
 
 GRANT SELECT,INSERT ON TABLE public.verification TO identity_app;
 

@@ -23,7 +23,7 @@ async def create(stack: Stack, who: Person, role: str) -> Person:
         sys.executable, "-m", "identity", *arguments, "--full-name", who.full_name,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env=os.environ | {
-            "DATABASE_DSN": stack["dsn"]["identity_app"],
+            "DATABASE_DSN": stack["dsn"]["identity_operator"],
             "MASTER_KEY_FILE": str(Path(stack["secrets_dir"]) / "identity-master"),
         },
     )  # fmt: skip

@@ -30,7 +30,7 @@ ROLES: Final = {
         "ledger_relay",
     ),
     "betting": ("betting_migrator", "betting_app", "betting_relay"),
-    "identity": ("identity_migrator", "identity_app", "identity_relay"),
+    "identity": ("identity_migrator", "identity_app", "identity_operator", "identity_relay"),
     "payments": ("payments_migrator", "payments_app", "payments_attestor", "payments_relay"),
 }
 """Login roles by database."""

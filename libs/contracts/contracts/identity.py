@@ -108,6 +108,59 @@ class AccountClosed(Event):
     closed_at: Moment
 
 
+class StaffChanged(Event):
+    """An employee has another role, as two administrators agreed."""
+
+    type: ClassVar[str] = "identity.staff.changed.v1"
+
+    user_id: UUID
+    role: StaffRole
+    changed_at: Moment
+
+
+class ApprovalRequested(Event):
+    """One of the staff asks for something that another one must decide."""
+
+    type: ClassVar[str] = "identity.approval.requested.v1"
+
+    approval_id: UUID
+    act: str
+    requested_by: UUID
+    requested_at: Moment
+
+
+class ApprovalDecided(Event):
+    """Another one of the staff has decided; what was approved has happened."""
+
+    type: ClassVar[str] = "identity.approval.decided.v1"
+
+    approval_id: UUID
+    act: str
+    approved: bool
+    decided_by: UUID
+    decided_at: Moment
+
+
+class KycState(StrEnum):
+    """How far somebody has come in showing who they are."""
+
+    SUBMITTED = "SUBMITTED"
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+class KycChanged(Event):
+    """A case has been submitted, decided by two people, or is about a name that has changed."""
+
+    type: ClassVar[str] = "identity.kyc.changed.v1"
+
+    case_id: UUID
+    user_id: UUID
+    state: KycState
+    changed_at: Moment
+
+
 class DeviceEnrolled(Event):
     """A device has a key to sign money calls with."""
 

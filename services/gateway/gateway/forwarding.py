@@ -26,6 +26,7 @@ TOLD_TO_IDENTITY = "User-Agent"
 ADDRESS_HEADER = "X-Client-Address"
 RESPONSE_HEADERS = (
     "Cache-Control",
+    "Content-Disposition",
     "Content-Type",
     "Idempotent-Replayed",
     "Retry-After",

@@ -6,10 +6,15 @@ or account of the ledger. Each service checks the token's role again; the roles 
 
 from common.roles import Role
 
-from gateway.domain import Access, LimitClass, Owner, Priority, PublicRoute, Service
+from gateway.domain import KIB, Access, LimitClass, Owner, Priority, PublicRoute, Service
 
 BETTOR = frozenset({Role.BETTOR})
 OFFICIAL = frozenset({Role.OFFICIAL})
+ADMIN = frozenset({Role.ADMIN})
+DECIDERS = frozenset({Role.ADMIN, Role.CASHIER})
+OVERSEERS = frozenset({Role.ADMIN, Role.AUDITOR})
+CASE_READERS = frozenset({Role.ADMIN, Role.CASHIER, Role.AUDITOR})
+EVIDENCE_BYTES = 2 * 1024 * KIB
 EVERYONE: frozenset[Role] = frozenset()
 
 # Longer than a hold may wait in the ledger's queue; the answer after it would be a guess.
@@ -86,6 +91,10 @@ def _self(
     )
 
 
+def _administer(method: str, path: str, roles: frozenset[Role]) -> PublicRoute:
+    return PublicRoute(method, path, Service.IDENTITY, roles=roles, priority=Priority.ENTER)
+
+
 ROUTES = (
     # People
     _enter("/v1/register"),
@@ -110,6 +119,25 @@ ROUTES = (
     _self("POST", "/v1/devices", limit=LimitClass.AUTH, roles=BETTOR),
     _self("GET", "/v1/devices", roles=BETTOR),
     _self("DELETE", "/v1/devices/{device_id}", roles=BETTOR),
+    _own("/v1/kyc", Service.IDENTITY),
+    PublicRoute(
+        "PUT", "/v1/kyc/evidence/{kind}", Service.IDENTITY, roles=BETTOR, max_body_bytes=EVIDENCE_BYTES
+    ),
+    _self("POST", "/v1/kyc/submit", roles=BETTOR),
+    # The staff, and what takes two of them
+    _enter("/v1/staff/activate"),
+    _administer("GET", "/v1/staff", OVERSEERS),
+    _administer("POST", "/v1/staff", ADMIN),
+    _administer("POST", "/v1/staff/{user_id}/role", ADMIN),
+    _administer("POST", "/v1/staff/{user_id}/dismissal", ADMIN),
+    _administer("POST", "/v1/staff/{user_id}/second-factor", ADMIN),
+    _administer("GET", "/v1/kyc/cases", CASE_READERS),
+    _administer("GET", "/v1/kyc/cases/{case_id}", CASE_READERS),
+    _administer("GET", "/v1/kyc/cases/{case_id}/evidence/{kind}", CASE_READERS),
+    _administer("POST", "/v1/kyc/cases/{case_id}/decision", DECIDERS),
+    _administer("GET", "/v1/approvals", DECIDERS),
+    _administer("POST", "/v1/approvals/{approval_id}/approve", DECIDERS),
+    _administer("POST", "/v1/approvals/{approval_id}/refuse", DECIDERS),
     # The race card, as officials run it
     _officiate("/v1/events"),
     _officiate("/v1/events/{event_id}/publish"),

@@ -11,23 +11,27 @@ from common.rate_limits import RateLimiter
 from redis.asyncio import Redis
 
 from identity.api import ROUTES
-from identity.api.parts import ACCESS, ACCOUNTS, DEVICES, KEYRING, PASSWORDS, PROFILES
+from identity.api.parts import ACCESS, ACCOUNTS, APPROVALS, DEVICES, KEYRING, KYC, PASSWORDS, PROFILES, STAFF
 from identity.derived import MasterKey
+from identity.domain.approvals import Act
 from identity.messengers import messenger
 from identity.passwords import Passwords, breached_passwords
 from identity.service.access import Access
 from identity.service.accounts import Accounts
+from identity.service.approvals import Approvals, Effect
 from identity.service.desk import Desk
 from identity.service.devices import Devices
+from identity.service.kyc import Kyc
 from identity.service.messages import Codes, Sender
 from identity.service.passwords import PasswordDesk
 from identity.service.profile import Profiles
+from identity.service.staff import Staff
 from identity.sessions import Sessions
 from identity.settings import HashSettings, Settings, StaffSettings
 from identity.tokens import Audience, Keyring, TokenSigner
 
 TITLE = "El Carril: identity"
-NEWEST_MIGRATION = "20261121006030"
+NEWEST_MIGRATION = "20261121006050"
 
 POOL = web.AppKey("pool", pg.Pool)
 REDIS = web.AppKey("redis", Redis)
@@ -80,11 +84,26 @@ async def _parts(
             lifetimes=settings.lifetimes,
         )
         app[DEVICES] = Devices(desk, master)
-        app[PROFILES] = Profiles(desk, codes, app[ACCESS])
+        app[KYC] = Kyc(desk)
+        app[PROFILES] = Profiles(desk, codes, app[KYC], app[ACCESS])
+        app[STAFF] = Staff(desk, passwords, codes, app[ACCESS], master)
+        app[APPROVALS] = Approvals(desk, app[ACCESS], effects_of(app[STAFF], app[KYC]))
         app[PASSWORDS] = PasswordDesk(desk, passwords, codes, app[ACCESS])
         outside = messenger(settings.messenger_url.get_secret_value(), sender=settings.messages_from)
         await stack.enter_async_context(Sender(desk, master, outside).running())
         yield
+
+
+def effects_of(staff: Staff, kyc: Kyc) -> dict[Act, Effect]:
+    """What each act does once two people have agreed on it."""
+    return {
+        Act.APPOINT: staff.appoint,
+        Act.CHANGE_ROLE: staff.change_role,
+        Act.DISMISS: staff.dismiss,
+        Act.SECOND_FACTOR: staff.renew_second_factor,
+        Act.APPROVE_KYC: kyc.conclude,
+        Act.REJECT_KYC: kyc.conclude,
+    }
 
 
 @asynccontextmanager

@@ -13,8 +13,10 @@ from contracts import identity as told
 from contracts.envelope import Envelope, envelope
 from contracts.wire import Event
 
+from identity.domain.approvals import Approval, ApprovalState
 from identity.domain.devices import Device
 from identity.domain.documents import HolderDocument
+from identity.domain.kyc import Case
 from identity.domain.people import User, UserId
 from identity.sessions import Session
 
@@ -66,6 +68,43 @@ def totp_enrolled(user: User, *, event_id: UUID, at: datetime) -> Envelope:
 def account_closed(user: User, *, event_id: UUID, at: datetime) -> Envelope:
     message = told.AccountClosed(user_id=user.id, closed_at=at)
     return _about_user(user, message, event_id=event_id, at=at)
+
+
+def staff_changed(user: User, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.StaffChanged(user_id=user.id, role=told.StaffRole(user.role.value), changed_at=at)
+    return _about_user(user, message, event_id=event_id, at=at)
+
+
+def approval_requested(approval: Approval, *, event_id: UUID) -> Envelope:
+    message = told.ApprovalRequested(
+        approval_id=approval.id,
+        act=approval.act.value,
+        requested_by=approval.requested_by,
+        requested_at=approval.requested_at,
+    )
+    aggregate = f"approvals/{approval.id}"
+    return _about(aggregate, BEGUN, message, event_id=event_id, at=approval.requested_at)
+
+
+def approval_decided(approval: Approval, *, event_id: UUID) -> Envelope:
+    """Raises ValueError for one that has not been decided."""
+    if approval.decided_by is None or approval.decided_at is None:
+        raise ValueError(f"request {approval.id} has not been decided")
+    message = told.ApprovalDecided(
+        approval_id=approval.id,
+        act=approval.act.value,
+        approved=approval.state is ApprovalState.APPROVED,
+        decided_by=approval.decided_by,
+        decided_at=approval.decided_at,
+    )
+    return _about(f"approvals/{approval.id}", ENDED, message, event_id=event_id, at=approval.decided_at)
+
+
+def kyc_changed(case: Case, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.KycChanged(
+        case_id=case.id, user_id=case.user, state=told.KycState(case.state.value), changed_at=at
+    )
+    return _about(f"kyc/{case.id}", case.version, message, event_id=event_id, at=at)
 
 
 def device_enrolled(device: Device, *, event_id: UUID) -> Envelope:

@@ -1,26 +1,31 @@
 """The real application over HTTP, on a database of its own and the stack's Redis."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import pyotp
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from common.redis import connect
 from common.testing import Database, fresh_database, stack
+from identity.__main__ import main
 from identity.app import identity_app
 from identity.derived import create_master_key
 from identity.settings import Settings
 from identity.tokens import create_keys
 
-from services.identity.tests.people import Client, Letters, Owner
+from services.identity.tests.people import Client, Letters, Owner, Papers
 
 REDIS_DATABASE = 14
 
+Create = Callable[..., Awaitable[tuple[int, str]]]
 MakeClient = Callable[..., AbstractAsyncContextManager[Client]]
 
 
@@ -97,3 +102,32 @@ def make_client(settings: Settings) -> MakeClient:
 async def client(make_client: MakeClient) -> AsyncIterator[Client]:
     async with make_client() as client:
         yield client
+
+
+@pytest.fixture
+def create(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Create:
+    """Runs `staff create`, the password on standard input; gives the exit status and what was told."""
+    monkeypatch.setenv("DATABASE_DSN", database.dsn("identity_operator"))
+    monkeypatch.setenv("MASTER_KEY_FILE", str(settings.master_key_file))
+
+    async def run(who: Papers, *, role: str = "official") -> tuple[int, str]:
+        monkeypatch.setattr("sys.stdin", StringIO(f"{who.password}\n"))
+        arguments = ["--email", who.email, "--role", role, "--curp", who.curp, "--full-name", who.full_name]
+        status = await asyncio.to_thread(main, ["staff", "create", *arguments])
+        told = capfd.readouterr()
+        return status, told.out + told.err
+
+    return run
+
+
+def authenticator(told: str) -> pyotp.TOTP:
+    """The authenticator that was set up with what the command told."""
+    read = pyotp.parse_uri(next(line for line in told.splitlines() if line.startswith("otpauth:")))
+    assert isinstance(read, pyotp.TOTP)
+    return read
+
+
+def code(of: pyotp.TOTP, *, steps: int = 0) -> str:
+    return of.at(datetime.now(UTC) + timedelta(seconds=30 * steps))

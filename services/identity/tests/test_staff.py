@@ -3,50 +3,14 @@
 import asyncio
 import stat
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 
-import pyotp
 import pytest
 from aiohttp import ClientResponse
-from common.testing import Database
 from identity.__main__ import main
-from identity.settings import Settings
 
+from services.identity.tests.conftest import Create, authenticator, code
 from services.identity.tests.people import PASSWORD, Client, Owner, Papers, as_user, papers
-
-Create = Callable[..., Awaitable[tuple[int, str]]]
-
-
-@pytest.fixture
-def create(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Create:
-    """Runs `staff create`, the password on standard input; gives the exit status and what was told."""
-    monkeypatch.setenv("DATABASE_DSN", database.dsn("identity_app"))
-    monkeypatch.setenv("MASTER_KEY_FILE", str(settings.master_key_file))
-
-    async def run(who: Papers, *, role: str = "official") -> tuple[int, str]:
-        monkeypatch.setattr("sys.stdin", StringIO(f"{who.password}\n"))
-        arguments = ["--email", who.email, "--role", role, "--curp", who.curp, "--full-name", who.full_name]
-        status = await asyncio.to_thread(main, ["staff", "create", *arguments])
-        told = capfd.readouterr()
-        return status, told.out + told.err
-
-    return run
-
-
-def authenticator(told: str) -> pyotp.TOTP:
-    """The authenticator that was set up with what the command told."""
-    read = pyotp.parse_uri(next(line for line in told.splitlines() if line.startswith("otpauth:")))
-    assert isinstance(read, pyotp.TOTP)
-    return read
-
-
-def code(of: pyotp.TOTP, *, steps: int = 0) -> str:
-    return of.at(datetime.now(UTC) + timedelta(seconds=30 * steps))
 
 
 async def answer_to_login(client: Client, **more: str) -> ClientResponse:

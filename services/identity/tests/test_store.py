@@ -57,7 +57,7 @@ async def test_a_sound_user_is_accepted(database: Database) -> None:
         (add(email="'wánda@example.mx'"), "users_email_is_canonical"),
         # Born on 29 February 2008 and registering in the last second before 1 March 2026 in Mexico.
         (add(born="'2008-02-29'"), "users_are_adults"),
-        (add(role="'service'"), "users_role_is_known"),
+        (add(role="'service'"), "users_staff_takes_four_eyes"),
         (add(hash="'un caballo colorado'"), "users_password_is_argon2id"),
         (add(hash="'$argon2i$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA'"), "users_password_is_argon2id"),
     ],
@@ -170,7 +170,6 @@ async def test_a_revoked_device_stays_revoked(database: Database) -> None:
 
 
 APP_MAY_NOT = [
-    "UPDATE users SET role = 'admin'",
     "UPDATE users SET birth_date = birth_date",
     "UPDATE holder_document SET value = value",
     "DELETE FROM holder_document",
@@ -180,6 +179,11 @@ APP_MAY_NOT = [
     "UPDATE device SET user_id = user_id",
     "DELETE FROM device",
     "DELETE FROM users",
+    "DELETE FROM approval",
+    "UPDATE approval SET requested_by = requested_by",
+    "DELETE FROM verification",
+    "UPDATE outbound_message SET recipient = recipient",
+    "UPDATE kyc_case SET user_id = user_id",
     "TRUNCATE users",
     "ALTER TABLE users DISABLE TRIGGER ALL",
     "ALTER TABLE users DROP CONSTRAINT users_are_adults",

@@ -1,5 +1,6 @@
 """Identity over HTTP: handlers that read, call and reply, and the routes as data."""
 
-from identity.api import access, accounts, devices, passwords, profile
+from identity.api import access, accounts, approvals, devices, kyc, passwords, profile, staff
 
-ROUTES = (*accounts.ROUTES, *access.ROUTES, *passwords.ROUTES, *profile.ROUTES, *devices.ROUTES)
+ROUTES = (*accounts.ROUTES, *access.ROUTES, *passwords.ROUTES, *profile.ROUTES, *devices.ROUTES, *kyc.ROUTES,
+          *staff.ROUTES, *approvals.ROUTES)  # fmt: skip

@@ -23,7 +23,7 @@ from identity.api.parts import (
     session_of,
 )
 from identity.domain.passwords import BadCredentials
-from identity.domain.people import SessionEnded
+from identity.domain.people import AccountClosed, SessionEnded
 from identity.passwords import HashingBusy
 from identity.sessions import NoSuchSession, Session, SessionsUnavailable, StartedSession
 from identity.tokens import Audience
@@ -196,7 +196,8 @@ async def jwks(request: web.Request) -> web.Response:
 
 ROUTES = (
     Route("POST", "/v1/login", login, body=LoginRequest, returns=SessionView, auth="none",
-          refusals=(BadCredentials, *SECOND_FACTOR, *TOO_MANY_GUESSES, HashingBusy, SessionsUnavailable)),
+          refusals=(BadCredentials, AccountClosed, *SECOND_FACTOR, *TOO_MANY_GUESSES, HashingBusy,
+                    SessionsUnavailable)),
     Route("POST", "/v1/step-up", step_up, body=StepUpRequest, returns=SessionView,
           refusals=(BadCredentials, SessionEnded, *SECOND_FACTOR, *TOO_MANY_GUESSES, HashingBusy,
                     SessionsUnavailable)),

@@ -10,9 +10,12 @@ from pydantic import Field, SecretStr
 from identity.domain.people import SessionEnded, UserId
 from identity.service.access import Access
 from identity.service.accounts import Accounts
+from identity.service.approvals import Approvals
 from identity.service.devices import Devices
+from identity.service.kyc import Kyc
 from identity.service.passwords import PasswordDesk
 from identity.service.profile import Profiles
+from identity.service.staff import Staff
 from identity.sessions import Origin
 from identity.tokens import Keyring
 
@@ -20,6 +23,9 @@ ACCOUNTS = web.AppKey("accounts", Accounts)
 ACCESS = web.AppKey("access", Access)
 DEVICES = web.AppKey("devices", Devices)
 PASSWORDS = web.AppKey("passwords", PasswordDesk)
+APPROVALS = web.AppKey("approvals", Approvals)
+STAFF = web.AppKey("staff", Staff)
+KYC = web.AppKey("kyc", Kyc)
 PROFILES = web.AppKey("profiles", Profiles)
 KEYRING = web.AppKey("keyring", Keyring)
 

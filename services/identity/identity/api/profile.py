@@ -8,6 +8,7 @@ from common.http import Body, Role, Route, View, read, reply
 from identity.api.access import TOO_MANY_GUESSES, LiveSessionView
 from identity.api.accounts import DocumentBody, UserView
 from identity.api.devices import DeviceView
+from identity.api.kyc import CaseView
 from identity.api.parts import NO_STORE, PROFILES, OneTimeCode, ShortText, caller, session_of
 from identity.domain.codes import WrongCode
 from identity.domain.documents import (
@@ -91,6 +92,7 @@ class ExportView(View):
     history: tuple[FormerlyView, ...]
     devices: tuple[DeviceView, ...]
     sessions: tuple[LiveSessionView, ...]
+    kyc: CaseView | None
 
 
 async def change_profile(request: web.Request) -> web.Response:
@@ -161,6 +163,7 @@ def _exported(found: Export, request: web.Request) -> ExportView:
         history=tuple(FormerlyView.of(each) for each in found.history),
         devices=tuple(DeviceView.of(each) for each in found.devices),
         sessions=tuple(LiveSessionView.of(each, current=current) for each in found.sessions),
+        kyc=None if found.kyc is None else CaseView.of(found.kyc),
     )
 
 

@@ -211,6 +211,13 @@ def enrol_totp(user: User) -> User:
     return next_version(replace(user, totp_generation=user.totp_generation + 1))
 
 
+def change_role(user: User, role: Role) -> User:
+    """The employee in another role. Raises NotStaff, AccountClosed."""
+    if role not in STAFF_ROLES:
+        raise NotStaff(f"Staff roles are {', '.join(sorted(STAFF_ROLES))}.", field="role")
+    return next_version(replace(user, role=role))
+
+
 def close_account(user: User, *, now: datetime) -> User:
     """Closed for good: the document cannot register again. Raises AccountClosed when it is closed already."""
     return replace(next_version(user), closed_at=now)

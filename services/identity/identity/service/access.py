@@ -9,7 +9,7 @@ from contracts.identity import RevocationReason
 
 from identity import events
 from identity.derived import MasterKey
-from identity.domain.people import User, UserId, account_name
+from identity.domain.people import AccountClosed, User, UserId, account_name
 from identity.service.accounts import Accounts
 from identity.service.desk import Desk
 from identity.sessions import Lifetime, NoSuchSession, Origin, Session, Sessions, StartedSession
@@ -68,10 +68,12 @@ class Access:
         """Start a session in Redis, then say so. If saying so fails, nobody is told the secret: it opens nothing.
 
         Raises BadCredentials, RateLimited, HashingBusy, SessionsUnavailable, LimiterUnavailable; for staff
-        CodeRequired, BadCode, CodeUsed, SecondFactorMissing.
+        CodeRequired, BadCode, CodeUsed, SecondFactorMissing, AccountClosed.
         """
         charge = await self.admit_attempt(email)
         user = await self._accounts.prove(email, password)
+        if user.is_staff and user.closed_at is not None:
+            raise AccountClosed("You do not work here any more.")
         await self.prove_second_factor(user, code)
         await self._limiter.forgive(charge)
         started = await self._sessions.start(user, self._lifetimes.of(user), origin)

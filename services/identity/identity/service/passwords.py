@@ -81,19 +81,7 @@ class PasswordDesk:
         await self._access.revoke_all(known.user.id, RevocationReason.PASSWORD_CHANGED)
 
     async def _new_hash(self, user_id: UserId, password: str) -> str:
-        async with transaction(self._desk.pool, readonly=True) as connection:
-            store = PeopleStore(connection)
-            user = await known_user(store, user_id)
-            documents = {document.value.lower() for document in await store.documents(user_id)}
-        password = normal_form(password)
-        check_new_password(
-            password,
-            email=user.email,
-            full_name=user.full_name,
-            documents=documents,
-            breached=breached_passwords(),
-        )
-        return await self._passwords.hash(password)
+        return await new_password_hash(self._desk, self._passwords, user_id, password)
 
     async def _set(
         self, connection: Connection, user_id: UserId, password_hash: str, how: Literal["changed", "reset"]
@@ -104,6 +92,23 @@ class PasswordDesk:
         await store.set_password_hash(user_id, password_hash)
         await store.announce(events.password_changed(user, how, event_id=self._desk.new_id(), at=now))
         await self._codes.tell(connection, MessageKind.PASSWORD_CHANGED, user.email.value)
+
+
+async def new_password_hash(desk: Desk, passwords: Passwords, user_id: UserId, password: str) -> str:
+    """The hash of a password that somebody may have. Raises WeakPassword, HashingBusy, SessionEnded."""
+    async with transaction(desk.pool, readonly=True) as connection:
+        store = PeopleStore(connection)
+        user = await known_user(store, user_id)
+        documents = {document.value.lower() for document in await store.documents(user_id)}
+    password = normal_form(password)
+    check_new_password(
+        password,
+        email=user.email,
+        full_name=user.full_name,
+        documents=documents,
+        breached=breached_passwords(),
+    )
+    return await passwords.hash(password)
 
 
 async def known_user(store: PeopleStore, user_id: UserId) -> User:

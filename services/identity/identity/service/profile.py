@@ -14,10 +14,12 @@ from identity.domain.documents import HolderDocument, check_further_document
 from identity.domain.people import Email, FullName, User, UserId
 from identity.service.access import Access
 from identity.service.desk import Desk, locked
+from identity.service.kyc import CaseWithEvidence, Kyc
 from identity.service.messages import Codes
 from identity.service.passwords import known_user
 from identity.sessions import Session
 from identity.store.devices import DeviceStore
+from identity.store.kyc import KycStore
 from identity.store.people import Formerly, PeopleStore
 
 
@@ -30,14 +32,16 @@ class Export:
     history: tuple[Formerly, ...]
     devices: tuple[Device, ...]
     sessions: tuple[Session, ...]
+    kyc: CaseWithEvidence | None
 
 
 class Profiles:
     """One's own account."""
 
-    def __init__(self, desk: Desk, codes: Codes, access: Access) -> None:
+    def __init__(self, desk: Desk, codes: Codes, kyc: Kyc, access: Access) -> None:
         self._desk = desk
         self._codes = codes
+        self._kyc = kyc
         self._access = access
 
     async def change(self, user_id: UserId, *, email: Email | None, full_name: FullName | None) -> User:
@@ -55,6 +59,7 @@ class Profiles:
             fields: list[Literal["email", "full_name"]] = []
             if user.full_name != before.full_name:
                 fields.append("full_name")
+                await self._kyc.supersede(connection, user_id)
             if user.email != before.email:
                 fields.append("email")
                 await self._codes.tell(connection, MessageKind.EMAIL_CHANGED, before.email.value)
@@ -129,4 +134,7 @@ class Profiles:
             user = await known_user(store, user_id)
             documents, history = await store.documents(user_id), await store.history(user_id)
             devices = await DeviceStore(connection).devices(user_id)
-        return Export(user, documents, history, devices, await self._access.sessions(user_id))
+            case = await KycStore(connection).latest(user_id)
+            evidence = () if case is None else await KycStore(connection).evidence(case.id)
+        kyc = None if case is None else CaseWithEvidence(case, evidence)
+        return Export(user, documents, history, devices, await self._access.sessions(user_id), kyc)

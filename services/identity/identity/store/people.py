@@ -9,6 +9,7 @@ from common.errors import DomainError
 from common.pg import translate
 from common.roles import Role
 
+from identity.domain.approvals import ApprovalId
 from identity.domain.documents import DocumentKind, DocumentTaken, HolderDocument
 from identity.domain.people import AlreadyRegistered, Email, FullName, User, UserId
 from identity.store.base import Store
@@ -54,13 +55,23 @@ class Formerly:
 class PeopleStore(Store):
     """Rows of `users`, `holder_document` and `user_history`."""
 
-    async def add(self, user: User, document: HolderDocument, password_hash: str) -> None:
-        """Raises AlreadyRegistered when the document or the e-mail is taken, even a moment ago."""
+    async def add(
+        self,
+        user: User,
+        document: HolderDocument,
+        password_hash: str,
+        *,
+        approval: ApprovalId | None = None,
+    ) -> None:
+        """`approval` is the request by which somebody becomes staff.
+
+        Raises AlreadyRegistered when the document or the e-mail is taken, even a moment ago."""
         with translate(VIOLATIONS):
             await self._connection.execute(
                 """
-                INSERT INTO users (id, email, full_name, birth_date, role, password_hash, registered_at, totp_generation)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                INSERT INTO users (id, email, full_name, birth_date, role, password_hash, registered_at, totp_generation,
+                                   approval)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 """,
                 user.id,
                 user.email.value,
@@ -70,6 +81,7 @@ class PeopleStore(Store):
                 password_hash,
                 user.registered_at,
                 user.totp_generation,
+                approval,
             )
             await self._add_document(user.id, document, user.registered_at)
 
@@ -109,7 +121,8 @@ class PeopleStore(Store):
             await self._connection.execute(
                 """
                 UPDATE users SET email = $2, full_name = $3, version = $4, email_verified_at = $5,
-                       password_changed_at = $6, closed_at = $7, totp_generation = $8
+                       password_changed_at = $6, closed_at = $7, totp_generation = $8,
+                       totp_last_step = CASE totp_generation WHEN $8 THEN totp_last_step ELSE 0 END
                 WHERE id = $1
                 """,
                 user.id,
@@ -121,6 +134,23 @@ class PeopleStore(Store):
                 user.closed_at,
                 user.totp_generation,
             )
+
+    async def save_role(self, user: User, *, approval: ApprovalId) -> None:
+        """Write another role, with the request by which it was given."""
+        await self._connection.execute(
+            "UPDATE users SET role = $2, version = $3, approval = $4 WHERE id = $1",
+            user.id,
+            user.role.value,
+            user.version,
+            approval,
+        )
+
+    async def staff(self) -> tuple[User, ...]:
+        """Everybody who works here or did, by name."""
+        rows = await self._connection.fetch(
+            "SELECT * FROM users WHERE role <> 'bettor' ORDER BY full_name, id LIMIT 500"
+        )
+        return tuple(_user(row) for row in rows)
 
     async def history(self, user_id: UserId) -> tuple[Formerly, ...]:
         """Every earlier state of somebody's account, oldest first."""

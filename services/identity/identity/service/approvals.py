@@ -1,0 +1,119 @@
+"""Asking and deciding. An approved request takes effect in the transaction that decides it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+from common.idempotency import Answer, once
+from common.pg import Connection, transaction
+from contracts.identity import RevocationReason
+
+from identity import events
+from identity.domain.approvals import (
+    WHO_MAY,
+    Act,
+    Approval,
+    ApprovalId,
+    ApprovalState,
+    NoSuchApproval,
+    check_request,
+    decide,
+)
+from identity.domain.people import UserId
+from identity.service.access import Access
+from identity.service.desk import Desk, locked
+from identity.store.approvals import ApprovalStore
+from identity.store.people import PeopleStore
+
+Effect: TypeAlias = Callable[[Connection, Approval], Awaitable[None]]
+"""What an approved request does, in the transaction that approves it."""
+
+ENDS_SESSIONS: Mapping[Act, RevocationReason] = {
+    Act.CHANGE_ROLE: RevocationReason.ROLE_CHANGED,
+    Act.DISMISS: RevocationReason.ACCOUNT_CLOSED,
+    Act.SECOND_FACTOR: RevocationReason.ROLE_CHANGED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks for, with the key and the fingerprint that make it happen once."""
+
+    act: Act
+    subject: str
+    details: Mapping[str, str]
+    reason: str
+    key: str
+    fingerprint: bytes
+
+
+class Approvals:
+    """The staff's requests."""
+
+    def __init__(self, desk: Desk, access: Access, effects: Mapping[Act, Effect]) -> None:
+        self._desk = desk
+        self._access = access
+        self._effects = effects
+
+    async def ask(self, who: UserId, asked: Asked, *, show: Callable[[Approval], Answer]) -> Answer:
+        """Ask for an act, once per key. ApprovalOpen comes back as a stored answer.
+
+        Raises NotYourAct, FourEyesNeeded, InvalidReason, SessionEnded, KeyReused.
+        """
+        async with transaction(self._desk.pool) as connection:
+            return await once(
+                connection,
+                principal=str(who),
+                key=asked.key,
+                fingerprint=asked.fingerprint,
+                work=lambda: self._ask(connection, who, asked, show),
+            )
+
+    async def decide(self, who: UserId, approval_id: ApprovalId, *, approve: bool) -> Approval:
+        """Approve or refuse. What is approved has happened when this returns.
+
+        Raises NoSuchApproval, NotYourAct, FourEyesNeeded, ApprovalDecided, SessionEnded, SessionsUnavailable, and
+        whatever stands against the act itself by now.
+        """
+        async with transaction(self._desk.pool) as connection:
+            store = ApprovalStore(connection)
+            found = await store.approval_for_update(approval_id)
+            if found is None:
+                raise NoSuchApproval("There is no such request.")
+            decider = await locked(PeopleStore(connection), who)
+            decided = decide(found, decider, approve=approve, now=self._desk.clock())
+            await store.decide(decided)
+            await store.announce(events.approval_decided(decided, event_id=self._desk.new_id()))
+            if approve:
+                await self._effects[decided.act](connection, decided)
+        if approve and decided.act in ENDS_SESSIONS:
+            subject = UserId(UUID(decided.subject))
+            await self._access.revoke_all(subject, ENDS_SESSIONS[decided.act])
+        return decided
+
+    async def approvals(self, who: UserId, state: ApprovalState) -> tuple[Approval, ...]:
+        """The requests that somebody of this role may decide, the newest first. Raises SessionEnded."""
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            user = await PeopleStore(connection).user(who)
+            acts = frozenset(act for act, roles in WHO_MAY.items() if user is not None and user.role in roles)
+            return await ApprovalStore(connection).approvals(acts, state)
+
+    async def _ask(
+        self, connection: Connection, who: UserId, asked: Asked, show: Callable[[Approval], Answer]
+    ) -> Answer:
+        requester = await locked(PeopleStore(connection), who)
+        reason = check_request(requester, asked.act, subject=asked.subject, reason=asked.reason)
+        approval = Approval(
+            ApprovalId(self._desk.new_id()),
+            asked.act,
+            asked.subject,
+            asked.details,
+            reason,
+            requested_by=who,
+            requested_at=self._desk.clock(),
+        )
+        store = ApprovalStore(connection)
+        await store.add(approval)
+        await store.announce(events.approval_requested(approval, event_id=self._desk.new_id()))
+        return show(approval)

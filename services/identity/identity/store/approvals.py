@@ -1,0 +1,82 @@
+"""Requests that take four eyes."""
+
+import json
+from collections.abc import Callable, Mapping
+
+import asyncpg
+from common.errors import DomainError
+from common.pg import translate
+
+from identity.domain.approvals import Act, Approval, ApprovalId, ApprovalOpen, ApprovalState
+from identity.domain.people import UserId
+from identity.store.base import Store
+
+
+def _open() -> DomainError:
+    return ApprovalOpen("Decide the open request first.")
+
+
+VIOLATIONS: Mapping[str, Callable[[], DomainError]] = {"approval_is_open_once": _open}
+PAGE = 200
+
+
+class ApprovalStore(Store):
+    """Rows of `approval`."""
+
+    async def add(self, approval: Approval) -> None:
+        """Raises ApprovalOpen."""
+        with translate(VIOLATIONS):
+            await self._connection.execute(
+                """
+                INSERT INTO approval (id, act, subject, details, reason, requested_by, requested_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                """,
+                approval.id,
+                approval.act.value,
+                approval.subject,
+                json.dumps(dict(approval.details)),
+                approval.reason,
+                approval.requested_by,
+                approval.requested_at,
+            )
+
+    async def approval_for_update(self, approval_id: ApprovalId) -> Approval | None:
+        row = await self._connection.fetchrow("SELECT * FROM approval WHERE id = $1 FOR UPDATE", approval_id)
+        return None if row is None else _approval(row)
+
+    async def decide(self, approval: Approval) -> None:
+        await self._connection.execute(
+            "UPDATE approval SET state = $2, decided_by = $3, decided_at = $4 WHERE id = $1",
+            approval.id,
+            approval.state.value,
+            approval.decided_by,
+            approval.decided_at,
+        )
+
+    async def approvals(self, acts: frozenset[Act], state: ApprovalState) -> tuple[Approval, ...]:
+        """Requests of those kinds in that state, the newest first, at most 200."""
+        rows = await self._connection.fetch(
+            """
+            SELECT * FROM approval WHERE state = $1 AND act = ANY ($2)
+            ORDER BY requested_at DESC, id LIMIT $3
+            """,
+            state.value,
+            sorted(act.value for act in acts),
+            PAGE,
+        )
+        return tuple(_approval(row) for row in rows)
+
+
+def _approval(row: asyncpg.Record) -> Approval:
+    return Approval(
+        id=ApprovalId(row["id"]),
+        act=Act(row["act"]),
+        subject=row["subject"],
+        details=json.loads(row["details"]),
+        reason=row["reason"],
+        requested_by=UserId(row["requested_by"]),
+        requested_at=row["requested_at"],
+        state=ApprovalState(row["state"]),
+        decided_by=None if row["decided_by"] is None else UserId(row["decided_by"]),
+        decided_at=row["decided_at"],
+    )
