@@ -86,7 +86,7 @@ _ANNOUNCE = """
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body, headers)
     SELECT (hashtextextended(aggregate, 0) & 15)::smallint, event_id, exchange, routing_key, aggregate, version,
            body, $7::jsonb
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[]) WITH ORDINALITY
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::json[]) WITH ORDINALITY
          AS told (event_id, exchange, routing_key, aggregate, version, body, place)
     ORDER BY place
 """

@@ -90,9 +90,8 @@ class Memory:
             if (leg.account, leg.currency) not in self.books.accounts
         }
         if accounts:
-            self.books.accounts.update(
-                await store.load_accounts(connection, self._ledger, accounts, self.chart)
-            )
+            found = await store.load_or_open_accounts(connection, self._ledger, self.chart, accounts)
+            self.books.accounts.update(found)
         holds = [
             leg.hold
             for command in commands
