@@ -274,10 +274,10 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- What the two functions above now say themselves, and a question that the write answers.
+-- What the two functions above now say themselves.
 -- Called by the functions above only.
 -- squawk-ignore ban-drop-function
-DROP FUNCTION check_shape_of(journal_line[]), move_balances(journal_line[]), next_moment(smallint);
+DROP FUNCTION check_shape_of(journal_line[]), move_balances(journal_line[]);
 
 REVOKE ALL ON FUNCTION wire_time(timestamptz), with_context(posting[]), move_holds(journal_line[]) FROM PUBLIC;
 
@@ -485,13 +485,9 @@ BEGIN
      ORDER BY e.ledger_id, e.sequence;
     RETURN NULL;
 END $$;
-CREATE FUNCTION next_moment(ledger smallint) RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT greatest(statement_timestamp(), settled_at + interval '1 microsecond') FROM head WHERE ledger_id = ledger
-$$;
 DROP FUNCTION wire_time(timestamptz);
 ALTER TABLE hold ADD CONSTRAINT hold_account_id_fkey FOREIGN KEY (account_id) REFERENCES account,
     ADD CONSTRAINT hold_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES ledger;
 ALTER TABLE outbox ALTER COLUMN body TYPE jsonb;
 REVOKE ALL ON FUNCTION with_context(posting[]), check_shape_of(journal_line[]), move_balances(journal_line[]),
-    move_holds(journal_line[]), next_moment(smallint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION next_moment(smallint) TO ledger_posting;
+    move_holds(journal_line[]) FROM PUBLIC;

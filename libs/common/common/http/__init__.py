@@ -5,7 +5,7 @@ from common.http.edge import STEP_UP_WITHIN, StepUpRequired, bearer
 from common.http.health import Check
 from common.http.openapi import openapi
 from common.http.reading import read, read_query
-from common.http.replying import reply
+from common.http.replying import Rendered, reply
 from common.http.routes import (
     IDEMPOTENCY_KEY,
     PRINCIPAL,
@@ -29,6 +29,7 @@ __all__ = [
     "Check",
     "Handler",
     "Principal",
+    "Rendered",
     "Role",
     "Route",
     "StepUpRequired",

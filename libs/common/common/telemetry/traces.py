@@ -81,6 +81,8 @@ def continued(parent: Mapping[str, str]) -> Iterator[None]:
 
 def traceparent() -> str | None:
     """The current trace as a W3C header value, or None outside of one."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return None
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get("traceparent")

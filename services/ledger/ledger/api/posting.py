@@ -22,8 +22,8 @@ async def post_entry(request: web.Request) -> web.Response:
     entry, replayed = await request.app[LEDGER].post(
         wire.command(holder.ledger, holder.principal, key, wanted, traceparent())
     )
-    view = wire.entry_view(entry, request.app[CHARTS][holder.ledger])
-    return reply(view, status=201, headers={"Idempotent-Replayed": "true"} if replayed else None)
+    told = wire.entry_json(entry, request.app[CHARTS][holder.ledger])
+    return reply(told, status=201, headers={"Idempotent-Replayed": "true"} if replayed else None)
 
 
 POST_REFUSALS = (

@@ -15,6 +15,9 @@ ENTRY_IDS = UUID("6a2f6d0e-5a0f-5bd0-9b0a-3c1f6f2f3a10")
 LINK_IDS = UUID("0b7b3c52-6c5e-5b0c-8d5b-8f0f6a1c9e21")
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """One leg of an entry. `amount` is signed: a debit is positive, a credit negative."""
@@ -109,7 +112,7 @@ class Command:
         if not self.plain:  # apart, so that the digests of all others stay what they were
             ends = self.expires_at.isoformat() if self.expires_at else ""
             parts.append([str(self.reverses or ""), str(self.drains or ""), ends, str(self.link or "")])
-        return hashlib.sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).digest()
+        return hashlib.sha256(_compact(parts).encode()).digest()
 
 
 Group = tuple[Command, ...]

@@ -66,13 +66,14 @@ class Memory:
         return (
             kind is not None
             and command.plain
+            and command.effective_at is None
             and not kind.receipt
             and kind.settlement is None
             and command.id not in self._finished
         )
 
     async def read(self, connection: Connection, groups: Sequence[Group]) -> None:
-        """Read what deciding `groups` needs and memory does not have.
+        """Read what deciding `groups` needs and memory does not have; open the accounts that are new.
 
         Nothing is locked. The head is read first: if the ledger moves on meanwhile, then it is no longer
         where memory has it, and the write finds out.
@@ -90,7 +91,7 @@ class Memory:
             if (leg.account, leg.currency) not in self.books.accounts
         }
         if accounts:
-            found = await store.load_or_open_accounts(connection, self._ledger, self.chart, accounts)
+            found = await store.load_or_open_accounts(connection, self._ledger, accounts, self.chart)
             self.books.accounts.update(found)
         holds = [
             leg.hold
