@@ -21,7 +21,7 @@ check: setup          ## lint, types, boundaries, migrations, generated document
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(foreach package,$(notdir $(MEMBERS)) tools loadtests examples,-p $(package))
-	$(PY) -m mypy $(wildcard */*/tests) tools/tests tests
+	$(PY) -m mypy $(wildcard */*/tests) tools/tests examples/tests tests
 	.venv/bin/lint-imports
 	$(PY) -m tools.bootstrap check-lock
 	$(PY) -m tools.migrations

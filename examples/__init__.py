@@ -1,1 +1,1 @@
-"""How to talk to the platform from outside. What is here shares no code with it."""
+"""Programs that use El Carril from outside, each whole and tested."""

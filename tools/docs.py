@@ -1,7 +1,9 @@
-"""`python -m tools.docs [--check]`: the documents that are made from code, under `docs/`.
+"""`python -m tools.docs [--check | --release]`: the documents that are made from code, under `docs/`.
 
 OpenAPI comes from each service's ROUTES, AsyncAPI from the contracts, the broker's picture from its topology;
 no service needs to run. With `--check` nothing is written and a document that is not what the code says fails.
+With `--release` messages that are not published yet become so: their schemas go to `docs/contracts`, and from then on
+only fields may be added to them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from gateway.domain import Service
 from gateway.openapi import public_document
 from gateway.routes import ROUTES as PUBLIC_ROUTES
 
-from tools.topology import diagram
+from tools import contracts, events_page
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 VERSION: Final = "1.0"
@@ -40,29 +42,23 @@ SERVICES: Final[Mapping[str, Sequence[Route]]] = {
 }
 """What each process serves by itself; the gateway's document is cut out of these."""
 
-BROKER_PAGE: Final = """\
-# The broker
-
-Who publishes where, which queue hears what, and who reads it. Generated from `contracts/topology.py` by
-`make docs`; do not edit.
-
-```mermaid
-{diagram}
-```
-"""
-
 
 def main() -> int:
-    """The exit status: 1 when a document is not what the code says."""
+    """The exit status: 1 when a document is not what the code says, or a published message would break."""
     parser = argparse.ArgumentParser(prog="python -m tools.docs")
-    parser.add_argument("--check", action="store_true", help="only tell which documents are not fresh")
-    check = parser.parse_args().check
-    wanted = documents()
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--check", action="store_true", help="only tell which documents are not fresh")
+    which.add_argument("--release", action="store_true", help="publish the messages that are new")
+    chosen = parser.parse_args()
+    if broken := contracts.broken():
+        print("\n".join(broken), file=sys.stderr)
+        return 1
+    wanted = documents() | contracts.documents(release=chosen.release)
     stale = [
         path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     stray = [path for path in (DOCS / "openapi").glob("*.json") if path not in wanted]
-    if check:
+    if chosen.check:
         for path in (*stale, *stray):
             print(f"{path.relative_to(DOCS.parent)} is not what the code says (run: make docs)")
         return 1 if stale or stray else 0
@@ -87,7 +83,8 @@ def documents() -> dict[Path, str]:
         DOCS / "openapi" / "gateway.json": _json(public),
         **{DOCS / "openapi" / f"{name}.json": _json(api) for name, api in apis.items()},
         DOCS / "asyncapi.json": _json(asyncapi.document()),
-        DOCS / "broker.md": BROKER_PAGE.format(diagram=diagram()),
+        DOCS / "broker.md": events_page.broker(),
+        DOCS / "events.md": events_page.events(),
     }
 
 

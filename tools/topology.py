@@ -26,7 +26,12 @@ from typing import Final
 
 import nats
 from common.amqp import Link
-from common.amqp.declare import declare_exchange, declare_ring_queue, declare_work_queue
+from common.amqp.declare import (
+    declare_exchange,
+    declare_listening_queue,
+    declare_ring_queue,
+    declare_work_queue,
+)
 from contracts import topology
 from contracts.topology import BrokerUser, Queue
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
@@ -56,7 +61,10 @@ async def declare(amqp_url: str) -> None:
         for exchange in (topology.COMMANDS, topology.RETRY, topology.DEAD):
             await declare_exchange(channel, exchange)
         for queue in topology.QUEUES:
-            await declare_work_queue(channel, queue.name, queue.bindings)
+            if queue.ring is None:
+                await declare_work_queue(channel, queue.name, queue.bindings)
+            else:
+                await declare_listening_queue(channel, queue.name, queue.bindings, limit=queue.ring)
     finally:
         await link.close()
 
@@ -153,7 +161,7 @@ def _flow(queue: Queue) -> list[str]:
             f'  {exchange} -- "{"<br/>".join(heard)}" --> {node}[({queue.name})]'
             for exchange, heard in patterns.items()
         ),
-        f"  {node} --> {queue.reader}([{queue.reader}])",
+        f"  {node} --> {queue.reader.replace('-', '_')}([{queue.reader}])",
         f"  {node} -. gives up .-> {node}_dead[({queue.name}.dead)]",
     ]
 

@@ -47,6 +47,9 @@ class Queue:
 
     name: str
     bindings: tuple[Binding, ...]
+    ring: int | None = None
+    """For a team that only listens: it keeps that many messages and drops the oldest. Without a ring a full queue
+    refuses, and what it refuses waits in its publisher's outbox; nobody outside may have that power."""
 
     @property
     def reader(self) -> str:
@@ -91,9 +94,19 @@ def _about_entries(*kinds: str) -> tuple[Binding, ...]:
     return tuple(Binding(EVENTS, f"{answer}.{kind}.#") for kind in kinds for answer in KIND_QUALIFIED)
 
 
+RESULTS_BOARD: Final = "results-board"
+TEAMS: Final = (RESULTS_BOARD,)
+"""Internal teams who listen. Each has one queue, `<team>.events`, and a login of its name (docs/events.md)."""
+TEAM_RING: Final = 100_000
+
 QUEUES: Final = (
     *(Queue(queue, (Binding(COMMANDS, queue),)) for queue in COMMAND_QUEUES.values()),
     Queue(BETTING_LEDGER_EVENTS, _about_entries("bet")),
+    Queue(
+        f"{RESULTS_BOARD}.events",
+        (Binding(EVENTS, "betting.market.settled.v1"), Binding(EVENTS, "betting.market.voided.v1")),
+        ring=TEAM_RING,
+    ),
     Queue(PAYMENTS_LEDGER_EVENTS, _about_entries("deposit", "withdrawal", "suspense", "card", "refund")),
 )
 
@@ -104,7 +117,7 @@ def queues_of(service: str) -> tuple[str, ...]:
 
 
 def consumer_user(service: str) -> BrokerUser:
-    """The login of a service itself: reads its own queues and moves messages among them, no more."""
+    """The login of a service (or team) itself: reads its own queues and moves messages among them, no more."""
     own = rf"^{service}\."
     return BrokerUser(
         name=service,
@@ -141,7 +154,7 @@ TOPOLOGY_USER: Final = BrokerUser(
 
 USERS: Final = (
     TOPOLOGY_USER,
-    *(consumer_user(service) for service in SERVICES),
+    *(consumer_user(reader) for reader in (*SERVICES, *TEAMS)),
     *(relay_user(service) for service in SERVICES),
 )
 

@@ -70,6 +70,36 @@ async def declare_work_queue(
     return queue
 
 
+async def declare_listening_queue(
+    channel: AbstractChannel, name: str, bindings: Iterable[tuple[str, str]], *, limit: int
+) -> AbstractQueue:
+    """A queue of somebody whom nobody waits for, with the same companions as a work queue.
+
+    It and its dead letters keep the last `limit` messages and drop the oldest, so that a listener who is away
+    can fill nothing and hold up nobody.
+    """
+    with broker_errors():
+        dead = await declare_ring_queue(channel, dead_queue(name), limit=limit, bindings=())
+        await dead.bind(DEAD_EXCHANGE, dead_queue(name))
+        for delay_seconds in RETRY_DELAYS_SECONDS:
+            await _declare_retry_queue(channel, name, delay_seconds)
+        queue = await channel.declare_queue(
+            name,
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-max-length": limit,
+                "x-overflow": "drop-head",
+                "x-dead-letter-exchange": DEAD_EXCHANGE,
+                "x-dead-letter-routing-key": dead_queue(name),
+            },
+        )
+        for exchange, pattern in bindings:
+            await queue.bind(exchange, pattern)
+    return queue
+
+
 async def declare_ring_queue(
     channel: AbstractChannel, name: str, *, limit: int, bindings: Iterable[tuple[str, str]]
 ) -> AbstractQueue:
