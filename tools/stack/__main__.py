@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from tools.stack import control, postgres, sessions
+from tools.stack import chart, control, postgres, sessions
 from tools.stack.layout import DEFAULT_BASE, Layout, Occupied
 from tools.stack.schema import dump
 
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     inside.add_argument("command", nargs=argparse.REMAINDER)
     schema = acts.add_parser(
-        "schema", help="dump every service's schema.sql from the stack of EL_CARRIL_STACK"
+        "schema", help="write every schema.sql, and docs/chart.md, from the stack of EL_CARRIL_STACK"
     )
     schema.add_argument("--check", action="store_true", help="fail when a dump differs instead of writing it")
     acts.add_parser("clean", help="forget every stack that is down: data, secrets, logs")
@@ -104,6 +104,9 @@ async def _order(wanted: argparse.Namespace) -> int:
 async def _schema(*, check: bool) -> int:
     layout = _named(Path(os.environ["EL_CARRIL_STACK"]).parent.name)
     stale = [service for service in postgres.SERVICES if not await dump(layout, service, check=check)]
+    if not await chart.write(layout, check=check):
+        print("docs/chart.md is not what the ledger's database says (run: make schema)", file=sys.stderr)
+        return 1
     if stale:
         names = ", ".join(stale)
         print(f"schema.sql is not what the migrations make: {names} (run: make schema)", file=sys.stderr)
