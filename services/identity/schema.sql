@@ -269,7 +269,7 @@ CREATE TABLE public.outbox (
     routing_key text NOT NULL,
     aggregate text NOT NULL,
     version bigint NOT NULL,
-    body jsonb NOT NULL,
+    body json NOT NULL,
     headers jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 )

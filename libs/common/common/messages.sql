@@ -21,7 +21,7 @@ CREATE TABLE outbox (
     routing_key text NOT NULL,
     aggregate text NOT NULL,
     version bigint NOT NULL,
-    body jsonb NOT NULL,
+    body json NOT NULL,
     headers jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (shard, id)
