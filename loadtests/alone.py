@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,20 @@ class Alone:
 
 
 @asynccontextmanager
-async def ledger_alone(engines: int = 1, *, log: Path | None = None) -> AsyncIterator[Alone]:
-    """That many ledger processes on a fresh database, ended on exit.
+async def ledger_alone(
+    engines: int = 1,
+    *,
+    prepare: Callable[[Database], Awaitable[None]] | None = None,
+    log: Path | None = None,
+) -> AsyncIterator[Alone]:
+    """That many ledger processes on a fresh database, which `prepare` may change first; ended on exit.
 
     Raises:
         TimeoutError: a process was not ready within `START_SECONDS`.
     """
     async with fresh_database("ledger") as database, AsyncExitStack() as ends:
+        if prepare is not None:
+            await prepare(database)
         urls, pids = [], []
         for _ in range(engines):
             port = _free_port()

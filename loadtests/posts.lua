@@ -1,6 +1,6 @@
--- wrk: single posts to the ledger, each under its own key. Arguments: key, market, file of players, hot (0 or 1).
+-- wrk: posts to the ledger, each under its own key. Arguments: API key, accounts, hot (0 or 1), entries a request.
 local thread_count = 0
-local players, n, key, market, hot, seed = {}, 0, nil, nil, false, 0
+local n, key, accounts, hot, batch, run = 0, nil, 0, false, 1, ""
 
 function setup(thread)
    thread:set("number", thread_count)
@@ -8,30 +8,33 @@ function setup(thread)
 end
 
 function init(args)
-   key, market, hot = args[1], args[2], args[4] == "1"
-   for line in io.lines(args[3]) do players[#players + 1] = line end
+   key, accounts, hot, batch = args[1], tonumber(args[2]), args[3] == "1", tonumber(args[4])
    math.randomseed(os.time() * 100 + number)
-   seed = math.random(0, 0x7fffffff)
+   run = string.format("%08x-%d", math.random(0, 0x7fffffff), number)
 end
 
-local function hold()
-   return string.format("%08x-%04x-4%03x-8%03x-%06x%06x", seed, n % 0x10000, math.random(0, 0xfff), number,
-      math.random(0, 0xffffff), math.floor(n / 0x10000) * 0x1000 + math.random(0, 0xfff))
+local function path(i) return string.format("liabilities/account-%06d", i) end
+
+local function entry()
+   local from = math.random(0, accounts - 1)
+   local to = hot and 0 or math.random(0, accounts - 2)
+   if hot and from == 0 then from = 1 elseif not hot and to >= from then to = to + 1 end
+   return string.format(
+      '"kind":"transfer","reference":"loadtests/transfer","postings":[{"account":"%s","side":"debit","amount":"0.01","currency":"MXN"},{"account":"%s","side":"credit","amount":"0.01","currency":"MXN"}]}',
+      path(from), path(to))
 end
 
 function request()
    n = n + 1
-   local player = hot and players[1] or players[math.random(#players)]
-   local id = hold()
-   local body = string.format(
-      '{"kind":"bet.hold","reference":"markets/%s","postings":[{"account":"players/%s/available","side":"debit","amount":"1.00","currency":"MXN"},{"account":"players/%s/held","side":"credit","amount":"1.00","currency":"MXN","hold":"%s"}]}',
-      market, player, player, id)
-   return wrk.format("POST", "/v1/entries",
-      { ["Authorization"] = "Bearer " .. key, ["Content-Type"] = "application/json", ["Idempotency-Key"] = "load:" .. id },
-      body)
+   local headers = { ["Authorization"] = "Bearer " .. key, ["Content-Type"] = "application/json",
+                     ["Idempotency-Key"] = run .. "-" .. n }
+   if batch == 1 then return wrk.format("POST", "/v1/entries", headers, "{" .. entry()) end
+   local entries = {}
+   for i = 1, batch do entries[i] = string.format('[{"idempotency_key":"%s-%d-%d",', run, n, i) .. entry() .. "]" end
+   return wrk.format("POST", "/v1/entries/batch", headers, '{"groups":[' .. table.concat(entries, ",") .. "]}")
 end
 
 local refused = 0
 function response(status)
-   if status ~= 201 then refused = refused + 1; if refused < 3 then print("answered " .. status) end end
+   if status ~= 201 and status ~= 200 then refused = refused + 1; if refused < 3 then print("answered " .. status) end end
 end

@@ -1,8 +1,14 @@
-"""Single posts per second over HTTP into one ledger process, and the row-lock transaction beside it.
+"""Posts per second over HTTP into the ledger by itself, and the row-lock transaction beside it.
 
-`python -m loadtests.posts` on a running throw-away stack. wrk drives the ledger in a closed loop; pgbench runs
-the usual row-lock ledger transaction (`rowlock.sql`) on the same PostgreSQL right before, so that the
-ratio of the two means something on a machine whose absolute speed does not.
+`python -m loadtests.posts` on a running stack (its servers are enough). wrk drives the ledger in a closed loop:
+transfers between random accounts of 10,000, then with one hot account on one side of every post. pgbench runs the
+usual row-lock ledger transaction (`rowlock.sql`) on the same PostgreSQL in the same run, so that the ratio of the
+two means something on a machine whose absolute speed does not.
+
+    --engines 2       as many ledger processes on one database, each with its share of the connections
+    --batch 100       requests of so many entries instead of single posts
+    --preload 5000000 so many postings in the journal first, and then the same again as without
+    --rules off       the database's rules switched off by its owner, in this experiment only: their price
 """
 
 from __future__ import annotations
@@ -10,50 +16,66 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import tempfile
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+from common.testing import stack
 
-from loadtests.bank import Stack, fund_players, ledger_key, running_stack
+from loadtests.alone import Alone, analyze, api_key, ledger_alone
+from loadtests.books import LEDGER, fund, make_ledger, preload
 
 HERE = Path(__file__).parent
+ACCOUNTS = 10_000
+WARM_SECONDS = 2
+ROW_LOCK_CLIENTS = (1, 8, 32)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Answers per second and their latency in milliseconds."""
+    """Answers per second and their latency in milliseconds, with the CPU spent on each entry in microseconds."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
+    python_us: float
 
 
-async def measure(stack: Stack, connections: int, seconds: int, *, hot: bool) -> Figure:
-    """wrk against the ledger: every request a hold under a key of its own."""
-    key = await ledger_key(stack, "load", "deposit", "bet.hold")
-    players = await fund_players(stack, key, 1_000)
-    with tempfile.NamedTemporaryFile("w", suffix=".players") as listed:
-        listed.write("\n".join(players))
-        listed.flush()
-        told = await _run(
-            "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(HERE / "posts.lua"),
-            stack["urls"]["ledger"], "--", key, str(uuid4()), listed.name, str(int(hot)),
-        )  # fmt: skip
-    if "answered" in told or "Socket errors" in told:
-        raise RuntimeError(f"not every post was accepted:\n{told}")
-    rate = re.search(r"Requests/sec:\s+([0-9.]+)", told)
-    if rate is None:
-        raise RuntimeError(told)
-    return Figure(float(rate[1]), _latency(told, "50%"), _latency(told, "99%"))
+async def measure(alone: Alone, key: str, connections: int, seconds: int, *, hot: bool, batch: int) -> Figure:
+    """wrk against every process at once; each gets its share of the connections."""
+    share = connections // len(alone.urls)
+    await _all(alone, key, share, WARM_SECONDS, hot=hot, batch=batch)
+    before = _cpu_seconds(alone.pids)
+    told = await _all(alone, key, share, seconds, hot=hot, batch=batch)
+    spent = _cpu_seconds(alone.pids) - before
+    requests = sum(_rate(each) for each in told)
+    return Figure(
+        requests * batch,
+        max(_latency(each, "50%") for each in told),
+        max(_latency(each, "99%") for each in told),
+        spent / (requests * batch * seconds) * 1e6,
+    )
 
 
-async def row_lock(stack: Stack, clients: int, seconds: int, *, hot: bool) -> float:
+async def _all(alone: Alone, key: str, share: int, seconds: int, *, hot: bool, batch: int) -> list[str]:
+    return await asyncio.gather(
+        *(
+            _run(
+                "wrk", "-t1", f"-c{share}", f"-d{seconds}s", "--latency", "--timeout", "10s",
+                "-s", str(HERE / "posts.lua"), url, "--", key, str(ACCOUNTS), str(int(hot)), str(batch),
+            )
+            for url in alone.urls
+        )
+    )  # fmt: skip
+
+
+async def row_lock(clients: int, seconds: int, *, hot: bool) -> float:
     """The usual ledger transaction in pgbench, per second, in a database of its own."""
-    superuser = stack["postgres"]["superuser_dsn"]
+    superuser = stack().postgres.superuser_dsn
     name = f"rowlock_{uuid4().hex[:8]}"
     connection = await asyncpg.connect(superuser)
     try:
@@ -73,11 +95,27 @@ async def row_lock(stack: Stack, clients: int, seconds: int, *, hot: bool) -> fl
     return float(rate[1])
 
 
+def _rate(told: str) -> float:
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", told)
+    if found is None or "answered" in told or "Socket errors" in told:
+        raise RuntimeError(f"not every post was accepted:\n{told}")
+    return float(found[1])
+
+
 def _latency(told: str, share: str) -> float:
-    found = re.search(rf"{share}\s+([0-9.]+)(us|ms|s)", told)
+    found = re.search(rf"{share}\s+([0-9.]+)(us|ms|s)\b", told)
     if found is None:
         raise RuntimeError(told)
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1_000.0}[found[2]]
+
+
+def _cpu_seconds(pids: Sequence[int]) -> float:
+    """User and system time of the processes so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / 100
 
 
 async def _run(*command: str) -> str:
@@ -90,24 +128,61 @@ async def _run(*command: str) -> str:
     return told.decode()
 
 
+async def without_rules(alone: Alone) -> None:
+    """Replace the rules by the least that keeps balances and head moving. No runtime role could do this."""
+    connection = await asyncpg.connect(alone.database.superuser_dsn)
+    try:
+        await connection.execute((HERE / "without_rules.sql").read_text(encoding="utf-8"))
+    finally:
+        await connection.close()
+
+
+async def _table(alone: Alone, key: str, wanted: argparse.Namespace) -> None:
+    for hot in (False, True):
+        print("one hot account" if hot else "random pairs of 10,000 accounts")
+        base = {n: await row_lock(n, wanted.seconds, hot=hot) for n in wanted.row_lock}
+        if base:
+            print(
+                "  pgbench row-lock, " + ", ".join(f"{n} clients {rate:,.0f}/s" for n, rate in base.items())
+            )
+        for connections in wanted.connections:
+            got = await measure(alone, key, connections, wanted.seconds, hot=hot, batch=wanted.batch)
+            ratio = (
+                f", x{got.per_second / max(base.values()):.2f} of the best row-lock figure" if base else ""
+            )
+            print(
+                f"  {connections:3} connections: {got.per_second:,.0f} entries/s, p50 {got.p50_ms:.1f} ms, "
+                f"p99 {got.p99_ms:.1f} ms, Python {got.python_us:.0f} us an entry{ratio}"
+            )
+            sys.stdout.flush()
+
+
 async def main() -> None:
-    """Print a table of this run."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.posts")
+    """Print the tables of this run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.posts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 128])
+    parser.add_argument("--engines", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--preload", type=int, default=0, help="postings")
+    parser.add_argument("--rules", choices=("on", "off"), default="on")
+    parser.add_argument("--row-lock", type=int, nargs="*", default=ROW_LOCK_CLIENTS, help="pgbench clients")
     wanted = parser.parse_args()
-    stack = running_stack()
-    for hot in (False, True):
-        base = {n: await row_lock(stack, n, wanted.seconds, hot=hot) for n in (1, 8, 32)}
-        best = max(base.values())
-        print(f"{'one hot player' if hot else 'random players'}")
-        print("  pgbench row-lock, " + ", ".join(f"{n} clients {rate:,.0f}/s" for n, rate in base.items()))
-        for connections in wanted.connections:
-            got = await measure(stack, connections, wanted.seconds, hot=hot)
-            print(
-                f"  ledger over HTTP, {connections:3} connections: {got.per_second:,.0f}/s, p50 {got.p50_ms:.1f} ms, "
-                f"p99 {got.p99_ms:.1f} ms, x{got.per_second / best:.2f} of the best row-lock figure"
-            )
+    async with ledger_alone(wanted.engines, prepare=make_ledger) as alone:
+        key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
+        accounts = await fund(alone.urls[0], key, ACCOUNTS)
+        await analyze(alone.database)
+        if wanted.rules == "off":
+            await without_rules(alone)
+        await _table(alone, key, wanted)
+        if wanted.preload:
+            await preload(alone.database, wanted.preload // 2, accounts)
+            print(f"again, with {wanted.preload:,} postings in the journal")
+            await _table(alone, key, wanted)
 
 
 if __name__ == "__main__":
