@@ -16,17 +16,21 @@ from common.repeating import repeating
 
 from ledger import api, receipts_api
 from ledger.attestation import load_public_keys
+from ledger.balance_cache import BalanceCache
 from ledger.consumers import consume
 from ledger.engine import PostingEngine
 from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
 from ledger.sealing import Sealer, Seals
-from ledger.service import Finding, Ledger, Reading
+from ledger.service import Exporting, Finding, Ledger, Reading
 from ledger.settings import LedgerSettings, ReceiptsSettings, SealerSettings
 from ledger.store.chart import ledgers, load_chart
 
 NEWEST_MIGRATION = "20261121008200"
 
+
+CACHE_TIMEOUT_SECONDS = 0.05
+"""Reading a balance from the books takes a few milliseconds: a cache that takes longer is none."""
 
 CONSUMERS = web.AppKey("consumers", Sequence[Consumer])
 SOURCES = web.AppKey("sources", Sources)
@@ -82,17 +86,38 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
         for engine in engines.values():
             engine.start()
             stack.push_async_callback(engine.close)
-        app[api.LEDGER] = Ledger(engines)
+        balances = await stack.enter_async_context(_balance_cache(settings))
+        app[api.LEDGER] = Ledger(engines, balances)
         sources = Sources(app[READING], await stack.enter_async_context(_replica(app[READING], settings)))
         app[SOURCES] = sources
-        app[api.READER] = Reading(sources)
+        app[api.READER] = Reading(sources, balances)
         app[api.FINDING] = Finding(sources, app[api.READER])
+        app[api.EXPORTING] = Exporting(app[api.READER], app[api.FINDING])
         app[api.SEALS] = Seals(app[READING])
         app[api.CHARTS] = {ledger: engine.chart for ledger, engine in engines.items()}
         app[CONSUMERS] = await stack.enter_async_context(
             consume(app[api.LEDGER], settings.amqp_url.get_secret_value())
         )
         yield
+
+
+@asynccontextmanager
+async def _balance_cache(settings: LedgerSettings) -> AsyncIterator[BalanceCache | None]:
+    """The cache of balances, when there is one. It may be down: nothing waits for it."""
+    if settings.balance_cache_url is None:
+        yield None
+        return
+    client = redis.connect(
+        settings.balance_cache_url.get_secret_value(), timeout_seconds=CACHE_TIMEOUT_SECONDS
+    )
+    cache = BalanceCache(client)
+    writing = asyncio.create_task(cache.run(), name="balance-cache")
+    try:
+        yield cache
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await client.aclose()
 
 
 @asynccontextmanager

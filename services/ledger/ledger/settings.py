@@ -15,6 +15,7 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
     max_batch    commands in one transaction
     max_queued   commands that may wait for one; beyond it they are answered 429
     signing_roots   a JSON file {name: base64 of a root secret}, for keys whose requests must be signed
+    balance_cache_url   a Redis of its own for balances that are shown; without it they are read from the books
     replica_dsn     a streaming replica to read reports from, as ledger_reader; without it the primary serves them
     replica_max_lag_seconds   how old the replica may be before reports are not read from it any more
     """
@@ -25,6 +26,7 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
     signing_roots: Path | None = None
     replica_dsn: SecretStr | None = None
     replica_max_lag_seconds: float = Field(default=5.0, gt=0)
+    balance_cache_url: SecretStr | None = None
 
 
 class ReceiptsSettings(ServiceSettings, DatabaseSettings):

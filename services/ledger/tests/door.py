@@ -61,7 +61,8 @@ class Door:
         """The status and the body of the answer."""
         whole = {"Authorization": f"Bearer {key}", **headers}
         async with self.client.request(method, path, json=body, headers=whole) as answer:
-            told: Json = json.loads(await answer.read())
+            text = (await answer.read()).decode()
+            told: Json = json.loads(text) if answer.content_type.endswith("json") else {"text": text}
             return answer.status, {**told, "headers": dict(answer.headers)}
 
 

@@ -150,7 +150,7 @@ async def test_reading_a_moment_waits_for_a_writer_in_flight(database: Database)
         await transaction.rollback()
         assert (await asking).what.sequence == 1
         assert (await reader.trial_balance(1, AsOf(moment=moment))).what.sequence <= 1
-        assert (await reader.balance(1, f"players/{player}/available", "MXN")).amount == 100
+        assert (await reader.balance(1, f"players/{player}/available", "MXN"))[0].amount == 100
 
 
 async def test_every_sequence_of_every_account(bank: Bank) -> None:
@@ -180,7 +180,7 @@ async def test_every_sequence_of_every_account(bank: Bank) -> None:
             page = await reader.balances(1, "", ("", ""), 100, AsOf(sequence=sequence))
             assert {row.account: row.amount for row in page if row.sequence} == expected
             for path, balance in expected.items():
-                assert (await reader.balance(1, path, "MXN", AsOf(sequence=sequence))).amount == balance
+                assert (await reader.balance(1, path, "MXN", AsOf(sequence=sequence)))[0].amount == balance
 
 
 async def test_what_has_not_come_and_what_never_was(bank: Bank) -> None:

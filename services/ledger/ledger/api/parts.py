@@ -6,10 +6,11 @@ from aiohttp import web
 
 from ledger.domain.chart import Chart
 from ledger.sealing import Seals
-from ledger.service import Finding, Ledger, Reading
+from ledger.service import Exporting, Finding, Ledger, Reading
 
 LEDGER = web.AppKey("ledger", Ledger)
 READER = web.AppKey("reader", Reading)
 FINDING = web.AppKey("finding", Finding)
+EXPORTING = web.AppKey("exporting", Exporting)
 CHARTS = web.AppKey("charts", dict[int, Chart])
 SEALS = web.AppKey("seals", Seals)

@@ -10,6 +10,7 @@ from common.http.cursors import MAX_CURSOR
 from common.wire import Body, CurrencyText
 from pydantic import AwareDatetime, Field
 
+from ledger.service.exporting import Format
 from ledger.service.finding import EntryFilter
 from ledger.service.reading import AsOf
 
@@ -120,3 +121,14 @@ class EntriesQuery(EntriesFilterQuery):
 
 class TrialBalanceQuery(AsOfQuery):
     pass
+
+
+class StatementExportQuery(AsOfQuery):
+    account: PathText
+    currency: CurrencyText = "MXN"
+    posted_from: Moment | None = None
+    format: Format = "csv"
+
+
+class EntriesExportQuery(EntriesFilterQuery):
+    format: Format = "csv"

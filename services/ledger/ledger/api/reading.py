@@ -77,12 +77,20 @@ async def list_accounts(request: web.Request) -> web.Response:
 
 
 async def get_balance(request: web.Request) -> web.Response:
-    """An account's balance, now or as of a moment."""
+    """An account's balance, now or as of a moment.
+
+    `sequence` in the answer tells how many postings of the account it shows. It may come from a cache, at most two
+    seconds old: whoever must see a posting asks for its account sequence as `min_sequence`.
+    """
     wanted = read_query(request, queries.BalanceQuery)
-    row = await request.app[READER].balance(
-        request[HOLDER].ledger, wanted.account, wanted.currency, wanted.as_of
+    row, source = await request.app[READER].balance(
+        request[HOLDER].ledger,
+        wanted.account,
+        wanted.currency,
+        wanted.as_of,
+        min_sequence=wanted.min_sequence,
     )
-    return reply(views.balance_view(row))
+    return reply(views.balance_view(row), headers={"Ledger-Source": source})
 
 
 async def get_statement(request: web.Request) -> web.Response:
@@ -124,7 +132,7 @@ ROUTES = (
     Route("GET", "/v1/accounts", list_accounts, query=queries.AccountsQuery, returns=views.BalancesView, auth="key",
           refusals=(refusals.NoSuchAccount,)),
     Route("GET", "/v1/balance", get_balance, query=queries.BalanceQuery, returns=views.BalanceView, auth="key",
-          refusals=(refusals.NoSuchAccount,)),
+          refusals=(refusals.NoSuchAccount, refusals.SequenceNotReached)),
     Route("GET", "/v1/statement", get_statement, query=queries.StatementQuery, returns=views.StatementView, auth="key",
           refusals=(refusals.NoSuchAccount,)),
     Route("GET", "/v1/trial-balance", get_trial_balance, query=queries.TrialBalanceQuery,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from common.errors import DomainError
 
-from ledger.cli import closing, deadletters, journal, keys, processes, rebuilding, seals
+from ledger.cli import closing, deadletters, journal, keys, processes, rebuilding, reports, seals
 from ledger.cli.console import ERRORS
 
 GROUPS = (
@@ -19,6 +19,7 @@ GROUPS = (
     keys,
     closing,
     rebuilding,
+    reports,
     seals,
     journal,
     deadletters,

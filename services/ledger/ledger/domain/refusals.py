@@ -147,6 +147,10 @@ class NoSuchClose(NotFound):
     slug, title = "close-not-found", "The period is not closed"
 
 
+class SequenceNotReached(NotReady):
+    slug, title = "sequence-not-reached", "The account has fewer postings so far"
+
+
 class HoldNotReady(NotReady):
     slug, title = "hold-not-ready", "The hold has not been opened yet"
 

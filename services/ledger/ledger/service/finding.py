@@ -85,9 +85,11 @@ class Finding:
         after: Place | None,
         limit: int,
         newest_first: bool = False,
+        upto: int = MOST,
         heavy: bool = False,
     ) -> Told[Page]:
-        """A page of the entries that fit, by sequence (by effective time and sequence for a range of those).
+        """A page of the entries that fit and have a sequence up to `upto`, by sequence; for a range of effective
+        times, by effective time and sequence.
 
         Raises:
             Invalid: filters that do not go together, an empty range, a moment that has not come.
@@ -95,6 +97,7 @@ class Finding:
         """
         _check(wanted, chart)
         span = await self._span(ledger, wanted)
+        span = Span(span.after, min(span.upto, upto))
         if after is not None:
             span = _beyond(span, after, newest_first)
         async with self._sources.report(ledger, needs=_reached(span), heavy=heavy) as (connection, source):
@@ -104,7 +107,7 @@ class Finding:
                 found = await self._by_sequence(connection, ledger, wanted, span, limit + 1, newest_first)
                 places = [Place(sequence) for sequence in found]
             whole = await entries_at(connection, ledger, [place.sequence for place in places[:limit]])
-        shown = tuple(whole[place.sequence] for place in places[:limit])
+        shown = tuple(whole[place.sequence] for place in places[:limit] if place.sequence <= upto)
         return Told(Page(shown, places[limit - 1] if len(places) > limit else None), source)
 
     async def _span(self, ledger: int, wanted: EntryFilter) -> Span:

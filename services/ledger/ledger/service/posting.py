@@ -5,6 +5,7 @@ from __future__ import annotations
 from common.errors import DomainError
 from common.pg import Pool, transaction
 
+from ledger.balance_cache import BalanceCache
 from ledger.domain import refusals
 from ledger.domain.attestations import check_purpose
 from ledger.domain.commands import Command
@@ -14,10 +15,11 @@ from ledger.store.receipts import ReceiptRow, add_receipt, stored_attestation
 
 
 class Ledger:
-    """Every ledger this process serves, by id: one engine each."""
+    """Every ledger this process serves, by id: one engine each. `cache` hears of what was posted."""
 
-    def __init__(self, engines: dict[int, PostingEngine]) -> None:
+    def __init__(self, engines: dict[int, PostingEngine], cache: BalanceCache | None = None) -> None:
         self._engines = engines
+        self._cache = cache
 
     async def post(self, command: Command) -> tuple[PostedEntry, bool]:
         """Post one command; returns the entry and whether it had been posted before.
@@ -27,9 +29,12 @@ class Ledger:
             NotReady: what it refers to has not arrived; nothing was stored.
             Overloaded, Draining, DatabaseUnavailable: nothing is known; repeat with the same key.
         """
-        answer = await self._engines[command.ledger].post(command)
+        engine = self._engines[command.ledger]
+        answer = await engine.post(command)
         match answer.outcome:
             case PostedEntry() as entry:
+                if self._cache is not None and not answer.replayed:
+                    self._cache.moved(command.ledger, entry, engine.chart.exponents)
                 return entry, answer.replayed
             case StoredRefusal(why=why):
                 raise _again(why, replayed=answer.replayed)

@@ -16,6 +16,7 @@ from uuid import UUID
 from common.errors import Invalid
 from common.pg import transaction
 
+from ledger.balance_cache import BalanceCache
 from ledger.domain import refusals
 from ledger.domain.closes import Close, ClosedBalance, Period, Proof, Total
 from ledger.replica import Source, Sources
@@ -69,26 +70,49 @@ class TrialBalance:
 class Reading:
     """Everything that is read of the books; nothing here decides anything."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sources, cache: BalanceCache | None = None) -> None:
+        self.sources = sources
+        self._cache = cache
 
     async def entry(self, ledger: int, id: UUID) -> PostedEntry:
         """Raises NoSuchEntry when this ledger has no entry of that id."""
-        async with transaction(self._sources.primary, readonly=True) as connection:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             found = await entries(connection, ledger, [id])
         if not found:
             raise refusals.NoSuchEntry(f"no entry {id}", field="id")
         return found[0]
 
-    async def balance(self, ledger: int, path: str, currency: str, as_of: AsOf = NOW) -> accounts.BalanceRow:
-        """Raises NoSuchAccount when the account was never posted to, or not by then."""
+    async def balance(
+        self, ledger: int, path: str, currency: str, as_of: AsOf = NOW, *, min_sequence: int = 0
+    ) -> tuple[accounts.BalanceRow, str]:
+        """An account's balance, and where it was read: `cache` or `primary`.
+
+        Raises:
+            NoSuchAccount: it was never posted to, or not by then.
+            SequenceNotReached: it has fewer than `min_sequence` postings.
+        """
         at = await self.cut(ledger, as_of)
-        async with transaction(self._sources.primary, readonly=True) as connection:
-            if at is None:
-                now = await accounts.balance(connection, ledger, path, currency)
-                if now is None:
-                    raise _no_account(path, currency)
-                return now
+        if at is not None:
+            return await self._balance_at(ledger, path, currency, at, as_of), "primary"
+
+        async def read() -> accounts.BalanceRow | None:
+            async with transaction(self.sources.primary, readonly=True) as connection:
+                return await accounts.balance(connection, ledger, path, currency)
+
+        if self._cache is None:
+            row, source = await read(), "primary"
+        else:
+            row, source = await self._cache.through((ledger, path, currency), read, at_least=min_sequence)
+        if row is None:
+            raise _no_account(path, currency)
+        if row.sequence < min_sequence:
+            raise refusals.SequenceNotReached(f"{path} has {row.sequence} postings", field="min_sequence")
+        return row, source
+
+    async def _balance_at(
+        self, ledger: int, path: str, currency: str, at: int, as_of: AsOf
+    ) -> accounts.BalanceRow:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             known = await accounts.account(connection, ledger, path, currency)
             if known is None:
                 raise _no_account(path, currency)
@@ -105,7 +129,7 @@ class Reading:
     ) -> Sequence[accounts.BalanceRow]:
         """Accounts by path, beyond `after`. Raises NoSuchAccount when none has the prefix at all."""
         at = await self.cut(ledger, as_of)
-        async with transaction(self._sources.primary, readonly=True) as connection:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             found = await accounts.balances(connection, ledger, prefix, after, limit, at=at)
             if not found and prefix and not await accounts.accounts_under(connection, ledger, prefix, 1):
                 raise refusals.NoSuchAccount(f"no account begins with {prefix}", field="prefix")
@@ -113,7 +137,7 @@ class Reading:
 
     async def wallet(self, ledger: int, prefix: str) -> Sequence[accounts.BalanceRow]:
         """Every account of one owner; none when the owner never had money."""
-        async with transaction(self._sources.primary, readonly=True) as connection:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             return await accounts.balances(connection, ledger, prefix, ("", ""), MOST_OF_AN_OWNER)
 
     async def statement(
@@ -127,6 +151,7 @@ class Reading:
         newest_first: bool = False,
         as_of: AsOf = NOW,
         since: datetime | None = None,
+        heavy: bool = False,
     ) -> Told[Statement]:
         """Postings of an account beyond account sequence `after` (before it, when newest first).
 
@@ -135,7 +160,8 @@ class Reading:
         """
         upto = await self.cut(ledger, as_of)
         begin = await self.before(ledger, since)
-        async with self._sources.report(ledger, needs=max(upto or 0, begin)) as (connection, source):
+        needs = max(upto or 0, begin)
+        async with self.sources.report(ledger, needs=needs, heavy=heavy) as (connection, source):
             known = await accounts.account(connection, ledger, path, currency)
             if known is None:
                 raise _no_account(path, currency)
@@ -152,7 +178,7 @@ class Reading:
         """All balances by class, now or then."""
         at = await self.cut(ledger, as_of)
         heavy = at is not None
-        async with self._sources.report(ledger, needs=at or 0, heavy=heavy) as (connection, source):
+        async with self.sources.report(ledger, needs=at or 0, heavy=heavy) as (connection, source):
             end = await moments.head(connection, ledger)
             if at is None:
                 return Told(TrialBalance(end, await trial.trial_balance(connection, ledger)), source)
@@ -161,14 +187,14 @@ class Reading:
 
     async def closes(self, ledger: int, period: Period, before: date | None, limit: int) -> Sequence[Close]:
         """Closed periods, newest first, that began before that day."""
-        async with transaction(self._sources.primary, readonly=True) as connection:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             return await closes.closes(connection, ledger, period, before, limit)
 
     async def close(
         self, ledger: int, period: Period, starts_on: date
     ) -> tuple[Close, Sequence[Total], Sequence[Proof]]:
         """A close, its trial balance and its proofs. Raises NoSuchClose."""
-        async with transaction(self._sources.primary, readonly=True) as connection:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             found = await closes.close_of(connection, ledger, period, starts_on)
             if found is None:
                 raise _not_closed(period, starts_on)
@@ -182,7 +208,7 @@ class Reading:
         self, ledger: int, period: Period, starts_on: date, after: int, limit: int
     ) -> tuple[Sequence[ClosedBalance], int]:
         """A page of a close's accounts. Raises NoSuchClose."""
-        async with transaction(self._sources.primary, readonly=True) as connection:
+        async with transaction(self.sources.primary, readonly=True) as connection:
             if await closes.close_of(connection, ledger, period, starts_on) is None:
                 raise _not_closed(period, starts_on)
             return await closes.closed_balances(connection, ledger, period, starts_on, after, limit)
@@ -196,7 +222,7 @@ class Reading:
             Invalid: a sequence or a moment that has not come yet.
         """
         if as_of.sequence is not None:
-            async with transaction(self._sources.primary, readonly=True) as connection:
+            async with transaction(self.sources.primary, readonly=True) as connection:
                 end = await moments.head(connection, ledger)
             if as_of.sequence > end:
                 raise Invalid(f"the ledger has reached sequence {end}", field="sequence")
@@ -204,6 +230,14 @@ class Reading:
         if as_of.moment is None:
             return None
         return await self._settled(ledger, as_of.moment, "at")
+
+    async def reached(self, ledger: int, as_of: AsOf) -> int:
+        """The sequence that `as_of` means, or the one the ledger has now. Raises as `cut` does."""
+        at = await self.cut(ledger, as_of)
+        if at is not None:
+            return at
+        async with transaction(self.sources.primary, readonly=True) as connection:
+            return await moments.head(connection, ledger)
 
     async def before(self, ledger: int, moment: datetime | None, field: str = "posted_from") -> int:
         """The last sequence posted before `moment`; 0 without one. Raises Invalid when it has not come."""
@@ -213,7 +247,7 @@ class Reading:
         if moment > datetime.now(UTC) + SETTLES_AFTER:
             raise Invalid("that moment has not come yet", field=field)
         await asyncio.sleep((moment + SETTLES_AFTER - datetime.now(UTC)).total_seconds())
-        async with transaction(self._sources.primary) as connection:
+        async with transaction(self.sources.primary) as connection:
             sequence = await moments.settle_moment(connection, ledger, moment)
         if sequence is None:
             raise Invalid("that moment has not come yet", field=field)
