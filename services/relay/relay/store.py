@@ -55,7 +55,7 @@ async def oldest(conn: Connection, shards: Sequence[int], *, per_shard: int) -> 
     rows = await conn.fetch(
         """
         SELECT o.shard, o.id, o.event_id, o.exchange, o.routing_key, o.aggregate, o.body,
-               CASE WHEN o.body ? 'traceparent' AND NOT o.headers ? 'traceparent'
+               CASE WHEN o.body -> 'traceparent' IS NOT NULL AND NOT o.headers ? 'traceparent'
                     THEN o.headers || jsonb_build_object('traceparent', o.body -> 'traceparent')
                     ELSE o.headers END AS headers
         FROM unnest($1::smallint[]) AS claimed (shard)
