@@ -31,7 +31,7 @@ class Memory:
     def __init__(self, ledger: int, chart: Chart) -> None:
         self._ledger = ledger
         self.chart = chart
-        self._finished: set[UUID] = set()
+        self._finished: set[bytes] = set()  # plain bytes: UUIDs by the ten thousand keep the collector busy
         self.head: int | None = None
         self.books = Books(chart, {})
 
@@ -44,7 +44,7 @@ class Memory:
         """These commands have their answers: should they come again, they are looked up."""
         if len(self._finished) >= MAX_FINISHED:
             self._finished.clear()
-        self._finished.update(ids)
+        self._finished.update(id.bytes for id in ids)
 
     def moved(self, before: int, after: int, books: Books) -> None:
         """A batch that was decided on `books`, read under the head's lock, took the ledger from
@@ -69,7 +69,7 @@ class Memory:
             and command.effective_at is None
             and not kind.receipt
             and kind.settlement is None
-            and command.id not in self._finished
+            and command.id.bytes not in self._finished
         )
 
     async def read(self, connection: Connection, groups: Sequence[Group]) -> None:
