@@ -15,18 +15,21 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 from common.client import ServiceClient
 from common.signing import RequestSigner, SigningKey
+from common.testing import Database, stack
 from pydantic import BaseModel
 
+from loadtests.alone import analyze, api_key, ledger_alone
 from loadtests.bank import Stack, running_stack
-from loadtests.posts import measure
-from tools.stack import control
-from tools.stack.layout import Layout
+from loadtests.books import LEDGER, fund, make_ledger
+from loadtests.posts import ACCOUNTS, measure
 
 VERIFIER = Path(__file__).resolve().parents[1] / "tools" / "verify_journal.py"
 IN_FLIGHT = 32
@@ -36,21 +39,35 @@ class Anything(BaseModel):
     """An answer nobody looks at."""
 
 
-async def order(stack: Stack, act: str, process: str) -> None:
-    await control.ask(
-        Layout(Path(stack["control"]).parent.name, stack["base"]), {"act": act, "process": process}
+@asynccontextmanager
+async def sealer(database: Database) -> AsyncIterator[None]:
+    """The sealing process, for as long as this lasts."""
+    environment = os.environ | {
+        "DATABASE_DSN": database.dsn("ledger_sealer"),
+        "SEAL_KEYS": str(stack().secrets_dir / "ledger-seal-keys.json"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", "seal", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
 
 
-async def side_by_side(stack: Stack, rounds: int, seconds: int) -> None:
-    """Posts per second, in turns."""
+async def side_by_side(rounds: int, seconds: int) -> None:
+    """Posts per second of a ledger by itself, in turns."""
     rates: dict[str, list[float]] = {"without": [], "with": []}
-    for _ in range(rounds):
-        for sealing in ("without", "with"):
-            await order(stack, "start" if sealing == "with" else "stop", "ledger-sealer")
-            figure = await measure(stack, IN_FLIGHT, seconds, hot=False)
-            rates[sealing].append(figure.per_second)
-    await order(stack, "stop", "ledger-sealer")
+    async with ledger_alone(prepare=make_ledger) as alone:
+        key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
+        await fund(alone.urls[0], key, ACCOUNTS)
+        await analyze(alone.database)
+        for _ in range(rounds):
+            for sealing in ("without", "with"):
+                async with sealer(alone.database) if sealing == "with" else nullcontext():
+                    figure = await measure(alone, key, IN_FLIGHT, seconds, hot=False, batch=1)
+                rates[sealing].append(figure.per_second)
     without, beside = (statistics.median(rates[each]) for each in ("without", "with"))
     print(f"posts/s at {IN_FLIGHT} connections, {rounds} turns of {seconds} s: {without:,.0f} without the sealer, "
           f"{beside:,.0f} with it (x{beside / without:.3f})")  # fmt: skip
@@ -168,11 +185,11 @@ async def main() -> None:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--requests", type=int, default=2_000)
     wanted = parser.parse_args()
-    stack = running_stack()
+    running = running_stack()
     print(f"load average {re.sub('[()]', '', str(os.getloadavg()))}")
-    await side_by_side(stack, wanted.rounds, wanted.seconds)
-    await seal_export_verify(stack)
-    await signatures(stack, wanted.requests)
+    await side_by_side(wanted.rounds, wanted.seconds)
+    await seal_export_verify(running)
+    await signatures(running, wanted.requests)
 
 
 if __name__ == "__main__":
