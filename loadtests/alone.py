@@ -58,6 +58,24 @@ async def ledger_alone(
         yield Alone(tuple(urls), tuple(pids), database)
 
 
+@asynccontextmanager
+async def sealer(database: Database) -> AsyncIterator[None]:
+    """The sealing process, for as long as this lasts."""
+    environment = os.environ | {
+        "DATABASE_DSN": database.dsn("ledger_sealer"),
+        "SEAL_KEYS": str(stack().secrets_dir / "ledger-seal-keys.json"),
+        "PORT": str(_free_port()),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", "seal", env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 async def api_key(database: Database, principal: str, *kinds: str, ledger: str | None = None) -> str:
     """A fresh API key for `principal`, through the ledger's own key command."""
     process = await asyncio.create_subprocess_exec(

@@ -9,6 +9,7 @@ two means something on a machine whose absolute speed does not.
     --batch 100       requests of so many entries instead of single posts
     --preload 5000000 so many postings in the journal first, and then the same again as without
     --rules off       the database's rules switched off by its owner, in this experiment only: their price
+    --no-sealer       without the sealing process, which otherwise works beside
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -26,7 +28,7 @@ from uuid import uuid4
 import asyncpg
 from common.testing import stack
 
-from loadtests.alone import Alone, analyze, api_key, ledger_alone
+from loadtests.alone import Alone, analyze, api_key, ledger_alone, sealer
 from loadtests.books import LEDGER, fund, make_ledger, preload
 
 HERE = Path(__file__).parent
@@ -170,6 +172,7 @@ async def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--preload", type=int, default=0, help="postings")
     parser.add_argument("--rules", choices=("on", "off"), default="on")
+    parser.add_argument("--no-sealer", action="store_true")
     parser.add_argument("--row-lock", type=int, nargs="*", default=ROW_LOCK_CLIENTS, help="pgbench clients")
     wanted = parser.parse_args()
     async with ledger_alone(wanted.engines, prepare=make_ledger) as alone:
@@ -178,7 +181,8 @@ async def main() -> None:
         await analyze(alone.database)
         if wanted.rules == "off":
             await without_rules(alone)
-        await _table(alone, key, wanted)
+        async with nullcontext() if wanted.no_sealer else sealer(alone.database):
+            await _table(alone, key, wanted)
         if wanted.preload:
             await preload(alone.database, wanted.preload // 2, accounts)
             print(f"again, with {wanted.preload:,} postings in the journal")

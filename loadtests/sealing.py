@@ -15,18 +15,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 from common.client import ServiceClient
 from common.signing import RequestSigner, SigningKey
-from common.testing import Database, stack
 from pydantic import BaseModel
 
-from loadtests.alone import analyze, api_key, ledger_alone
+from loadtests.alone import analyze, api_key, ledger_alone, sealer
 from loadtests.bank import Stack, running_stack
 from loadtests.books import LEDGER, fund, make_ledger
 from loadtests.posts import ACCOUNTS, measure
@@ -37,23 +35,6 @@ IN_FLIGHT = 32
 
 class Anything(BaseModel):
     """An answer nobody looks at."""
-
-
-@asynccontextmanager
-async def sealer(database: Database) -> AsyncIterator[None]:
-    """The sealing process, for as long as this lasts."""
-    environment = os.environ | {
-        "DATABASE_DSN": database.dsn("ledger_sealer"),
-        "SEAL_KEYS": str(stack().secrets_dir / "ledger-seal-keys.json"),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger", "seal", env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def side_by_side(rounds: int, seconds: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,8 +61,13 @@ def add(commands: Commands) -> None:
     rotate.set_defaults(run=lambda wanted: asyncio.run(_rotate(wanted)))
 
 
+NICE = 10
+"""Sealing can wait: on a busy machine the posting goes first, and the sealer catches up after."""
+
+
 def _stay() -> int:
     settings = SealerSettings()
+    os.nice(NICE)
     run(sealer_app(settings), settings)
     return 0
 

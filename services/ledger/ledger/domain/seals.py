@@ -24,6 +24,8 @@ VERSION = 1
 NOTHING_BEFORE = bytes(32)
 """What the first seal names as the one before it."""
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class SealedPosting:
@@ -134,14 +136,12 @@ class Endorsement:
 
 def canonical(value: Json) -> bytes:
     """The one way to write it down."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode()
+    return _encode(value).encode()
 
 
 def moment(at: datetime) -> str:
     """UTC, to the microsecond."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def seal_hash(statement: bytes) -> bytes:
