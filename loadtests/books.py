@@ -95,7 +95,7 @@ WITH head AS (
 ), pair AS (
     SELECT head.sequence + n AS sequence, head.at, gen_random_uuid() AS id, leg,
            CASE leg WHEN 1 THEN 1 ELSE -1 END AS amount,
-           $3::text[][1 + ((($2 + n) * 7919 + leg * 104729 * (1 + ($2 + n) % 13)) % array_length($3, 1))] AS path
+           ($3::text[])[1 + ((($2 + n)::bigint * 7919 + leg * (1 + ($2 + n) % 997)) % array_length($3, 1))::int] AS path
       FROM head, generate_series(1, $1) n, generate_series(1, 2) leg
 ), entries AS (
     INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference,
