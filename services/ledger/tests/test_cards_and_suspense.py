@@ -84,7 +84,7 @@ async def test_a_card_payment_from_capture_to_cleared(bank: Bank) -> None:
     clear: list[Line] = [(uncleared(player), "100", None), (available(player), "-100", None)]
     assert await post(bank, "card.clear", clear) == "posted"
     balances = await bank.balances()
-    assert (balances["psp/chaos/receivable"], balances["bank/spei"]) == (0, Decimal("96.50"))
+    assert (balances["psp/chaos/receivable"], balances["bank/spei"]) == (Decimal(0), Decimal("96.50"))
     assert balances[available(player)] == -100
     await bank.check()
 
@@ -112,7 +112,10 @@ async def test_a_refund_is_held_done_or_given_back_to_its_player(bank: Bank) -> 
     assert await post(bank, "refund.done", done, reference="cards/1") == "posted"
     assert await post(bank, "refund.done", done, reference="cards/1") == "hold-exhausted"
     balances = await bank.balances()
-    assert (balances["refunds/chaos/clearing"], balances["psp/chaos/receivable"]) == (0, 170)
+    assert (balances["refunds/chaos/clearing"], balances["psp/chaos/receivable"]) == (
+        Decimal(0),
+        Decimal(170),
+    )
     await bank.check()
 
 

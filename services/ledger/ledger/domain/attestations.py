@@ -14,7 +14,7 @@ PURPOSES = {
     "withdrawal.returned": re.compile(r"players/[0-9a-f-]{36}/withdrawing"),
     "card.capture": re.compile(r"players/[0-9a-f-]{36}/uncleared"),
     "card.settle": re.compile(r"psp/[a-z0-9-]{1,32}/receivable"),
-    "refund.returned": re.compile(r"players/[0-9a-f-]{36}/available"),
+    "refund.returned": re.compile(r"players/[0-9a-f-]{36}/(?:available|uncleared)"),
     "house.fund": re.compile(r"house/(?:capital|reserve)"),
 }
 """The kinds a receipt may pay for, and the accounts each may credit."""
