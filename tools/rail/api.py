@@ -4,6 +4,7 @@ Two of its answers are separate sources on purpose: the participant's own statem
 central bank's receipt (`/cep`).
 """
 
+import base64
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
@@ -11,16 +12,24 @@ from decimal import Decimal
 from typing import Annotated, Final, Literal
 
 from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from tools.rail import book as rail
 from tools.rail.book import Behaviour, Book, ClaveReusedError, Movement, RailError, Status
 from tools.rail.cep import MEXICO_CITY, cep_document
-from tools.rail.truth import TruthLog
+from tools.rail.firma import cadena_original
+from tools.rail.truth import TruthLog, TruthReader
 
 BOOK: Final = web.AppKey("book", Book)
 LOG: Final = web.AppKey("log", TruthLog)
 BEHAVIOUR: Final = web.AppKey("behaviour", Behaviour)
+READER: Final = web.AppKey("reader", TruthReader)
+CLIENT_KEY: Final = web.AppKey("client_key", RSAPublicKey)
+"""The participant's client's public key: orders are signed with the private one."""
 
 Clave = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,30}$")]
 Clabe = Annotated[str, StringConstraints(pattern=r"^[0-9]{18}$")]
@@ -61,6 +70,7 @@ class Order(_Strict):
     beneficiary_name: Name
     amount: Amount
     concept: Name = "Retiro"
+    firma: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
 
 class Conduct(_Strict):
@@ -68,6 +78,17 @@ class Conduct(_Strict):
 
     delay_seconds: float = Field(default=0.0, ge=0, le=86_400)
     lose_orders: Literal["before", "after"] | None = None
+    clears_every_seconds: float = Field(default=2.0, gt=0, le=86_400)
+    chaos_seed: int | None = None
+    chaos_rate: float = Field(default=0.0, ge=0, le=1)
+    hold_seconds: float = Field(default=2.0, ge=0, le=60)
+
+
+class Period(_Strict):
+    """From when to when, both included."""
+
+    since: datetime
+    until: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
 class Account(_Strict):
@@ -87,6 +108,12 @@ class Receipt(Operation):
     """Which receipt is meant."""
 
     clave: Clave
+
+
+class Lie(Receipt):
+    """What the central bank shall say of a transfer."""
+
+    status: Outcome
 
 
 async def receive_transfer(request: web.Request) -> web.Response:
@@ -125,17 +152,69 @@ async def statement(request: web.Request) -> web.Response:
     return web.json_response(line)
 
 
+async def statement_lines(request: web.Request) -> web.Response:
+    """The participant's statement of abonos that ended in that time."""
+    wanted = Period.model_validate(dict(request.query))
+    now = _now()
+    lines = [
+        _movement_view(each, now)
+        for each in request.app[BOOK].transfers.values()
+        if each.status(now) is not Status.IN_PROCESS and wanted.since <= each.ends_at <= wanted.until
+    ]
+    return web.json_response({"items": lines})
+
+
+async def returned_orders(request: web.Request) -> web.Response:
+    """The participant's orders that receiving banks have sent back since then."""
+    wanted = Period.model_validate(dict(request.query))
+    book, now = request.app[BOOK], _now()
+    lines = [
+        _order_view(book, book.orders[clave], now)
+        for clave, at in book.returned.items()
+        if wanted.since <= at <= wanted.until
+    ]
+    return web.json_response({"items": lines})
+
+
 async def receipt(request: web.Request) -> web.Response:
-    """The central bank's word on a transfer: its status and, once liquidated, the document."""
+    """The central bank's word on a movement: its status and, once liquidated, the document of a transfer."""
     wanted = Receipt.model_validate(dict(request.query))
-    movement = _transfer(request, wanted.clave, wanted)
-    status = movement.status(_now())
+    book, now = request.app[READER].refresh(), _now()
+    order = book.orders.get(wanted.clave.upper())
+    if wanted.institution == rail.PARTICIPANT and order is not None:
+        return web.json_response({"status": book.order_status(order, now), "document": None})
+    key = (wanted.date, wanted.institution, wanted.clave.upper())
+    movement = book.transfers.get(key)
+    if movement is None:
+        raise RailError("operacion-no-encontrada", "Operación no encontrada")
+    status = Status(book.lies[key]) if key in book.lies else movement.status(now)
     document = cep_document(movement) if status is Status.LIQUIDATED else None
     return web.json_response({"status": status, "document": document})
 
 
+async def return_order(request: web.Request) -> web.Response:
+    """The receiving bank sends an order back that was carried out before."""
+    clave, book, now = request.match_info["clave"].upper(), request.app[BOOK], _now()
+    order = book.orders.get(clave)
+    if order is None or book.order_status(order, now) is not Status.LIQUIDATED:
+        return _refusal(409, "orden-no-liquidada", "No hay orden liquidada con esa clave de rastreo")
+    request.app[LOG].record_return(clave, now)
+    book.returned[clave] = now
+    return web.json_response(_order_view(book, order, now))
+
+
+async def set_lie(request: web.Request) -> web.Response:
+    """From now on the central bank tells another status of a transfer than the statement does."""
+    wanted = Lie.model_validate_json(await request.read())
+    key = (wanted.date, wanted.institution, wanted.clave.upper())
+    request.app[LOG].record_lie(key, wanted.status)
+    request.app[BOOK].lies[key] = wanted.status
+    return web.json_response(wanted.model_dump(mode="json"))
+
+
 async def send_order(request: web.Request) -> web.Response:
     wish = Order.model_validate_json(await request.read())
+    _check_signature(request, wish)
     behaviour, book = request.app[BEHAVIOUR], request.app[BOOK]
     if behaviour.lose_orders == "before":
         return _hang_up(request)
@@ -152,7 +231,7 @@ async def send_order(request: web.Request) -> web.Response:
         amount=Decimal(wish.amount),
         concept=wish.concept,
         accepted_at=now,
-        ends_at=rail.ends_at(now, _delay_seconds(request, None)),
+        ends_at=_order_ends_at(request, now),
         ends_as=outcome,
         reason=reason,
     )
@@ -162,14 +241,14 @@ async def send_order(request: web.Request) -> web.Response:
         book.orders[accepted.clave.upper()] = accepted
     if behaviour.lose_orders == "after":
         return _hang_up(request)
-    return web.json_response(_movement_view(book.orders[wish.clave.upper()], _now()), status=201)
+    return web.json_response(_order_view(book, book.orders[wish.clave.upper()], _now()), status=201)
 
 
 async def order(request: web.Request) -> web.Response:
     movement = request.app[BOOK].orders.get(request.match_info["clave"].upper())
     if movement is None:
         return _refusal(404, "orden-desconocida", "No hay orden con esa clave de rastreo")
-    return web.json_response(_movement_view(movement, _now()))
+    return web.json_response(_order_view(request.app[BOOK], movement, _now()))
 
 
 async def set_account(request: web.Request) -> web.Response:
@@ -189,6 +268,9 @@ async def set_behaviour(request: web.Request) -> web.Response:
     wanted = Conduct.model_validate_json(await request.read())
     behaviour = request.app[BEHAVIOUR]
     behaviour.delay_seconds, behaviour.lose_orders = wanted.delay_seconds, wanted.lose_orders
+    behaviour.clears_every_seconds = wanted.clears_every_seconds
+    behaviour.chaos_seed, behaviour.chaos_rate = wanted.chaos_seed, wanted.chaos_rate
+    behaviour.hold_seconds = wanted.hold_seconds
     return web.json_response(wanted.model_dump())
 
 
@@ -205,13 +287,24 @@ async def healthy(_request: web.Request) -> web.Response:
 
 ROUTES: Final = (
     web.post("/transfers", receive_transfer),
+    web.get("/abonos", statement_lines),
     web.get("/abonos/{clave}", statement),
-    web.get("/cep", receipt),
+    web.get("/devoluciones", returned_orders),
     web.post("/orders", send_order),
     web.get("/orders/{clave}", order),
+    web.post("/orders/{clave}/return", return_order),
+    web.post("/ted/orders", send_order),
+    web.get("/ted/orders/{clave}", order),
+    web.put("/central-bank/lies", set_lie),
     web.put("/accounts/{clabe}", set_account),
     web.put("/behaviour", set_behaviour),
     web.get("/truth", truth),
+    web.get("/healthz", healthy),
+    web.get("/readyz", healthy),
+)
+CENTRAL_BANK_ROUTES: Final = (
+    web.put("/behaviour", set_behaviour),
+    web.get("/cep", receipt),
     web.get("/healthz", healthy),
     web.get("/readyz", healthy),
 )
@@ -255,6 +348,30 @@ def _movement_view(movement: Movement, now: datetime) -> dict[str, str | None]:
         "reason": movement.reason if ended else None,
         "ended_at": movement.ends_at.isoformat() if ended else None,
     }
+
+
+def _order_view(book: Book, order: Movement, now: datetime) -> dict[str, str | None]:
+    return _movement_view(order, now) | {"status": book.order_status(order, now)}
+
+
+def _order_ends_at(request: web.Request, now: datetime) -> datetime:
+    """SPEI carries an order in its delay; the slow rail clears all of a window together at its end."""
+    if not request.path.startswith("/ted/"):
+        return rail.ends_at(now, _delay_seconds(request, None))
+    every = request.app[BEHAVIOUR].clears_every_seconds
+    return datetime.fromtimestamp((now.timestamp() // every + 1) * every, UTC)
+
+
+def _check_signature(request: web.Request, order: Order) -> None:
+    """The participant carries no order that its client has not signed."""
+    key = request.app.get(CLIENT_KEY)
+    if key is None:
+        return
+    try:
+        text = cadena_original(order.model_dump()).encode()
+        key.verify(base64.b64decode(order.firma or ""), text, padding.PKCS1v15(), hashes.SHA256())
+    except (InvalidSignature, ValueError):
+        raise RailError("firma-invalida", "La firma no corresponde a la orden") from None
 
 
 def _hang_up(request: web.Request) -> web.Response:

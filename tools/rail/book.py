@@ -80,11 +80,16 @@ class Behaviour:
     """How the rail is told to behave.
 
     `delay_seconds` passes between accepting a movement and its end. `lose_orders` drops the connection on
-    new orders: "before" the order takes effect, or "after" it has.
+    new orders: "before" the order takes effect, or "after" it has. The slow rail clears all that it has accepted
+    whenever `clears_every_seconds` are over.
     """
 
     delay_seconds: float = 0.0
     lose_orders: str | None = None
+    clears_every_seconds: float = 2.0
+    chaos_seed: int | None = None
+    chaos_rate: float = 0.0
+    hold_seconds: float = 2.0
 
 
 @dataclass
@@ -94,6 +99,10 @@ class Book:
     transfers: dict[tuple[date, str, str], Movement] = field(default_factory=dict)
     orders: dict[str, Movement] = field(default_factory=dict)
     closed_accounts: set[str] = field(default_factory=set)
+    returned: dict[str, datetime] = field(default_factory=dict)
+    """Orders that were carried out and sent back by the receiving bank, by their clave."""
+    lies: dict[tuple[date, str, str], str] = field(default_factory=dict)
+    """Statuses that the central bank tells of transfers, against what the statement says."""
 
     def new_transfer(self, wish: Movement) -> Movement | None:
         """The transfer to accept, or None if it was accepted before. Raises `RailError`."""
@@ -112,11 +121,17 @@ class Book:
             return Status.REJECTED, "cuenta cancelada"
         return Status.LIQUIDATED, None
 
+    def order_status(self, order: Movement, now: datetime) -> Status:
+        """How far an order of the participant's is."""
+        if order.clave.upper() in self.returned:
+            return Status.RETURNED
+        return order.status(now)
+
     def totals(self, now: datetime) -> dict[str, Decimal]:
         """The rail's own truth: what it has liquidated to the participant's customers and for it."""
         return {
             "received": _liquidated(self.transfers.values(), now),
-            "paid": _liquidated(self.orders.values(), now),
+            "paid": _liquidated((each for key, each in self.orders.items() if key not in self.returned), now),
         }
 
     @staticmethod

@@ -17,9 +17,32 @@ from tools.rail.book import Book, Movement, Status
 
 MovementFact = Literal["transfer", "order"]
 AccountFact = Literal["account-closed", "account-opened"]
+_RETURNED: Final = "order-returned"
+_LIE: Final = "central-bank-lies"
 _TRANSFER: Final = "transfer"
 _ORDER: Final = "order"
 _CLOSED: Final = "account-closed"
+
+
+class TruthReader:
+    """The same file, read by another process: whatever was added since the last look is applied."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_to = 0
+        self.book = Book()
+
+    def refresh(self) -> Book:
+        """The book as the log tells it now. A last line that is still being written is left for later."""
+        if self._path.exists():
+            with self._path.open("rb") as lines:
+                lines.seek(self._read_to)
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        break
+                    _apply(self.book, json.loads(line))
+                    self._read_to += len(line)
+        return self.book
 
 
 class TruthLog:
@@ -43,6 +66,21 @@ class TruthLog:
 
     def record_account(self, kind: AccountFact, clabe: str) -> None:
         self._append({"fact": kind, "clabe": clabe})
+
+    def record_return(self, clave: str, at: datetime) -> None:
+        self._append({"fact": _RETURNED, "clave": clave, "at": at.isoformat()})
+
+    def record_lie(self, key: tuple[date, str, str], status: str) -> None:
+        day, institution, clave = key
+        self._append(
+            {
+                "fact": _LIE,
+                "date": day.isoformat(),
+                "institution": institution,
+                "clave": clave,
+                "status": status,
+            }
+        )
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -78,6 +116,11 @@ def _apply(book: Book, fact: dict[str, str | None]) -> None:
     elif fact["fact"] == _ORDER:
         movement = _movement(fact)
         book.orders[movement.clave.upper()] = movement
+    elif fact["fact"] == _RETURNED:
+        book.returned[_text(fact, "clave").upper()] = datetime.fromisoformat(_text(fact, "at"))
+    elif fact["fact"] == _LIE:
+        key = (date.fromisoformat(_text(fact, "date")), _text(fact, "institution"), _text(fact, "clave"))
+        book.lies[key] = _text(fact, "status")
     elif fact["fact"] == _CLOSED:
         book.closed_accounts.add(_text(fact, "clabe"))
     else:
