@@ -16,6 +16,85 @@ CREATE DOMAIN public.money_amount AS numeric
 	CONSTRAINT money_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT money_is_positive_and_finite CHECK (((VALUE > (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.arrival_takes_a_step() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    coming_from text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
+BEGIN
+    IF coming_from <> NEW.state AND NOT EXISTS (SELECT FROM arrival_step AS step
+            WHERE step.before = coming_from AND step.after = NEW.state) THEN
+        RAISE EXCEPTION 'arrival %: "%" does not lead to "%"', NEW.id, coming_from, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_follows_its_states';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.card_operation_takes_a_step() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    coming_from text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
+BEGIN
+    IF coming_from <> NEW.state AND NOT EXISTS (SELECT FROM card_step AS step
+            WHERE step.act = NEW.act AND step.before = coming_from AND step.after = NEW.state) THEN
+        RAISE EXCEPTION 'card operation %: a % does not go from "%" to "%"', NEW.id, NEW.act, coming_from, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_operation_follows_its_states';
+    END IF;
+    IF TG_OP = 'UPDATE' AND OLD.psp_id IS NOT NULL AND NEW.psp_id IS DISTINCT FROM OLD.psp_id THEN
+        RAISE EXCEPTION 'card operation %: it is another object at the provider', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_operation_psp_id_stays';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.card_payment_adds_up() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.act IN ('capture', 'refund') THEN
+        PERFORM FROM card_payment WHERE id = NEW.payment_id FOR UPDATE;
+        UPDATE card_payment p
+           SET capturing = s.capturing, captured = s.captured, refunding = s.refunding
+          FROM (SELECT coalesce(sum(amount) FILTER (WHERE act = 'capture'
+                                    AND state NOT IN ('REFUSED', 'FAILED')), 0) AS capturing,
+                       coalesce(sum(amount) FILTER (WHERE act = 'capture'
+                                    AND state IN ('CONFIRMED', 'BOOKED', 'SETTLED', 'CLEARED')), 0) AS captured,
+                       coalesce(sum(amount) FILTER (WHERE act = 'refund'
+                                    AND state NOT IN ('REFUSED', 'FAILED', 'RELEASED', 'REVERSED')), 0) AS refunding
+                  FROM card_operation WHERE payment_id = NEW.payment_id) s
+         WHERE p.id = NEW.payment_id
+           AND (p.capturing, p.captured, p.refunding) IS DISTINCT FROM (s.capturing, s.captured, s.refunding);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.card_payment_keeps_its_rank() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF (SELECT rank FROM card_rank WHERE state = NEW.state) < (SELECT rank FROM card_rank WHERE state = OLD.state)
+            AND NOT (OLD.state = 'VOIDING' AND NEW.state = 'AUTHORIZED')
+            AND NOT (OLD.state = 'CAPTURING' AND NEW.state = 'AUTHORIZED')
+            AND NOT (OLD.state IN ('VOIDED', 'EXPIRED') AND NEW.state IN ('CAPTURED', 'SETTLED')) THEN
+        RAISE EXCEPTION 'card payment %: % is behind %', NEW.id, NEW.state, OLD.state
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_payment_keeps_its_rank';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.deadline_ends_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state <> 'ARMED' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'deadline_ends_once',
+            MESSAGE = format('deadline %s of %s has ended', OLD.kind, OLD.subject);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.deposit_takes_a_step() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -30,12 +109,57 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.proof_takes_a_step() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    coming_from text := CASE WHEN TG_OP = 'INSERT' THEN '' ELSE OLD.state END;
+BEGIN
+    IF coming_from <> NEW.state AND NOT EXISTS (SELECT FROM proof_step AS step
+            WHERE step.before = coming_from AND step.after = NEW.state AND step.actor = current_user) THEN
+        RAISE EXCEPTION 'proof %: % may not take it from "%" to "%"', NEW.receipt_id, current_user, coming_from, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_follows_its_states';
+    END IF;
+    IF coming_from = 'ASKED' AND NEW.state = 'ATTESTED'
+            AND NOT EXISTS (SELECT FROM proof_word WHERE receipt_id = NEW.receipt_id) THEN
+        RAISE EXCEPTION 'proof %: nobody has given a word for it', NEW.receipt_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_has_a_word';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.refuse_rewriting() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_TABLE_NAME || '_is_append_only';
+END $$;
+
+CREATE FUNCTION public.review_case_is_decided_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state = 'DECIDED' THEN
+        RAISE EXCEPTION 'case % is decided', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'review_case_is_decided_once';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.transfer_is_attested_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(NEW.rail || NEW.tracking_key, 0));
+    IF TG_TABLE_NAME = 'attestation' AND EXISTS (SELECT FROM proof_word w WHERE w.rail = NEW.rail AND w.origin IS NULL
+            AND (w.tracking_key = NEW.tracking_key OR w.document_sha256 = NEW.document_sha256))
+       OR TG_TABLE_NAME = 'proof_word' AND EXISTS (SELECT FROM attestation a WHERE a.rail = NEW.rail
+            AND (a.tracking_key = NEW.tracking_key OR a.document_sha256 = NEW.document_sha256)) THEN
+        RAISE EXCEPTION 'transfer % was attested before', NEW.tracking_key
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'transfer_is_attested_once';
+    END IF;
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION public.withdrawal_takes_a_step() RETURNS trigger
@@ -56,6 +180,52 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+
+CREATE TABLE public.aml_rule (
+    name text NOT NULL,
+    valid_from date NOT NULL,
+    threshold numeric NOT NULL,
+    window_hours integer NOT NULL,
+    source text NOT NULL,
+    CONSTRAINT aml_rule_is_known CHECK ((name = ANY (ARRAY['four-eyes-amount'::text, 'linked-deposits-sum'::text, 'withdrawals-per-player'::text, 'withdrawals-per-clabe'::text, 'clabe-cooling-off'::text, 'clabe-shared'::text, 'deposit-without-play'::text]))),
+    CONSTRAINT aml_rule_threshold_is_not_negative CHECK ((threshold >= (0)::numeric)),
+    CONSTRAINT aml_rule_window_is_bounded CHECK (((window_hours >= 0) AND (window_hours <= 87600)))
+);
+
+CREATE TABLE public.arrival (
+    id uuid NOT NULL,
+    tracking_key text NOT NULL,
+    clave public.clave NOT NULL,
+    operation_date date NOT NULL,
+    institution text NOT NULL,
+    beneficiary_clabe text NOT NULL,
+    ordering_account text NOT NULL,
+    ordering_name text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL,
+    deposit_id uuid,
+    state text DEFAULT 'NOTED'::text NOT NULL,
+    attention text,
+    player uuid,
+    return_clave public.clave,
+    sends integer DEFAULT 0 NOT NULL,
+    sent_at timestamp with time zone,
+    due_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    leases bigint DEFAULT 0 NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT arrival_is_assigned_to_somebody CHECK (((state = ANY (ARRAY['ASSIGNING'::text, 'ASSIGNED'::text])) <= (player IS NOT NULL))),
+    CONSTRAINT arrival_is_in_pesos CHECK ((currency = 'MXN'::text)),
+    CONSTRAINT arrival_is_returned_under_a_clave CHECK (((return_clave IS NOT NULL) OR (state <> ALL (ARRAY['RETURN_SENDING'::text, 'RETURN_UNKNOWN'::text, 'RETURN_SENT'::text, 'RETURNING'::text, 'RETURNED'::text])))),
+    CONSTRAINT arrival_sends_are_counted CHECK (((sends >= 0) AND (sends <= 5))),
+    CONSTRAINT arrival_state_is_known CHECK ((state = ANY (ARRAY['NOTED'::text, 'SUSPENDED'::text, 'ASSIGNING'::text, 'ASSIGNED'::text, 'RETURN_SENDING'::text, 'RETURN_UNKNOWN'::text, 'RETURN_SENT'::text, 'RETURNING'::text, 'RETURNED'::text, 'QUARANTINED'::text])))
+);
+
+CREATE TABLE public.arrival_step (
+    before text NOT NULL,
+    after text NOT NULL
+);
 
 CREATE TABLE public.attestation (
     receipt_id uuid NOT NULL,
@@ -84,12 +254,98 @@ CREATE TABLE public.attestation (
     CONSTRAINT attestation_signature_is_ed25519 CHECK ((octet_length(signature) = 64))
 );
 
+CREATE TABLE public.card_operation (
+    id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    act text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL,
+    state text DEFAULT 'REQUESTED'::text NOT NULL,
+    reason text,
+    attention text,
+    psp_id text,
+    stands_in text DEFAULT 'uncleared'::text NOT NULL,
+    sends integer DEFAULT 0 NOT NULL,
+    sent_at timestamp with time zone,
+    version bigint DEFAULT 1 NOT NULL,
+    due_at timestamp with time zone DEFAULT now(),
+    tries integer DEFAULT 0 NOT NULL,
+    leases bigint DEFAULT 0 NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT card_operation_act_is_known CHECK ((act = ANY (ARRAY['authorize'::text, 'capture'::text, 'void'::text, 'refund'::text]))),
+    CONSTRAINT card_operation_confirmed_has_an_object CHECK (((state <> ALL (ARRAY['CONFIRMED'::text, 'BOOKED'::text, 'SETTLED'::text, 'CLEARED'::text, 'REVERSING'::text, 'REVERSED'::text])) OR (psp_id IS NOT NULL))),
+    CONSTRAINT card_operation_end_has_a_reason CHECK (((state <> ALL (ARRAY['REFUSED'::text, 'FAILED'::text, 'RELEASED'::text, 'CONFLICTED'::text])) OR (reason IS NOT NULL))),
+    CONSTRAINT card_operation_is_in_pesos CHECK ((currency = 'MXN'::text)),
+    CONSTRAINT card_operation_sends_are_counted CHECK (((sends >= 0) AND (sends <= 5))),
+    CONSTRAINT card_operation_sends_have_a_time CHECK (((sent_at IS NULL) = (sends = 0))),
+    CONSTRAINT card_operation_stands_in_is_known CHECK ((stands_in = ANY (ARRAY['uncleared'::text, 'available'::text]))),
+    CONSTRAINT card_operation_state_is_known CHECK ((state = ANY (ARRAY['REQUESTED'::text, 'RESERVED'::text, 'REFUSED'::text, 'SENDING'::text, 'UNKNOWN'::text, 'PENDING'::text, 'CONFIRMED'::text, 'BOOKED'::text, 'SETTLED'::text, 'CLEARED'::text, 'FAILED'::text, 'RELEASED'::text, 'REVERSING'::text, 'REVERSED'::text, 'CONFLICTED'::text])))
+);
+
+CREATE TABLE public.card_payment (
+    id uuid NOT NULL,
+    player uuid NOT NULL,
+    psp text NOT NULL,
+    card_token text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL,
+    capture_at_once boolean NOT NULL,
+    state text DEFAULT 'CREATED'::text NOT NULL,
+    reason text,
+    psp_id text,
+    expires_at timestamp with time zone,
+    capturing numeric DEFAULT 0 NOT NULL,
+    captured numeric DEFAULT 0 NOT NULL,
+    refunding numeric DEFAULT 0 NOT NULL,
+    disputed numeric DEFAULT 0 NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT card_payment_captures_no_more_than_authorized CHECK ((capturing <= (amount)::numeric)),
+    CONSTRAINT card_payment_disputed_is_not_negative CHECK ((disputed >= (0)::numeric)),
+    CONSTRAINT card_payment_is_in_pesos CHECK ((currency = 'MXN'::text)),
+    CONSTRAINT card_payment_psp_has_its_form CHECK ((psp ~ '^[a-z0-9-]{1,32}$'::text)),
+    CONSTRAINT card_payment_refunds_no_more_than_captured CHECK (((refunding <= (0)::numeric) OR ((refunding + disputed) <= captured))),
+    CONSTRAINT card_payment_state_is_known CHECK ((state = ANY (ARRAY['CREATED'::text, 'AUTHORIZING'::text, 'REQUIRES_ACTION'::text, 'AUTHORIZED'::text, 'CAPTURING'::text, 'CAPTURED'::text, 'SETTLED'::text, 'VOIDING'::text, 'VOIDED'::text, 'EXPIRED'::text, 'DECLINED'::text, 'CONFLICTED'::text]))),
+    CONSTRAINT card_payment_token_is_bounded CHECK (((length(card_token) >= 1) AND (length(card_token) <= 200)))
+);
+
+CREATE TABLE public.card_rank (
+    state text NOT NULL,
+    rank smallint NOT NULL,
+    CONSTRAINT card_rank_is_small CHECK (((rank >= 0) AND (rank <= 9)))
+);
+
+CREATE TABLE public.card_step (
+    act text NOT NULL,
+    before text NOT NULL,
+    after text NOT NULL
+);
+
 CREATE SEQUENCE public.clabe_serial
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     MAXVALUE 9999999
     CACHE 1;
+
+CREATE TABLE public.deadline (
+    subject text NOT NULL,
+    kind text NOT NULL,
+    generation integer NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    state text DEFAULT 'ARMED'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone NOT NULL,
+    last_error text,
+    armed_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT deadline_ends_with_its_state CHECK (((state = 'ARMED'::text) = (ended_at IS NULL))),
+    CONSTRAINT deadline_generation_from_one CHECK ((generation >= 1)),
+    CONSTRAINT deadline_kind_is_bounded CHECK (((length(kind) >= 1) AND (length(kind) <= 64))),
+    CONSTRAINT deadline_state_is_known CHECK ((state = ANY (ARRAY['ARMED'::text, 'DONE'::text, 'CANCELLED'::text, 'FAILED'::text]))),
+    CONSTRAINT deadline_subject_is_bounded CHECK (((length(subject) >= 1) AND (length(subject) <= 200)))
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.deposit (
     id uuid NOT NULL,
@@ -110,12 +366,13 @@ CREATE TABLE public.deposit (
     leases bigint DEFAULT 0 NOT NULL,
     window_ends_at timestamp with time zone NOT NULL,
     claimed_at timestamp with time zone DEFAULT now() NOT NULL,
+    noticed boolean DEFAULT false NOT NULL,
     CONSTRAINT deposit_end_has_a_reason CHECK (((state = ANY (ARRAY['REJECTED'::text, 'QUARANTINED'::text])) <= (reason IS NOT NULL))),
     CONSTRAINT deposit_institution_has_its_form CHECK ((institution ~ '^[0-9]{5}$'::text)),
     CONSTRAINT deposit_is_backed_by_a_receipt CHECK (((state = ANY (ARRAY['ATTESTED'::text, 'BOOKED'::text])) <= (receipt_id IS NOT NULL))),
     CONSTRAINT deposit_is_booked_by_an_entry CHECK (((state = 'BOOKED'::text) = (entry_id IS NOT NULL))),
     CONSTRAINT deposit_is_in_pesos CHECK ((currency = 'MXN'::text)),
-    CONSTRAINT deposit_state_is_known CHECK ((state = ANY (ARRAY['CLAIMED'::text, 'VERIFYING'::text, 'NOT_FOUND_YET'::text, 'ATTESTED'::text, 'BOOKED'::text, 'REJECTED'::text, 'QUARANTINED'::text]))),
+    CONSTRAINT deposit_state_is_known CHECK ((state = ANY (ARRAY['CLAIMED'::text, 'VERIFYING'::text, 'NOT_FOUND_YET'::text, 'ATTESTED'::text, 'BOOKED'::text, 'REJECTED'::text, 'QUARANTINED'::text, 'SUSPENDED'::text, 'ASSIGNED'::text, 'RETURNED'::text]))),
     CONSTRAINT deposit_tracking_key_is_canonical CHECK ((tracking_key = ((((to_char((operation_date)::timestamp with time zone, 'YYYYMMDD'::text) || ':'::text) || institution) || ':'::text) || upper((clave)::text))))
 );
 
@@ -134,7 +391,9 @@ CREATE TABLE public.history (
     state text NOT NULL,
     event text NOT NULL,
     answer jsonb,
-    CONSTRAINT history_subject_is_known CHECK ((subject = ANY (ARRAY['deposit'::text, 'withdrawal'::text])))
+    person text,
+    CONSTRAINT history_person_is_bounded CHECK ((length(person) <= 64)),
+    CONSTRAINT history_subject_is_known CHECK ((subject = ANY (ARRAY['deposit'::text, 'withdrawal'::text, 'card'::text, 'proof'::text, 'arrival'::text, 'case'::text])))
 );
 
 ALTER TABLE public.history ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -144,6 +403,13 @@ ALTER TABLE public.history ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.holder (
+    player uuid NOT NULL,
+    full_name text NOT NULL,
+    known_since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT holder_name_is_bounded CHECK (((length(full_name) >= 1) AND (length(full_name) <= 200)))
 );
 
 CREATE TABLE public.idempotency (
@@ -204,14 +470,154 @@ CREATE TABLE public.payout_clabe (
     known_since timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.payout_file (
+    id uuid NOT NULL,
+    psp text NOT NULL,
+    name text NOT NULL,
+    sha256 bytea NOT NULL,
+    raw text NOT NULL,
+    opening numeric,
+    closing numeric,
+    gross numeric,
+    fees numeric,
+    state text NOT NULL,
+    reason text,
+    imported_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payout_file_is_the_hashed_one CHECK ((sha256(convert_to(raw, 'UTF8'::name)) = sha256)),
+    CONSTRAINT payout_file_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 120))),
+    CONSTRAINT payout_file_state_is_known CHECK ((state = ANY (ARRAY['MATCHED'::text, 'REJECTED'::text])))
+);
+
+CREATE TABLE public.payout_line (
+    file_id uuid NOT NULL,
+    line integer NOT NULL,
+    psp_id text NOT NULL,
+    kind text NOT NULL,
+    amount numeric NOT NULL,
+    fee numeric NOT NULL,
+    operation_id uuid,
+    break_class text,
+    CONSTRAINT payout_line_break_is_known CHECK ((break_class = ANY (ARRAY['MISSING_INTERNAL'::text, 'MISSING_EXTERNAL'::text, 'AMOUNT_MISMATCH'::text, 'DUPLICATE'::text, 'TIMING_OR_STATE'::text]))),
+    CONSTRAINT payout_line_from_one CHECK ((line >= 1)),
+    CONSTRAINT payout_line_is_in_one_bucket CHECK (((operation_id IS NULL) = (break_class IS NOT NULL)))
+);
+
 CREATE TABLE public.player_clabe (
     player uuid NOT NULL,
     clabe public.clabe NOT NULL,
     issued_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.proof (
+    receipt_id uuid NOT NULL,
+    purpose text NOT NULL,
+    rail text NOT NULL,
+    tracking_key text NOT NULL,
+    subject_id uuid NOT NULL,
+    account text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL,
+    fee numeric DEFAULT 0 NOT NULL,
+    reference text NOT NULL,
+    origin uuid,
+    state text DEFAULT 'ASKED'::text NOT NULL,
+    reason text,
+    entry_id uuid,
+    due_at timestamp with time zone DEFAULT now(),
+    tries integer DEFAULT 0 NOT NULL,
+    leases bigint DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT proof_conflict_has_a_reason CHECK (((state <> 'CONFLICTED'::text) OR (reason IS NOT NULL))),
+    CONSTRAINT proof_fee_is_a_part CHECK (((fee >= (0)::numeric) AND (fee <= (amount)::numeric) AND (scale(fee) <= 2))),
+    CONSTRAINT proof_is_booked_by_an_entry CHECK (((state = 'BOOKED'::text) = (entry_id IS NOT NULL))),
+    CONSTRAINT proof_is_in_pesos CHECK ((currency = 'MXN'::text)),
+    CONSTRAINT proof_origin_as_purpose_says CHECK (((origin IS NOT NULL) = (purpose = ANY (ARRAY['suspense.assign'::text, 'suspense.return'::text])))),
+    CONSTRAINT proof_purpose_is_known CHECK ((purpose = ANY (ARRAY['deposit.suspense'::text, 'suspense.assign'::text, 'suspense.return'::text, 'withdrawal.returned'::text, 'card.capture'::text, 'card.settle'::text, 'refund.returned'::text]))),
+    CONSTRAINT proof_state_is_known CHECK ((state = ANY (ARRAY['ASKED'::text, 'ATTESTED'::text, 'BOOKED'::text, 'CONFLICTED'::text]))),
+    CONSTRAINT proof_tracking_key_is_canonical CHECK ((tracking_key = upper(tracking_key)))
+);
+
+CREATE TABLE public.proof_step (
+    before text NOT NULL,
+    after text NOT NULL,
+    actor name NOT NULL
+);
+
+CREATE TABLE public.proof_word (
+    receipt_id uuid NOT NULL,
+    purpose text NOT NULL,
+    rail text NOT NULL,
+    tracking_key text NOT NULL,
+    account text NOT NULL,
+    amount public.money_amount NOT NULL,
+    currency text NOT NULL,
+    origin uuid,
+    document_sha256 bytea NOT NULL,
+    document text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    key_id text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT proof_word_document_is_sha256 CHECK ((octet_length(document_sha256) = 32)),
+    CONSTRAINT proof_word_document_is_the_hashed_one CHECK ((sha256(convert_to(document, 'UTF8'::name)) = document_sha256)),
+    CONSTRAINT proof_word_signature_is_ed25519 CHECK ((octet_length(signature) = 64))
+);
+
+CREATE TABLE public.review_case (
+    id uuid NOT NULL,
+    subject text NOT NULL,
+    subject_id uuid NOT NULL,
+    reason text NOT NULL,
+    player uuid,
+    amount numeric,
+    evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
+    four_eyes boolean NOT NULL,
+    state text DEFAULT 'OPEN'::text NOT NULL,
+    decision text,
+    note text,
+    target uuid,
+    proposed_by text,
+    decided_by text,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided_at timestamp with time zone,
+    CONSTRAINT review_case_decision_is_somebodys CHECK ((((state = 'DECIDED'::text) = (decided_by IS NOT NULL)) AND ((state = 'DECIDED'::text) = (decided_at IS NOT NULL)))),
+    CONSTRAINT review_case_has_four_eyes CHECK (((NOT four_eyes) OR (decided_by IS NULL) OR (decided_by <> proposed_by))),
+    CONSTRAINT review_case_note_is_bounded CHECK ((length(note) <= 2000)),
+    CONSTRAINT review_case_proposal_is_somebodys CHECK ((((state = 'OPEN'::text) = (proposed_by IS NULL)) AND ((state = 'OPEN'::text) = (decision IS NULL)))),
+    CONSTRAINT review_case_state_is_known CHECK ((state = ANY (ARRAY['OPEN'::text, 'PROPOSED'::text, 'DECIDED'::text]))),
+    CONSTRAINT review_case_subject_is_known CHECK ((subject = ANY (ARRAY['withdrawal'::text, 'deposit'::text, 'arrival'::text, 'card'::text, 'proof'::text, 'payout_line'::text, 'player'::text])))
+);
+
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
+);
+
+CREATE TABLE public.webhook (
+    id bigint NOT NULL,
+    source text NOT NULL,
+    webhook_id text NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    raw bytea NOT NULL,
+    object_id text,
+    state text DEFAULT 'RECEIVED'::text NOT NULL,
+    outcome text,
+    due_at timestamp with time zone DEFAULT now(),
+    tries integer DEFAULT 0 NOT NULL,
+    leases bigint DEFAULT 0 NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT webhook_id_is_bounded CHECK (((length(webhook_id) >= 1) AND (length(webhook_id) <= 128))),
+    CONSTRAINT webhook_is_bounded CHECK ((octet_length(raw) <= 65536)),
+    CONSTRAINT webhook_source_has_its_form CHECK ((source ~ '^[a-z0-9-]{1,32}$'::text)),
+    CONSTRAINT webhook_state_is_known CHECK ((state = ANY (ARRAY['RECEIVED'::text, 'APPLIED'::text, 'IGNORED'::text])))
+);
+
+ALTER TABLE public.webhook ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.withdrawal (
@@ -233,19 +639,42 @@ CREATE TABLE public.withdrawal (
     tries integer DEFAULT 0 NOT NULL,
     leases bigint DEFAULT 0 NOT NULL,
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT withdrawal_end_has_a_reason CHECK (((state = ANY (ARRAY['REFUSED'::text, 'REJECTED'::text, 'RELEASED'::text])) = (reason IS NOT NULL))),
+    rail text DEFAULT 'spei'::text NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT withdrawal_end_has_a_reason CHECK (((state = ANY (ARRAY['REFUSED'::text, 'REJECTED'::text, 'RELEASED'::text])) <= (reason IS NOT NULL))),
     CONSTRAINT withdrawal_is_in_pesos CHECK ((currency = 'MXN'::text)),
-    CONSTRAINT withdrawal_is_sent_under_a_clave CHECK (((state = ANY (ARRAY['REQUESTED'::text, 'REFUSED'::text, 'RESERVED'::text])) = (clave IS NULL))),
+    CONSTRAINT withdrawal_is_sent_under_a_clave CHECK (
+CASE
+    WHEN (state = ANY (ARRAY['REQUESTED'::text, 'REFUSED'::text, 'RESERVED'::text, 'REVIEW'::text, 'APPROVED'::text])) THEN (clave IS NULL)
+    WHEN (state = ANY (ARRAY['REJECTED'::text, 'RELEASED'::text])) THEN true
+    ELSE (clave IS NOT NULL)
+END),
     CONSTRAINT withdrawal_name_is_bounded CHECK (((length(beneficiary_name) >= 1) AND (length(beneficiary_name) <= 120))),
-    CONSTRAINT withdrawal_sends_are_counted CHECK (((sends >= 0) AND (sends <= 3))),
+    CONSTRAINT withdrawal_rail_is_known CHECK ((rail = ANY (ARRAY['spei'::text, 'ted'::text]))),
+    CONSTRAINT withdrawal_sends_are_counted CHECK (((sends >= 0) AND (sends <= 5))),
     CONSTRAINT withdrawal_sends_have_a_time CHECK ((((clave IS NULL) = (sent_at IS NULL)) AND ((clave IS NULL) = (sends = 0)))),
-    CONSTRAINT withdrawal_state_is_known CHECK ((state = ANY (ARRAY['REQUESTED'::text, 'REFUSED'::text, 'RESERVED'::text, 'SENDING'::text, 'SEND_UNKNOWN'::text, 'SENT'::text, 'LIQUIDATED'::text, 'REJECTED'::text, 'BOOKED'::text, 'RELEASED'::text])))
+    CONSTRAINT withdrawal_state_is_known CHECK ((state = ANY (ARRAY['REQUESTED'::text, 'REFUSED'::text, 'RESERVED'::text, 'REVIEW'::text, 'APPROVED'::text, 'SENDING'::text, 'SEND_UNKNOWN'::text, 'SENT'::text, 'LIQUIDATED'::text, 'REJECTED'::text, 'BOOKED'::text, 'RELEASED'::text, 'RETURNING'::text, 'RETURNED'::text])))
 );
 
 CREATE TABLE public.withdrawal_step (
     before text NOT NULL,
     after text NOT NULL
 );
+
+ALTER TABLE ONLY public.aml_rule
+    ADD CONSTRAINT aml_rule_pkey PRIMARY KEY (name, valid_from);
+
+ALTER TABLE ONLY public.arrival
+    ADD CONSTRAINT arrival_is_noted_once UNIQUE (tracking_key);
+
+ALTER TABLE ONLY public.arrival
+    ADD CONSTRAINT arrival_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.arrival
+    ADD CONSTRAINT arrival_return_clave_is_unique UNIQUE (return_clave);
+
+ALTER TABLE ONLY public.arrival_step
+    ADD CONSTRAINT arrival_step_pkey PRIMARY KEY (before, after);
 
 ALTER TABLE ONLY public.attestation
     ADD CONSTRAINT attestation_deposit_is_unique UNIQUE (deposit_id);
@@ -265,6 +694,27 @@ ALTER TABLE ONLY public.attestation
 ALTER TABLE ONLY public.attestation
     ADD CONSTRAINT attestation_tracking_key_is_unique UNIQUE (rail, tracking_key);
 
+ALTER TABLE ONLY public.card_operation
+    ADD CONSTRAINT card_operation_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.card_operation
+    ADD CONSTRAINT card_operation_psp_id_is_unique UNIQUE (psp_id);
+
+ALTER TABLE ONLY public.card_payment
+    ADD CONSTRAINT card_payment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.card_payment
+    ADD CONSTRAINT card_payment_psp_id_is_unique UNIQUE (psp_id);
+
+ALTER TABLE ONLY public.card_rank
+    ADD CONSTRAINT card_rank_pkey PRIMARY KEY (state);
+
+ALTER TABLE ONLY public.card_step
+    ADD CONSTRAINT card_step_pkey PRIMARY KEY (act, before, after);
+
+ALTER TABLE ONLY public.deadline
+    ADD CONSTRAINT deadline_generation_is_unique PRIMARY KEY (subject, kind, generation);
+
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_entry_is_unique UNIQUE (entry_id);
 
@@ -282,6 +732,9 @@ ALTER TABLE ONLY public.deposit_step
 
 ALTER TABLE ONLY public.history
     ADD CONSTRAINT history_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.holder
+    ADD CONSTRAINT holder_pkey PRIMARY KEY (player);
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (principal, key);
@@ -301,6 +754,18 @@ ALTER TABLE ONLY public.outbox_shard
 ALTER TABLE ONLY public.payout_clabe
     ADD CONSTRAINT payout_clabe_pkey PRIMARY KEY (player, clabe);
 
+ALTER TABLE ONLY public.payout_file
+    ADD CONSTRAINT payout_file_is_unique UNIQUE (sha256);
+
+ALTER TABLE ONLY public.payout_file
+    ADD CONSTRAINT payout_file_name_comes_once UNIQUE (psp, name);
+
+ALTER TABLE ONLY public.payout_file
+    ADD CONSTRAINT payout_file_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.payout_line
+    ADD CONSTRAINT payout_line_pkey PRIMARY KEY (file_id, line);
+
 ALTER TABLE ONLY public.player_clabe
     ADD CONSTRAINT player_clabe_belongs_to_its_player UNIQUE (clabe, player);
 
@@ -310,8 +775,38 @@ ALTER TABLE ONLY public.player_clabe
 ALTER TABLE ONLY public.player_clabe
     ADD CONSTRAINT player_clabe_pkey PRIMARY KEY (player);
 
+ALTER TABLE ONLY public.proof
+    ADD CONSTRAINT proof_entry_is_unique UNIQUE (entry_id);
+
+ALTER TABLE ONLY public.proof
+    ADD CONSTRAINT proof_is_asked_once UNIQUE (purpose, subject_id);
+
+ALTER TABLE ONLY public.proof
+    ADD CONSTRAINT proof_is_bound UNIQUE (receipt_id, purpose, rail, tracking_key, account, amount, currency);
+
+ALTER TABLE ONLY public.proof
+    ADD CONSTRAINT proof_origin_is_decided_once UNIQUE (origin);
+
+ALTER TABLE ONLY public.proof
+    ADD CONSTRAINT proof_pkey PRIMARY KEY (receipt_id);
+
+ALTER TABLE ONLY public.proof_step
+    ADD CONSTRAINT proof_step_pkey PRIMARY KEY (before, after, actor);
+
+ALTER TABLE ONLY public.proof_word
+    ADD CONSTRAINT proof_word_pkey PRIMARY KEY (receipt_id);
+
+ALTER TABLE ONLY public.review_case
+    ADD CONSTRAINT review_case_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.webhook
+    ADD CONSTRAINT webhook_comes_once UNIQUE (source, webhook_id);
+
+ALTER TABLE ONLY public.webhook
+    ADD CONSTRAINT webhook_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.withdrawal
     ADD CONSTRAINT withdrawal_clave_is_unique UNIQUE (clave);
@@ -321,6 +816,20 @@ ALTER TABLE ONLY public.withdrawal
 
 ALTER TABLE ONLY public.withdrawal_step
     ADD CONSTRAINT withdrawal_step_pkey PRIMARY KEY (before, after);
+
+CREATE INDEX arrival_due ON public.arrival USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE UNIQUE INDEX card_operation_authorizes_once ON public.card_operation USING btree (payment_id) WHERE (act = 'authorize'::text);
+
+CREATE INDEX card_operation_by_payment ON public.card_operation USING btree (payment_id, requested_at);
+
+CREATE INDEX card_operation_due ON public.card_operation USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE UNIQUE INDEX card_operation_voids_one_at_a_time ON public.card_operation USING btree (payment_id) WHERE ((act = 'void'::text) AND (state <> ALL (ARRAY['FAILED'::text, 'REFUSED'::text, 'CONFLICTED'::text])));
+
+CREATE INDEX card_payment_by_player ON public.card_payment USING btree (player, created_at DESC, id DESC);
+
+CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
 
 CREATE INDEX deposit_by_player ON public.deposit USING btree (player, claimed_at DESC, id DESC);
 
@@ -332,11 +841,35 @@ CREATE UNIQUE INDEX deposit_transfer_is_credited_once ON public.deposit USING bt
 
 CREATE INDEX history_by_subject ON public.history USING btree (subject_id, id);
 
+CREATE UNIQUE INDEX payout_line_settles_once ON public.payout_line USING btree (operation_id, kind) WHERE (operation_id IS NOT NULL);
+
+CREATE INDEX proof_due ON public.proof USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE UNIQUE INDEX proof_word_document_is_unique ON public.proof_word USING btree (rail, document_sha256) WHERE (origin IS NULL);
+
+CREATE UNIQUE INDEX proof_word_tracking_key_is_unique ON public.proof_word USING btree (rail, tracking_key) WHERE (origin IS NULL);
+
+CREATE UNIQUE INDEX review_case_is_open_once ON public.review_case USING btree (subject, subject_id, reason) WHERE (state <> 'DECIDED'::text);
+
+CREATE INDEX review_case_queue ON public.review_case USING btree (opened_at, id) WHERE (state <> 'DECIDED'::text);
+
+CREATE INDEX webhook_due ON public.webhook USING btree (due_at) WHERE (due_at IS NOT NULL);
+
 CREATE INDEX withdrawal_by_player ON public.withdrawal USING btree (player, requested_at DESC, id DESC);
 
 CREATE INDEX withdrawal_due ON public.withdrawal USING btree (due_at) WHERE (due_at IS NOT NULL);
 
+CREATE TRIGGER arrival_follows_its_states BEFORE INSERT OR UPDATE ON public.arrival FOR EACH ROW EXECUTE FUNCTION public.arrival_takes_a_step();
+
 CREATE TRIGGER attestation_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.attestation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER card_operation_follows_its_states BEFORE INSERT OR UPDATE ON public.card_operation FOR EACH ROW EXECUTE FUNCTION public.card_operation_takes_a_step();
+
+CREATE TRIGGER card_payment_adds_up AFTER INSERT OR UPDATE OF state ON public.card_operation FOR EACH ROW EXECUTE FUNCTION public.card_payment_adds_up();
+
+CREATE TRIGGER card_payment_keeps_its_rank BEFORE UPDATE OF state ON public.card_payment FOR EACH ROW EXECUTE FUNCTION public.card_payment_keeps_its_rank();
+
+CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
 
 CREATE TRIGGER deposit_follows_its_states BEFORE INSERT OR UPDATE ON public.deposit FOR EACH ROW EXECUTE FUNCTION public.deposit_takes_a_step();
 
@@ -344,15 +877,38 @@ CREATE TRIGGER history_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON pub
 
 CREATE TRIGGER payout_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
+CREATE TRIGGER payout_file_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER payout_line_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
 CREATE TRIGGER player_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.player_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
+CREATE TRIGGER proof_follows_its_states BEFORE INSERT OR UPDATE ON public.proof FOR EACH ROW EXECUTE FUNCTION public.proof_takes_a_step();
+
+CREATE TRIGGER proof_word_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.proof_word FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER review_case_is_decided_once BEFORE UPDATE ON public.review_case FOR EACH ROW EXECUTE FUNCTION public.review_case_is_decided_once();
+
+CREATE TRIGGER transfer_is_attested_once BEFORE INSERT ON public.attestation FOR EACH ROW EXECUTE FUNCTION public.transfer_is_attested_once();
+
+CREATE TRIGGER transfer_is_attested_once BEFORE INSERT ON public.proof_word FOR EACH ROW EXECUTE FUNCTION public.transfer_is_attested_once();
+
 CREATE TRIGGER withdrawal_follows_its_states BEFORE INSERT OR UPDATE ON public.withdrawal FOR EACH ROW EXECUTE FUNCTION public.withdrawal_takes_a_step();
+
+ALTER TABLE ONLY public.arrival
+    ADD CONSTRAINT arrival_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(id);
+
+ALTER TABLE ONLY public.arrival
+    ADD CONSTRAINT arrival_player_fkey FOREIGN KEY (player) REFERENCES public.player_clabe(player);
 
 ALTER TABLE ONLY public.attestation
     ADD CONSTRAINT attestation_clabe_is_the_players FOREIGN KEY (beneficiary_clabe, player) REFERENCES public.player_clabe(clabe, player);
 
 ALTER TABLE ONLY public.attestation
     ADD CONSTRAINT attestation_is_for_the_claim FOREIGN KEY (deposit_id, player, tracking_key, amount, currency) REFERENCES public.deposit(id, player, tracking_key, amount, currency);
+
+ALTER TABLE ONLY public.card_operation
+    ADD CONSTRAINT card_operation_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.card_payment(id);
 
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_player_fkey FOREIGN KEY (player) REFERENCES public.player_clabe(player);
@@ -365,6 +921,18 @@ ALTER TABLE ONLY public.outbox_sent
 
 ALTER TABLE ONLY public.payout_clabe
     ADD CONSTRAINT payout_clabe_has_deposited FOREIGN KEY (deposit_id, player, clabe) REFERENCES public.attestation(deposit_id, player, ordering_account);
+
+ALTER TABLE ONLY public.payout_line
+    ADD CONSTRAINT payout_line_file_id_fkey FOREIGN KEY (file_id) REFERENCES public.payout_file(id);
+
+ALTER TABLE ONLY public.payout_line
+    ADD CONSTRAINT payout_line_operation_id_fkey FOREIGN KEY (operation_id) REFERENCES public.card_operation(id);
+
+ALTER TABLE ONLY public.proof
+    ADD CONSTRAINT proof_origin_fkey FOREIGN KEY (origin) REFERENCES public.proof(receipt_id);
+
+ALTER TABLE ONLY public.proof_word
+    ADD CONSTRAINT proof_word_is_what_was_asked FOREIGN KEY (receipt_id, purpose, rail, tracking_key, account, amount, currency) REFERENCES public.proof(receipt_id, purpose, rail, tracking_key, account, amount, currency);
 
 ALTER TABLE ONLY public.withdrawal
     ADD CONSTRAINT withdrawal_goes_where_money_came_from FOREIGN KEY (player, clabe) REFERENCES public.payout_clabe(player, clabe);
@@ -387,22 +955,178 @@ REVOKE ALL ON FUNCTION public.clabe_is_valid(clabe text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.clabe_is_valid(clabe text) TO payments_app;
 GRANT ALL ON FUNCTION public.clabe_is_valid(clabe text) TO payments_attestor;
 
+GRANT ALL ON FUNCTION public.arrival_takes_a_step() TO payments_app;
+GRANT ALL ON FUNCTION public.arrival_takes_a_step() TO payments_attestor;
+
+GRANT ALL ON FUNCTION public.card_operation_takes_a_step() TO payments_app;
+GRANT ALL ON FUNCTION public.card_operation_takes_a_step() TO payments_attestor;
+
+GRANT ALL ON FUNCTION public.card_payment_keeps_its_rank() TO payments_app;
+GRANT ALL ON FUNCTION public.card_payment_keeps_its_rank() TO payments_attestor;
+
+GRANT ALL ON FUNCTION public.deadline_ends_once() TO payments_app;
+GRANT ALL ON FUNCTION public.deadline_ends_once() TO payments_attestor;
+
 REVOKE ALL ON FUNCTION public.deposit_takes_a_step() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.deposit_takes_a_step() TO payments_app;
 GRANT ALL ON FUNCTION public.deposit_takes_a_step() TO payments_attestor;
+
+GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_app;
+GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_attestor;
 
 REVOKE ALL ON FUNCTION public.refuse_rewriting() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse_rewriting() TO payments_app;
 GRANT ALL ON FUNCTION public.refuse_rewriting() TO payments_attestor;
 
+GRANT ALL ON FUNCTION public.review_case_is_decided_once() TO payments_app;
+GRANT ALL ON FUNCTION public.review_case_is_decided_once() TO payments_attestor;
+
+GRANT ALL ON FUNCTION public.transfer_is_attested_once() TO payments_app;
+GRANT ALL ON FUNCTION public.transfer_is_attested_once() TO payments_attestor;
+
 REVOKE ALL ON FUNCTION public.withdrawal_takes_a_step() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.withdrawal_takes_a_step() TO payments_app;
 GRANT ALL ON FUNCTION public.withdrawal_takes_a_step() TO payments_attestor;
 
+GRANT SELECT ON TABLE public.aml_rule TO payments_app;
+
+GRANT SELECT ON TABLE public.arrival TO payments_app;
+GRANT SELECT ON TABLE public.arrival TO payments_attestor;
+
+GRANT INSERT(id) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(tracking_key) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(clave) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(operation_date) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(institution) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(beneficiary_clabe) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(ordering_account) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(ordering_name) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(currency) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(reason) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(deposit_id) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(attention) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(player) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(return_clave) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(sends) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(sent_at) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(due_at) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(tries) ON TABLE public.arrival TO payments_app;
+
+GRANT UPDATE(leases) ON TABLE public.arrival TO payments_app;
+
+GRANT INSERT(noted_at) ON TABLE public.arrival TO payments_app;
+
+GRANT SELECT ON TABLE public.arrival_step TO payments_app;
+
 GRANT SELECT ON TABLE public.attestation TO payments_app;
 GRANT SELECT,INSERT ON TABLE public.attestation TO payments_attestor;
 
+GRANT SELECT ON TABLE public.card_operation TO payments_app;
+GRANT SELECT ON TABLE public.card_operation TO payments_attestor;
+
+GRANT INSERT(id) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(payment_id) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(act) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(currency) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(reason) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(attention) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(psp_id) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(stands_in),UPDATE(stands_in) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(sends) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(sent_at) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(version) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(due_at),UPDATE(due_at) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(tries) ON TABLE public.card_operation TO payments_app;
+
+GRANT UPDATE(leases) ON TABLE public.card_operation TO payments_app;
+
+GRANT INSERT(requested_at) ON TABLE public.card_operation TO payments_app;
+
+GRANT SELECT ON TABLE public.card_payment TO payments_app;
+GRANT SELECT ON TABLE public.card_payment TO payments_attestor;
+
+GRANT INSERT(id) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(player) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(psp) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(card_token) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(currency) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(capture_at_once) ON TABLE public.card_payment TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.card_payment TO payments_app;
+
+GRANT UPDATE(reason) ON TABLE public.card_payment TO payments_app;
+
+GRANT UPDATE(psp_id) ON TABLE public.card_payment TO payments_app;
+
+GRANT UPDATE(expires_at) ON TABLE public.card_payment TO payments_app;
+
+GRANT UPDATE(disputed) ON TABLE public.card_payment TO payments_app;
+
+GRANT UPDATE(version) ON TABLE public.card_payment TO payments_app;
+
+GRANT INSERT(created_at) ON TABLE public.card_payment TO payments_app;
+
+GRANT SELECT ON TABLE public.card_rank TO payments_app;
+
+GRANT SELECT ON TABLE public.card_step TO payments_app;
+
 GRANT USAGE ON SEQUENCE public.clabe_serial TO payments_app;
+
+GRANT SELECT,INSERT ON TABLE public.deadline TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.deadline TO payments_app;
+
+GRANT UPDATE(attempts) ON TABLE public.deadline TO payments_app;
+
+GRANT UPDATE(retry_at) ON TABLE public.deadline TO payments_app;
+
+GRANT UPDATE(last_error) ON TABLE public.deadline TO payments_app;
+
+GRANT UPDATE(ended_at) ON TABLE public.deadline TO payments_app;
 
 GRANT SELECT ON TABLE public.deposit TO payments_app;
 GRANT SELECT ON TABLE public.deposit TO payments_attestor;
@@ -449,6 +1173,8 @@ GRANT INSERT(window_ends_at) ON TABLE public.deposit TO payments_app;
 
 GRANT INSERT(claimed_at) ON TABLE public.deposit TO payments_app;
 
+GRANT INSERT(noticed) ON TABLE public.deposit TO payments_app;
+
 GRANT SELECT ON TABLE public.deposit_step TO payments_app;
 GRANT SELECT ON TABLE public.deposit_step TO payments_attestor;
 
@@ -468,6 +1194,15 @@ GRANT INSERT(event) ON TABLE public.history TO payments_attestor;
 
 GRANT INSERT(answer) ON TABLE public.history TO payments_app;
 GRANT INSERT(answer) ON TABLE public.history TO payments_attestor;
+
+GRANT INSERT(person) ON TABLE public.history TO payments_app;
+
+GRANT SELECT ON TABLE public.holder TO payments_app;
+GRANT SELECT ON TABLE public.holder TO payments_attestor;
+
+GRANT INSERT(player) ON TABLE public.holder TO payments_app;
+
+GRANT INSERT(full_name),UPDATE(full_name) ON TABLE public.holder TO payments_app;
 
 GRANT SELECT ON TABLE public.idempotency TO payments_app;
 
@@ -505,6 +1240,11 @@ GRANT INSERT(clabe) ON TABLE public.payout_clabe TO payments_app;
 
 GRANT INSERT(deposit_id) ON TABLE public.payout_clabe TO payments_app;
 
+GRANT SELECT,INSERT ON TABLE public.payout_file TO payments_app;
+GRANT SELECT ON TABLE public.payout_file TO payments_attestor;
+
+GRANT SELECT,INSERT ON TABLE public.payout_line TO payments_app;
+
 GRANT SELECT ON TABLE public.player_clabe TO payments_app;
 GRANT SELECT ON TABLE public.player_clabe TO payments_attestor;
 
@@ -512,9 +1252,115 @@ GRANT INSERT(player) ON TABLE public.player_clabe TO payments_app;
 
 GRANT INSERT(clabe) ON TABLE public.player_clabe TO payments_app;
 
+GRANT SELECT ON TABLE public.proof TO payments_app;
+GRANT SELECT ON TABLE public.proof TO payments_attestor;
+
+GRANT INSERT(receipt_id) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(purpose) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(rail) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(tracking_key) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(subject_id) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(account) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(currency) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(fee) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(reference) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(origin) ON TABLE public.proof TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.proof TO payments_app;
+GRANT UPDATE(state) ON TABLE public.proof TO payments_attestor;
+
+GRANT UPDATE(reason) ON TABLE public.proof TO payments_app;
+GRANT UPDATE(reason) ON TABLE public.proof TO payments_attestor;
+
+GRANT UPDATE(entry_id) ON TABLE public.proof TO payments_app;
+
+GRANT INSERT(due_at),UPDATE(due_at) ON TABLE public.proof TO payments_app;
+GRANT UPDATE(due_at) ON TABLE public.proof TO payments_attestor;
+
+GRANT UPDATE(tries) ON TABLE public.proof TO payments_app;
+GRANT UPDATE(tries) ON TABLE public.proof TO payments_attestor;
+
+GRANT UPDATE(leases) ON TABLE public.proof TO payments_app;
+GRANT UPDATE(leases) ON TABLE public.proof TO payments_attestor;
+
+GRANT INSERT(asked_at) ON TABLE public.proof TO payments_app;
+
+GRANT SELECT ON TABLE public.proof_step TO payments_app;
+GRANT SELECT ON TABLE public.proof_step TO payments_attestor;
+
+GRANT SELECT ON TABLE public.proof_word TO payments_app;
+GRANT SELECT,INSERT ON TABLE public.proof_word TO payments_attestor;
+
+GRANT SELECT ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(id) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(subject) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(subject_id) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(reason) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(player) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(evidence) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(four_eyes) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(decision) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(note) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(target) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(proposed_by) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(decided_by) ON TABLE public.review_case TO payments_app;
+
+GRANT INSERT(opened_at) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(decided_at) ON TABLE public.review_case TO payments_app;
+
 GRANT SELECT ON TABLE public.schema_migrations TO payments_app;
 GRANT SELECT ON TABLE public.schema_migrations TO payments_attestor;
 GRANT SELECT ON TABLE public.schema_migrations TO payments_relay;
+
+GRANT SELECT ON TABLE public.webhook TO payments_app;
+
+GRANT INSERT(source) ON TABLE public.webhook TO payments_app;
+
+GRANT INSERT(webhook_id) ON TABLE public.webhook TO payments_app;
+
+GRANT INSERT(sent_at) ON TABLE public.webhook TO payments_app;
+
+GRANT INSERT(raw) ON TABLE public.webhook TO payments_app;
+
+GRANT INSERT(object_id) ON TABLE public.webhook TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.webhook TO payments_app;
+
+GRANT UPDATE(outcome) ON TABLE public.webhook TO payments_app;
+
+GRANT UPDATE(due_at) ON TABLE public.webhook TO payments_app;
+
+GRANT UPDATE(tries) ON TABLE public.webhook TO payments_app;
+
+GRANT UPDATE(leases) ON TABLE public.webhook TO payments_app;
 
 GRANT SELECT ON TABLE public.withdrawal TO payments_app;
 
@@ -553,5 +1399,9 @@ GRANT UPDATE(tries) ON TABLE public.withdrawal TO payments_app;
 GRANT UPDATE(leases) ON TABLE public.withdrawal TO payments_app;
 
 GRANT INSERT(requested_at) ON TABLE public.withdrawal TO payments_app;
+
+GRANT INSERT(rail) ON TABLE public.withdrawal TO payments_app;
+
+GRANT UPDATE(ended_at) ON TABLE public.withdrawal TO payments_app;
 
 GRANT SELECT ON TABLE public.withdrawal_step TO payments_app;

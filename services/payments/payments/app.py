@@ -9,24 +9,42 @@ from common import pg
 from common.amqp import Consumer, Link
 from common.auth import TokenVerifier, by_token
 from common.client import ServiceClient
+from common.deadlines import DeadlineWorker
 from common.http import Check, build_app
 from common.signing import RequestSigner, SigningKey
 
 from payments import api
+from payments.api.cards import CARD_REQUESTS
+from payments.api.cashier import CASHIER
+from payments.api.transfers import REQUESTS
+from payments.api.webhooks import DOOR
 from payments.consumers import QUEUE, LedgerEar, parse
 from payments.domain.accounts import issue_clabe
+from payments.domain.windows import Windows
+from payments.domain.withdrawals import PayoutRail
 from payments.ledger import Ledger
-from payments.rail import Rail
+from payments.psp import CardProvider
+from payments.rail import Rail, Sources
+from payments.service.arrivals import Arrivals
 from payments.service.attestor import Attestor
 from payments.service.booking import Booking
+from payments.service.card_requests import CardRequests
+from payments.service.cards import Cards, card_deadlines
+from payments.service.cashier import Cashier
+from payments.service.holders import Holders
 from payments.service.pace import utc_now
 from payments.service.payouts import Payouts
+from payments.service.proof_booking import ProofBooking
 from payments.service.requests import Requests
+from payments.service.settlements import Settlements
+from payments.service.webhooks import Door, Hints
+from payments.service.witness import Witness
 from payments.settings import AttestorSettings, Settings, WorkSettings
 from payments.signing import load_signer
-from payments.worker import Worker
+from payments.spei import load_order_signer
+from payments.worker import Ticker, Worker
 
-NEWEST_MIGRATION = "20261121000500"
+NEWEST_MIGRATION = "20261121008300"
 
 Item = TypeVar("Item")
 
@@ -66,38 +84,107 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
     async with AsyncExitStack() as stack:
         pool = app[POOL] = await _pool(stack, settings, "payments")
         ledger = await _ledger(stack, settings)
-        client = ServiceClient(settings.rail_url, timeout_seconds=settings.rail_timeout_seconds)
-        rail = Rail(await stack.enter_async_context(client), own_clabe=issue_clabe(settings.clabe_prefix, 0))
-        booking = Booking(pool, ledger, pace=settings.pace, clock=utc_now)
-        payouts = Payouts(pool, ledger, rail, window=settings.send_window, pace=settings.pace, clock=utc_now)
-        app[api.REQUESTS] = Requests(
-            pool,
-            clabe_prefix=settings.clabe_prefix,
-            deposit_window=settings.deposit_window,
-            clock=utc_now,
-        )
+        provider = await _provider(stack, settings)
+        rails = await _rails(stack, settings)
+        pace, window = settings.pace, settings.send_window
+        booking = Booking(pool, ledger, pace=pace, clock=utc_now)
+        payouts = Payouts(
+            pool, ledger, rails, window=window, pace=pace, clock=utc_now,
+            ted_windows=Windows.parse(settings.ted_windows),
+        )  # fmt: skip
+        cards = Cards(pool, ledger, provider, window=settings.psp_window, pace=pace, clock=utc_now)
+        proofs = ProofBooking(pool, ledger, pace=pace, clock=utc_now)
+        arrivals = Arrivals(
+            pool, rails[PayoutRail.SPEI], grace=settings.statement_grace, deposit_window=settings.deposit_window,
+            window=window, pace=pace, clock=utc_now,
+        )  # fmt: skip
+        _serve(app, settings, pool, arrivals)
         link = Link(settings.amqp_url.get_secret_value(), name="payments")
         stack.push_async_callback(link.close)
-        app[EAR] = Consumer(link, QUEUE, LedgerEar(pool, booking, payouts).handle, parse=parse)
+        ear = LedgerEar(pool, booking, payouts, proofs)
+        app[EAR] = Consumer(link, QUEUE, ear.handle, parse=parse)
         await stack.enter_async_context(app[EAR].running())
+        hints = Hints(pool, provider, cards, pace=pace, clock=utc_now)
         await _work(stack, settings, "booking", booking.lease, booking.book)
         await _work(stack, settings, "payouts", payouts.lease, payouts.advance)
+        await _work(stack, settings, "cards", cards.lease, cards.advance)
+        await _work(stack, settings, "proofs", proofs.lease, proofs.book)
+        await _work(stack, settings, "webhooks", hints.lease, hints.apply)
+        await _work(stack, settings, "returns", arrivals.lease, arrivals.advance)
+        await _tick(stack, settings, pool, provider, cards, arrivals)
+        await stack.enter_async_context(DeadlineWorker(pool, card_deadlines(utc_now)).running())
         yield
+
+
+def _serve(app: web.Application, settings: Settings, pool: pg.Pool, arrivals: Arrivals) -> None:
+    """What the handlers need."""
+    secrets = settings.psp_webhook_secrets.get_secret_value().split()
+    app[DOOR] = Door(pool, settings.psp_name, secrets)
+    app[CASHIER] = Cashier(pool, arrivals, clock=utc_now)
+    app[CARD_REQUESTS] = CardRequests(pool, psp=settings.psp_name, clock=utc_now)
+    app[REQUESTS] = Requests(
+        pool, clabe_prefix=settings.clabe_prefix, deposit_window=settings.deposit_window, clock=utc_now
+    )
+
+
+async def _tick(
+    stack: AsyncExitStack,
+    settings: Settings,
+    pool: pg.Pool,
+    provider: CardProvider,
+    cards: Cards,
+    arrivals: Arrivals,
+) -> None:
+    """What is looked at every so often."""
+    identity = ServiceClient(settings.identity_url, timeout_seconds=settings.ledger_timeout_seconds)
+    holders = Holders(pool, await stack.enter_async_context(identity))
+    settlements = Settlements(
+        pool,
+        provider,
+        cards,
+        patience=settings.payouts_patience,
+        overdue=settings.payouts_overdue,
+        clock=utc_now,
+    )
+    for ticker in (
+        Ticker("statement", arrivals.notice, every_seconds=settings.statement_interval_seconds),
+        Ticker("settlements", settlements.import_new, every_seconds=settings.payouts_interval_seconds),
+        Ticker("overdue", settlements.look_overdue, every_seconds=settings.payouts_interval_seconds),
+        Ticker("holders", holders.learn, every_seconds=settings.holders_interval_seconds),
+    ):
+        await stack.enter_async_context(ticker.running())
 
 
 async def _attestor_parts(app: web.Application, settings: AttestorSettings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         pool = app[POOL] = await _pool(stack, settings, "attestor")
-        client = ServiceClient(settings.rail_url, timeout_seconds=settings.rail_timeout_seconds)
-        attestor = Attestor(
-            pool,
-            Rail(await stack.enter_async_context(client)),
-            load_signer(settings.signing_key_file, settings.signing_key_id),
-            pace=settings.pace,
-            clock=utc_now,
+        timeout_seconds = settings.rail_timeout_seconds
+        participant = ServiceClient(settings.rail_url, timeout_seconds=timeout_seconds)
+        central_bank = ServiceClient(settings.central_bank_url, timeout_seconds=timeout_seconds)
+        sources = Sources(
+            await stack.enter_async_context(participant), await stack.enter_async_context(central_bank)
         )
+        signer = load_signer(settings.signing_key_file, settings.signing_key_id)
+        provider = await _provider(stack, settings)
+        attestor = Attestor(pool, sources, signer, pace=settings.pace, clock=utc_now)
+        witness = Witness(pool, sources, provider, signer, pace=settings.pace, clock=utc_now)
         await _work(stack, settings, "attestor", attestor.lease, attestor.verify)
+        await _work(stack, settings, "witness", witness.lease, witness.attest)
         yield
+
+
+async def _provider(stack: AsyncExitStack, settings: WorkSettings) -> CardProvider:
+    key = {"Authorization": f"Bearer {settings.psp_api_key.get_secret_value()}"}
+    client = ServiceClient(settings.psp_url, timeout_seconds=settings.psp_timeout_seconds, headers=key)
+    return CardProvider(settings.psp_name, await stack.enter_async_context(client))
+
+
+async def _rails(stack: AsyncExitStack, settings: Settings) -> dict[PayoutRail, Rail]:
+    client = ServiceClient(settings.rail_url, timeout_seconds=settings.rail_timeout_seconds)
+    await stack.enter_async_context(client)
+    signer = load_order_signer(settings.order_signing_key_file)
+    own_clabe = issue_clabe(settings.clabe_prefix, 0)
+    return {rail: Rail(client, own_clabe=own_clabe, signer=signer, rail=rail) for rail in PayoutRail}
 
 
 async def _work(

@@ -12,9 +12,10 @@ from contracts.ledger import EntryCommitted, PostRefused
 from contracts.topology import PAYMENTS_LEDGER_EVENTS
 
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
-from payments.entries import DONE, RELEASE
+from payments.entries import CLEAR, DONE, FAIL, RELEASE
 from payments.service.booking import Booking
 from payments.service.payouts import Payouts
+from payments.service.proof_booking import ProofBooking
 
 QUEUE: Final = PAYMENTS_LEDGER_EVENTS
 PRINCIPAL: Final = "payments"
@@ -25,10 +26,11 @@ log = logging.getLogger(__name__)
 class LedgerEar:
     """Hears the ledger's answers, each once, in the transaction of its effect."""
 
-    def __init__(self, pool: pg.Pool, booking: Booking, payouts: Payouts) -> None:
+    def __init__(self, pool: pg.Pool, booking: Booking, payouts: Payouts, proofs: ProofBooking) -> None:
         self._pool = pool
         self._booking = booking
         self._payouts = payouts
+        self._proofs = proofs
 
     async def handle(self, delivery: Delivery) -> None:
         """Apply one event. Raises `Poison` for a message that is none of ours to understand."""
@@ -51,6 +53,12 @@ class LedgerEar:
             match entry.idempotency_key.split(":"):
                 case ["deposit", receipt]:
                     await self._booking.hear_booked(conn, UUID(receipt), entry.id)
+                case ["proof", receipt]:
+                    await self._proofs.hear_booked(conn, UUID(receipt), entry.id)
+                case ["refund", operation, step] if step in (DONE, FAIL):
+                    await self._proofs.hear_refund(conn, UUID(operation), done=step == DONE)
+                case ["card", operation, step] if step == CLEAR:
+                    await self._proofs.hear_cleared(conn, UUID(operation))
                 case ["withdrawal", withdrawal, step] if step == DONE:
                     await self._payouts.hear_booked(
                         conn, WithdrawalId(UUID(withdrawal)), WithdrawalState.BOOKED
@@ -73,6 +81,9 @@ class LedgerEar:
                 case ["withdrawal", withdrawal, step] if step in (DONE, RELEASE):
                     problem = {"slug": refused.problem.slug, "detail": refused.problem.detail}
                     await self._payouts.hear_refused(conn, WithdrawalId(UUID(withdrawal)), problem)
+                case ["refund" | "card" as what, operation, step] if step in (DONE, FAIL, CLEAR):
+                    told = {"slug": refused.problem.slug, "detail": refused.problem.detail, "what": what}
+                    await self._proofs.hear_refused(conn, UUID(operation), told)
                 case _:
                     log.debug("a refusal that somebody waited for", extra={"key": refused.idempotency_key})
 

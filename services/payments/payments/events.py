@@ -32,22 +32,18 @@ async def tell_withdrawal(conn: Connection, withdrawal: Withdrawal, now: datetim
         await _tell(conn, withdrawal.reference, withdrawal.version, event, now)
 
 
-async def command_ledger(
-    conn: Connection, withdrawal: Withdrawal, command: PostRequested, now: datetime
-) -> None:
-    """Have a fact booked: the command leaves in the transaction that established the fact."""
+async def command_ledger(conn: Connection, command: PostRequested, version: int, now: datetime) -> None:
+    """Have a fact booked: the command leaves in the transaction that established the fact.
+
+    What it refers to is its aggregate: commands about one thing leave in the order they were given.
+    """
     wrapped = envelope(
-        command,
-        id=uuid4(),
-        subject=withdrawal.reference,
-        version=withdrawal.version,
-        time=now,
-        source="/payments",
+        command, id=uuid4(), subject=command.reference, version=version, time=now, source="/payments"
     )
     await announce(
         conn,
-        aggregate=withdrawal.reference,
-        version=withdrawal.version,
+        aggregate=command.reference,
+        version=version,
         envelope=wrapped,
         exchange=COMMANDS,
         routing_key=COMMAND_QUEUE,

@@ -6,13 +6,27 @@ Every call may be repeated: the receipt's id and the idempotency keys make it ha
 
 from uuid import UUID
 
-from common.client import ServiceClient
+from common.client import RemoteProblem, ServiceClient
 from contracts.ledger import EntryView
 from contracts.receipts import Attestation, ReceiptView
 
+from payments.domain.accounts import PlayerId
+from payments.domain.cards import CardPayment, Operation
 from payments.domain.deposits import Deposit
+from payments.domain.proofs import Proof
 from payments.domain.withdrawals import Withdrawal
-from payments.entries import deposit_entry, deposit_key, reserve_entry, withdrawal_key
+from payments.entries import (
+    deposit_entry,
+    deposit_key,
+    proof_entry,
+    proof_key,
+    refund_key,
+    refund_reserve_entry,
+    reserve_entry,
+    withdrawal_key,
+)
+
+NOT_FOUND = 404
 
 # The receipts process knows a receipt by its id and takes no key of its own; naming one only tells the
 # client that a repeat is harmless.
@@ -41,3 +55,28 @@ class Ledger:
         """Set the amount aside."""
         key = withdrawal_key(withdrawal.id, "reserve")
         await self._posting.post("/v1/entries", reserve_entry(withdrawal), EntryView, idempotency_key=key)
+
+    async def reserve_refund(self, payment: CardPayment, refund: Operation) -> None:
+        """Take a refund's money out of the player's reach."""
+        key = refund_key(refund.id, "request")
+        entry = refund_reserve_entry(payment, refund)
+        await self._posting.post("/v1/entries", entry, EntryView, idempotency_key=key)
+
+    async def book_proof(self, proof: Proof) -> UUID:
+        """Book what a proof pays for; returns the entry's id."""
+        entry = await self._posting.post(
+            "/v1/entries", proof_entry(proof), EntryView, idempotency_key=proof_key(proof.receipt_id)
+        )
+        return entry.id
+
+    async def has_played(self, player: PlayerId) -> bool:
+        """Whether the player has ever had money held for a bet."""
+        try:
+            await self._posting.send(
+                "GET", "/v1/balance", params={"account": f"players/{player}/held", "currency": "MXN"}
+            )
+        except RemoteProblem as problem:
+            if problem.status == NOT_FOUND:
+                return False
+            raise
+        return True

@@ -1,10 +1,12 @@
-"""The SPEI rail as we meet it: our participant's API and the central bank's receipts.
+"""Transfer rails as we meet them: our participant's API (SPEI, and a slow rail that clears in windows) and the
+central bank's receipts, which come from a server of its own.
 
+Built against the simulated rail and documents of the form the real ones have (docs/payments.md says which).
 Whatever is not a clear answer raises `RailSilent`: what we asked for may have happened or not. Only the
 rail's own "I know no such thing" is None.
 """
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final, TypeVar
 from xml.parsers import expat
 
@@ -14,7 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from payments.domain.deposits import CURRENCY, Transfer
 from payments.domain.evidence import Cep, Document, RailStatus, StatementLine
-from payments.domain.withdrawals import RailOrder, Withdrawal
+from payments.domain.orders import Order, RailOrder
+from payments.domain.withdrawals import PayoutRail
+from payments.spei import OrderSigner
 
 MAX_DOCUMENT_CHARACTERS: Final = 64 * 1024
 NOT_FOUND: Final = 404
@@ -41,6 +45,11 @@ class _Movement(_Answer):
     currency: str
     status: RailStatus
     reason: str | None = None
+    ordering_name: str = ""
+
+
+class _Movements(_Answer):
+    items: tuple[_Movement, ...]
 
 
 class _Receipt(_Answer):
@@ -54,29 +63,29 @@ class _Order(BaseModel):
     beneficiary_clabe: str
     beneficiary_name: str
     amount: str
+    concept: str
+    firma: str | None
 
 
-class Rail:
-    """The rail over HTTP."""
+class Sources:
+    """The two places that say whether money has moved: our participant's statement and the central bank."""
 
-    def __init__(self, client: ServiceClient, *, own_clabe: str = "") -> None:
-        """`own_clabe` is the account that withdrawals are paid from; the attestor needs none."""
-        self._client = client
-        self._own_clabe = own_clabe
+    def __init__(self, participant: ServiceClient, central_bank: ServiceClient) -> None:
+        self._client = participant
+        self._central_bank = central_bank
 
     async def statement_line(self, transfer: Transfer) -> StatementLine | None:
         """Our participant's statement: the abono, or None. Raises `RailSilent`."""
         params = {"date": transfer.operation_date.isoformat(), "institution": transfer.institution}
-        movement = await self._ask(f"/abonos/{transfer.clave}", _Movement, params)
+        movement = await _ask(self._client, f"/abonos/{transfer.clave}", _Movement, params)
         if movement is None:
             return None
-        return StatementLine(
-            transfer=Transfer(movement.clave, movement.operation_date, movement.institution),
-            beneficiary_clabe=movement.beneficiary_clabe,
-            ordering_account=movement.ordering_clabe,
-            amount=_money(movement.amount, movement.currency),
-            status=movement.status,
-        )
+        return _line(movement)
+
+    async def order_status(self, clave: str) -> RailOrder | None:
+        """What the participant knows of an order of ours. Raises `RailSilent`."""
+        movement = await _ask(self._client, f"/orders/{clave}", _Movement, {})
+        return None if movement is None else _order(movement)
 
     async def cep(self, transfer: Transfer) -> Cep | None:
         """The central bank's receipt, or None. Raises `RailSilent`."""
@@ -85,42 +94,83 @@ class Rail:
             "date": transfer.operation_date.isoformat(),
             "institution": transfer.institution,
         }
-        receipt = await self._ask("/cep", _Receipt, params)
+        receipt = await _ask(self._central_bank, "/cep", _Receipt, params)
         if receipt is None:
             return None
         return Cep(receipt.status, None if receipt.document is None else read_document(receipt.document))
 
-    async def send(self, withdrawal: Withdrawal) -> RailOrder:
+
+class Rail:
+    """A rail that carries our orders, over HTTP. Each order is signed (RSA-SHA256, see `spei`)."""
+
+    def __init__(
+        self,
+        client: ServiceClient,
+        *,
+        own_clabe: str,
+        signer: OrderSigner | None = None,
+        rail: PayoutRail = PayoutRail.SPEI,
+    ) -> None:
+        """`own_clabe` is the account that orders are paid from."""
+        self._client = client
+        self._own_clabe = own_clabe
+        self._signer = signer
+        self._orders = "/orders" if rail is PayoutRail.SPEI else f"/{rail}/orders"
+
+    async def send(self, order: Order) -> RailOrder:
         """Order a payment under our own clave, once: it is never repeated here.
 
         Raises `RailSilent` for everything but a clear answer, refusals included: ask by the clave.
         """
-        order = _Order(
-            clave=_clave(withdrawal),
+        wish = _Order(
+            clave=order.clave,
             ordering_clabe=self._own_clabe,
-            beneficiary_clabe=withdrawal.clabe,
-            beneficiary_name=withdrawal.beneficiary_name,
-            amount=str(withdrawal.amount),
+            beneficiary_clabe=order.clabe,
+            beneficiary_name=order.beneficiary_name,
+            amount=str(order.amount),
+            concept=order.concept,
+            firma=self._signer.sign(order, self._own_clabe) if self._signer else None,
         )
         try:
-            return _order(await self._client.post("/orders", order, _Movement))
+            return _order(await self._client.post(self._orders, wish, _Movement))
         except (RemoteProblem, Unreachable) as error:
             raise RailSilent(str(error)) from error
 
-    async def order(self, withdrawal: Withdrawal) -> RailOrder | None:
+    async def find(self, order: Order) -> RailOrder | None:
         """What the rail knows of an order by our clave. Raises `RailSilent`."""
-        movement = await self._ask(f"/orders/{_clave(withdrawal)}", _Movement, {})
+        movement = await _ask(self._client, f"{self._orders}/{order.clave}", _Movement, {})
         return None if movement is None else _order(movement)
 
-    async def _ask(self, path: str, model: type[Told], params: dict[str, str]) -> Told | None:
-        try:
-            return await self._client.get(path, model, params=params)
-        except RemoteProblem as problem:
-            if problem.status == NOT_FOUND:
-                return None
-            raise RailSilent(str(problem)) from problem
-        except Unreachable as error:
-            raise RailSilent(error.detail) from error
+    async def abono(self, transfer: Transfer) -> tuple[StatementLine, str] | None:
+        """One line of our participant's statement, with the sender's name. Raises `RailSilent`."""
+        params = {"date": transfer.operation_date.isoformat(), "institution": transfer.institution}
+        movement = await _ask(self._client, f"/abonos/{transfer.clave}", _Movement, params)
+        return None if movement is None else (_line(movement), movement.ordering_name)
+
+    async def abonos(self, since: datetime, until: datetime) -> tuple[tuple[StatementLine, str], ...]:
+        """The abonos that our participant's statement has of that time, each with the sender's name.
+
+        Raises `RailSilent`.
+        """
+        params = {"since": since.isoformat(), "until": until.isoformat()}
+        told = await _ask(self._client, "/abonos", _Movements, params)
+        return tuple((_line(each), each.ordering_name) for each in (told.items if told else ()))
+
+    async def came_back(self, since: datetime) -> tuple[RailOrder, ...]:
+        """Orders of ours that the receiving banks have sent back since then. Raises `RailSilent`."""
+        told = await _ask(self._client, "/devoluciones", _Movements, {"since": since.isoformat()})
+        return tuple(_order(each) for each in (told.items if told else ()))
+
+
+async def _ask(client: ServiceClient, path: str, model: type[Told], params: dict[str, str]) -> Told | None:
+    try:
+        return await client.get(path, model, params=params)
+    except RemoteProblem as problem:
+        if problem.status == NOT_FOUND:
+            return None
+        raise RailSilent(str(problem)) from problem
+    except Unreachable as error:
+        raise RailSilent(error.detail) from error
 
 
 def read_document(text: str) -> Document:
@@ -160,6 +210,16 @@ def read_document(text: str) -> Document:
         raise RailSilent(f"the CEP cannot be read: {error}") from error
 
 
+def _line(movement: _Movement) -> StatementLine:
+    return StatementLine(
+        transfer=Transfer(movement.clave, movement.operation_date, movement.institution),
+        beneficiary_clabe=movement.beneficiary_clabe,
+        ordering_account=movement.ordering_clabe,
+        amount=_money(movement.amount, movement.currency),
+        status=movement.status,
+    )
+
+
 def _order(movement: _Movement) -> RailOrder:
     return RailOrder(
         clave=movement.clave,
@@ -167,6 +227,7 @@ def _order(movement: _Movement) -> RailOrder:
         amount=_money(movement.amount, movement.currency),
         status=movement.status,
         reason=movement.reason,
+        operation_date=movement.operation_date,
     )
 
 
@@ -175,9 +236,3 @@ def _money(amount: str, currency: str) -> Money:
         return Money.parse(amount, currency)
     except ValueError as error:
         raise RailSilent(f"the rail names an amount that is none: {error}") from error
-
-
-def _clave(withdrawal: Withdrawal) -> str:
-    if withdrawal.clave is None:
-        raise ValueError(f"withdrawal {withdrawal.id} has no clave yet: persist it before the rail is asked")
-    return withdrawal.clave

@@ -7,13 +7,14 @@ final here, a killed process included.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Generic, TypeVar
 
 from common.errors import Unavailable
 from common.telemetry.traces import span
 from prometheus_client import Counter, Gauge
 
+from payments.rail import RailSilent
 from payments.store.errors import LeaseLost
 
 Item = TypeVar("Item")
@@ -26,6 +27,48 @@ TROUBLE_SECONDS: Final = 1.0
 """After the database did not answer."""
 DRAIN_SECONDS: Final = 8.0
 """What is in hand may finish when the process is told to stop; then it is left to its lease."""
+
+
+class Ticker:
+    """Does something again and again, every so often. What fails is tried at the next turn."""
+
+    def __init__(self, name: str, turn: Callable[[], Awaitable[object]], *, every_seconds: float) -> None:
+        self._name = name
+        self._turn = turn
+        self._every_seconds = every_seconds
+        self._stopping = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Tick while the block runs; on leaving it the turn in hand is finished."""
+        loop = asyncio.create_task(self._run(), name=f"ticker {self._name}")
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            await asyncio.wait((loop,), timeout=DRAIN_SECONDS)
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            await self._once()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._every_seconds)
+
+    async def _once(self) -> None:
+        with span(f"payments {self._name}"):
+            try:
+                await self._turn()
+            except (Unavailable, RailSilent) as error:
+                outcome = "unavailable"
+                log.info("a turn broke off", extra={"worker": self._name, "reason": str(error)})
+            except Exception:
+                outcome = "failed"
+                log.exception("a turn failed", extra={"worker": self._name})
+            else:
+                outcome = "done"
+            STEPS.labels(self._name, outcome).inc()
 
 
 class Worker(Generic[Item]):

@@ -7,13 +7,16 @@ import asyncpg
 import pytest
 from common.testing import Database, fresh_database
 
-from services.payments.tests.railhouse import RailProcess, free_port
+from services.payments.tests.railhouse import PspProcess, RailProcess, free_port
 from services.payments.tests.world import World, world
 
 EMPTY = """
     SET session_replication_role = replica;
     DELETE FROM payout_clabe; DELETE FROM withdrawal; DELETE FROM attestation; DELETE FROM deposit;
-    DELETE FROM player_clabe; DELETE FROM history; DELETE FROM outbox; DELETE FROM inbox; DELETE FROM idempotency;
+    DELETE FROM review_case; DELETE FROM arrival; DELETE FROM proof_word; DELETE FROM proof; DELETE FROM payout_line;
+    DELETE FROM payout_file; DELETE FROM webhook; DELETE FROM card_operation; DELETE FROM card_payment; DELETE FROM deadline;
+    DELETE FROM holder; DELETE FROM player_clabe; DELETE FROM history;
+    DELETE FROM outbox; DELETE FROM inbox; DELETE FROM idempotency;
 """
 
 
@@ -59,7 +62,24 @@ async def rail(rail_of_the_session: RailProcess) -> RailProcess:
     return rail_of_the_session
 
 
+@pytest.fixture(scope="session")
+def psp_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PspProcess]:
+    process = PspProcess(tmp_path_factory.mktemp("psp") / "psp.jsonl", free_port())
+    process.server.start()
+    yield process
+    process.server.kill()
+
+
 @pytest.fixture
-async def here(database: Database, rail: RailProcess) -> AsyncIterator[World]:
-    async with world(database, rail) as made:
+async def psp(psp_of_the_session: PspProcess) -> PspProcess:
+    """The card provider, alive and honest again whatever the test before did to it."""
+    psp_of_the_session.server.start()
+    await psp_of_the_session.ask("POST", "/control/forget")
+    await psp_of_the_session.faults()
+    return psp_of_the_session
+
+
+@pytest.fixture
+async def here(database: Database, rail: RailProcess, psp: PspProcess) -> AsyncIterator[World]:
+    async with world(database, rail, psp) as made:
         yield made

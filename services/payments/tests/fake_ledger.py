@@ -17,12 +17,13 @@ from uuid import UUID, uuid4, uuid5
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from contracts.ledger import EntryCommitted, EntryRequest, EntryView, PostedLeg, Side
-from contracts.receipts import Attestation
+from contracts.receipts import Attestation, Purpose
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ENTRIES = UUID("00000000-0000-4000-8000-000000000001")
 Loss = Literal["before", "after"]
+NEED_RECEIPTS = frozenset(Purpose)
 
 
 @dataclass
@@ -62,14 +63,14 @@ class FakeLedger:
         )
 
     def _refusal(self, wanted: EntryRequest) -> str | None:
-        if wanted.kind == "deposit" and (wanted.receipt is None or wanted.receipt not in self.receipts):
+        if wanted.kind in NEED_RECEIPTS and (wanted.receipt is None or wanted.receipt not in self.receipts):
             return "receipt-mismatch"
         if wanted.receipt in {entry.receipt for entry in self.entries.values() if entry.receipt}:
             return "receipt-spent"
         after = defaultdict(Decimal, self.balances)
         for account, change in _changes(wanted):
             after[account] += change
-            if after[account] < 0:
+            if after[account] < 0 and not account.startswith("psp/"):
                 return "insufficient-funds"
         return None
 
@@ -79,6 +80,11 @@ class FakeLedger:
         wanted = EntryRequest.model_validate_json(await request.read())
         status, body = self.post(request.headers["Idempotency-Key"], wanted)
         return _hang_up(request) if self.lose == "after" else web.json_response(body, status=status)
+
+    async def get_balance(self, request: web.Request) -> web.Response:
+        """Whether an account was ever posted to."""
+        known = request.query["account"] in self.balances
+        return web.json_response({}, status=200 if known else 404)
 
     async def post_receipt(self, request: web.Request) -> web.Response:
         if self.lose == "before":
@@ -97,7 +103,11 @@ class FakeLedger:
         if known is not None:
             return (200, _filed(attestation)) if known == attestation else (409, _problem("receipt-exists"))
         for other in self.receipts.values():
-            if other.tracking_key == attestation.tracking_key:
+            if attestation.origin is not None or other.origin is not None:
+                if other.origin == attestation.origin:
+                    return 409, _problem("receipt-duplicate-tracking-key")
+                continue
+            if (other.rail, other.tracking_key) == (attestation.rail, attestation.tracking_key):
                 return 409, _problem("receipt-duplicate-tracking-key")
             if other.document_sha256 == attestation.document_sha256:
                 return 409, _problem("receipt-duplicate-document")
@@ -111,6 +121,7 @@ async def serving(trusted: dict[str, Ed25519PublicKey]) -> AsyncIterator[FakeLed
     app = web.Application()
     app.router.add_post("/v1/entries", ledger.post_entry)
     app.router.add_post("/v1/receipts", ledger.post_receipt)
+    app.router.add_get("/v1/balance", ledger.get_balance)
     async with TestServer(app) as server:
         ledger.url = str(server.make_url(""))
         yield ledger
@@ -120,7 +131,7 @@ def _changes(wanted: EntryRequest) -> list[tuple[str, Decimal]]:
     """By how much each account grows on its own side: the bank is an asset, all others are owed."""
     changes = []
     for leg in wanted.postings:
-        grows = Side.DEBIT if leg.account.startswith("bank/") else Side.CREDIT
+        grows = Side.DEBIT if leg.account.startswith(("bank/", "psp/", "fees/")) else Side.CREDIT
         amount = Decimal(leg.amount)
         changes.append((leg.account, amount if leg.side is grows else -amount))
     return changes

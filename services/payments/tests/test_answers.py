@@ -23,7 +23,7 @@ def delivered(event: Event, event_id: UUID | None = None) -> Delivery:
 
 @pytest.fixture
 def ear(here: World) -> LedgerEar:
-    return LedgerEar(here.pool, here.booking, here.payouts)
+    return here.ear
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from common import pg
 from common.client import ServiceClient
 from payments.domain.accounts import available, withdrawing
 from payments.domain.deposits import DepositState
-from payments.domain.withdrawals import RailOrder, Withdrawal, WithdrawalState
+from payments.domain.orders import Order, RailOrder
+from payments.domain.windows import Windows
+from payments.domain.withdrawals import PayoutRail, WithdrawalState
 from payments.ledger import Ledger
 from payments.rail import Rail
 from payments.service.payouts import Payouts
@@ -80,6 +82,7 @@ async def test_a_withdrawal_survives_a_crash_at_every_await(here: World) -> None
     await here.deposited(player, "1000.00")
 
     async def begin() -> Work:
+        here.clock.forward(timedelta(days=2))  # so many in one day would go to review
         await here.withdraw(player, "1.00")
         return one_round()
 
@@ -161,8 +164,8 @@ async def test_a_deposit_survives_a_crash_of_the_booking_at_every_await(here: Wo
 class LastWords(Rail):
     """A rail after whose answer to an order its caller does not live to hear it."""
 
-    async def send(self, withdrawal: Withdrawal) -> RailOrder:
-        await super().send(withdrawal)
+    async def send(self, order: Order) -> RailOrder:
+        await super().send(order)
         raise asyncio.CancelledError
 
 
@@ -172,13 +175,23 @@ async def test_who_finds_a_dead_senders_order_asks_before_anything_else(here: Wo
     answer = await here.withdraw(player, "200.00")
     async with ServiceClient(here.rail.url) as client:
         rail = LastWords(client, own_clabe=OWN_CLABE)
-        dying = Payouts(here.pool, Ledger(client, client), rail, window=WINDOW, pace=PACE, clock=here.clock)
+        dying = Payouts(
+            here.pool,
+            Ledger(client, client),
+            {PayoutRail.SPEI: rail},
+            window=WINDOW,
+            pace=PACE,
+            clock=here.clock,
+            ted_windows=Windows.parse(""),
+        )
         (leased,) = await here.payouts.lease(1)
         reserved = leased.to(WithdrawalState.RESERVED)
+        approved = reserved.to(WithdrawalState.APPROVED)
         async with pg.transaction(here.pool) as conn:
             await WithdrawalStore(conn).save(leased, reserved, None)
+            await WithdrawalStore(conn).save(reserved, approved, None)
         with pytest.raises(asyncio.CancelledError):
-            await dying.advance(reserved)
+            await dying.advance(approved)
     assert (await here.withdrawal(player, answer)).state is WithdrawalState.SENDING
     here.clock.forward(PATIENCE)
     await here.pay_all()

@@ -12,21 +12,18 @@ from payments.domain import deposits, withdrawals
 from payments.domain.accounts import Clabe, PlayerId, is_clabe, issue_clabe, parse_clabe
 from payments.domain.deposits import Deposit, DepositId, DepositState, IllegalStep, Transfer, name_transfer
 from payments.domain.evidence import RailStatus
-from payments.domain.refusals import InvalidClabe, InvalidClaim, InvalidCursor
-from payments.domain.schedule import backoff
-from payments.domain.withdrawals import (
+from payments.domain.orders import (
     MAX_SENDS,
     RailOrder,
     Resend,
     Settled,
     Wait,
-    Withdrawal,
-    WithdrawalId,
-    WithdrawalState,
-    clave_of,
     read_absence,
     read_order,
 )
+from payments.domain.refusals import InvalidClabe, InvalidClaim, InvalidCursor
+from payments.domain.schedule import backoff
+from payments.domain.withdrawals import Withdrawal, WithdrawalId, WithdrawalState, clave_of
 from payments.store.pages import Place
 
 NOW = datetime(2026, 11, 21, 18, tzinfo=UTC)
@@ -36,7 +33,12 @@ PESOS = Money.parse("500.00", "MXN")
 CLABE = Clabe("002010077777777771")
 
 
-ENDS = (WithdrawalState.REFUSED, WithdrawalState.BOOKED, WithdrawalState.RELEASED)
+ENDS = (WithdrawalState.REFUSED, WithdrawalState.RELEASED, WithdrawalState.RETURNED)
+STATES = {
+    "sent": WithdrawalState.SENT,
+    "liquidated": WithdrawalState.LIQUIDATED,
+    "rejected": WithdrawalState.REJECTED,
+}
 
 
 def withdrawal(state: WithdrawalState = WithdrawalState.REQUESTED) -> Withdrawal:
@@ -52,7 +54,7 @@ def withdrawal(state: WithdrawalState = WithdrawalState.REQUESTED) -> Withdrawal
 
 
 def sending(state: WithdrawalState = WithdrawalState.SENDING) -> Withdrawal:
-    sent = withdrawal(WithdrawalState.RESERVED).sending(NOW)
+    sent = withdrawal(WithdrawalState.APPROVED).sending(NOW)
     return sent if state is WithdrawalState.SENDING else sent.to(state)
 
 
@@ -205,12 +207,13 @@ class TestStates:
                 break
             now += timedelta(seconds=wait)
             outcome = (
-                read_absence(current, now=now, window=WINDOW)
+                read_absence(current.order, now=now, window=WINDOW)
                 if answer is None
-                else read_order(current, answer)
+                else read_order(current.order, answer)
             )
             match outcome:
-                case Settled(state):
+                case Settled(outcome_word):
+                    state = STATES[outcome_word]
                     assert answer is not None
                     assert (answer.amount, answer.beneficiary_clabe) == (PESOS, CLABE)
                     if state is not current.state:
@@ -237,28 +240,30 @@ class TestRailAnswers:
         ],
     )
     def test_a_clear_answer_leads_on(self, status: RailStatus, state: WithdrawalState) -> None:
-        outcome = read_order(sending(), order(status))
+        outcome = read_order(sending().order, order(status))
         assert isinstance(outcome, Settled)
-        assert outcome.state is state
+        assert STATES[outcome.outcome] is state
 
-    def test_money_that_came_back_is_for_a_person(self) -> None:
-        assert read_order(sending(), order(RailStatus.RETURNED)) == Wait("order-returned")
+    def test_money_that_came_back_was_carried_out_before(self) -> None:
+        assert read_order(sending().order, order(RailStatus.RETURNED)) == Settled("liquidated")
 
     def test_another_amount_or_beneficiary_decides_nothing(self) -> None:
         for lie in (
             order(RailStatus.LIQUIDATED, amount=PESOS + PESOS),
             order(RailStatus.REJECTED, clabe="646180157000000004"),
         ):
-            assert read_order(sending(), lie) == Wait("order-differs")
+            assert read_order(sending().order, lie) == Wait("order-differs")
 
     def test_absence_counts_only_after_the_window(self) -> None:
         unknown = sending(WithdrawalState.SEND_UNKNOWN)
-        assert read_absence(unknown, now=NOW + WINDOW - timedelta(microseconds=1), window=WINDOW) == Wait()
-        assert read_absence(unknown, now=NOW + WINDOW, window=WINDOW) == Resend()
+        assert (
+            read_absence(unknown.order, now=NOW + WINDOW - timedelta(microseconds=1), window=WINDOW) == Wait()
+        )
+        assert read_absence(unknown.order, now=NOW + WINDOW, window=WINDOW) == Resend()
 
     def test_an_order_the_rail_has_had_is_never_sent_again(self) -> None:
         sent = sending(WithdrawalState.SENT)
-        assert read_absence(sent, now=NOW + WINDOW * 10, window=WINDOW) == Wait("order-vanished")
+        assert read_absence(sent.order, now=NOW + WINDOW * 10, window=WINDOW) == Wait("order-vanished")
 
 
 class TestSchedule:

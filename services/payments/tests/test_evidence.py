@@ -69,7 +69,7 @@ CEP = Cep(RailStatus.LIQUIDATED, DOCUMENT)
 def verdict(
     line: StatementLine | None = LINE, cep: Cep | None = CEP, claimed: Money = AMOUNT, own: Clabe = OWN
 ) -> Finding:
-    return judge(transfer=TRANSFER, claimed=claimed, own=own, line=line, cep=cep)
+    return judge(transfer=TRANSFER, claimed=claimed, own=own, line=line, cep=cep, holder="Ana López")
 
 
 def with_document(**changed: object) -> Cep:
@@ -178,5 +178,6 @@ class TestJudgement:
             own=OWN,
             line=replace(LINE, amount=Money(stated, "MXN")),
             cep=with_document(amount=Money(told, "MXN"), cadena=cadena(amount=f"{sealed:.2f}")),
+            holder="Ana López",
         )
         assert isinstance(found, Proven) == (claimed == stated == told == sealed)

@@ -22,6 +22,10 @@ TOLD = {
     "ledger_api_key": "lk",
     "ledger_signing_key": "id:c2VjcmV0",
     "rail_url": "http://x",
+    "psp_url": "http://x",
+    "psp_api_key": "key",
+    "psp_webhook_secrets": "whsec_c2VjcmV0",
+    "order_signing_key_file": "/x",
 }
 
 
@@ -36,6 +40,8 @@ def test_the_defaults_fit_together() -> None:
         {"clabe_prefix": "9991801570"},
         {"clabe_prefix": "646"},
         {"workers": 0},
+        {"psp_window_seconds": 3.0},
+        {"ted_windows": "09:30-09:00"},
     ],
 )
 def test_settings_that_would_lose_money_do_not_start(wrong: dict[str, object]) -> None:

@@ -9,7 +9,8 @@ import pytest
 from common import pg
 from common.idempotency import Answer
 from payments.domain.accounts import PlayerId, available, withdrawing
-from payments.domain.withdrawals import MAX_SENDS, WithdrawalState
+from payments.domain.orders import MAX_SENDS
+from payments.domain.withdrawals import WithdrawalState
 from payments.store.errors import LeaseLost
 
 from services.payments.tests.railhouse import OTHER_SENDER, SENDER
@@ -180,7 +181,7 @@ async def test_an_order_of_another_amount_under_our_clave_decides_nothing(
 ) -> None:
     answer = await here.withdraw(player, "200.00")
     (leased,) = await here.payouts.lease(16)
-    ours = leased.to(WithdrawalState.RESERVED).sending(here.clock())
+    ours = leased.to(WithdrawalState.RESERVED).to(WithdrawalState.APPROVED).sending(here.clock())
     foreign = {
         "clave": ours.clave,
         "ordering_clabe": "646180157000000004",
@@ -245,6 +246,7 @@ async def test_the_history_keeps_every_attempt_and_answer(here: World, player: P
     assert [tuple(row) for row in rows] == [
         ("REQUESTED", "requested"),
         ("RESERVED", "reserved"),
+        ("APPROVED", "approved"),
         ("SENDING", "sending"),
         ("SEND_UNKNOWN", "rail-silent"),
         ("LIQUIDATED", "liquidated"),

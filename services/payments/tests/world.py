@@ -5,33 +5,48 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import asyncpg
 from common import pg
+from common.amqp import Delivery
 from common.client import ServiceClient
 from common.idempotency import Answer
 from common.money import Money
 from common.testing import Database
+from contracts.envelope import Envelope, envelope
 from contracts.ledger import EntryRequest, PostRequested
+from contracts.wire import Event
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from payments.api import DepositView, WithdrawalView
+from payments.api.transfers import DepositView, WithdrawalView
+from payments.consumers import QUEUE, LedgerEar
 from payments.domain.accounts import Clabe, PlayerId, issue_clabe
 from payments.domain.deposits import Deposit, DepositId, Transfer
-from payments.domain.withdrawals import Withdrawal, WithdrawalId, WithdrawalState, clave_of
-from payments.entries import DONE
+from payments.domain.windows import Windows
+from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalId, clave_of
 from payments.ledger import Ledger
-from payments.rail import Rail
+from payments.psp import CardProvider
+from payments.rail import Rail, Sources
+from payments.service.arrivals import Arrivals
 from payments.service.attestor import Attestor
 from payments.service.booking import Booking
+from payments.service.card_requests import CardRequests
+from payments.service.cards import Cards
+from payments.service.cashier import Cashier
 from payments.service.pace import Pace
 from payments.service.payouts import Payouts
+from payments.service.proof_booking import ProofBooking
 from payments.service.requests import Claim, Once, Payout, Requests
+from payments.service.settlements import Settlements
+from payments.service.webhooks import Hints
+from payments.service.witness import Witness
 from payments.signing import Signer
+from payments.store.deposits import DepositStore
 
 from services.payments.tests.fake_ledger import FakeLedger, serving
-from services.payments.tests.railhouse import SENDER, RailProcess
+from services.payments.tests.railhouse import PSP_KEY, SENDER, PspProcess, RailProcess
 
+PSP = "chaos"
 PREFIX = "6461801570"
 OWN_CLABE = issue_clabe(PREFIX, 0)
 WINDOW = timedelta(seconds=20)
@@ -69,10 +84,21 @@ class World:
     attestor: Attestor
     booking: Booking
     payouts: Payouts
+    psp: PspProcess
+    cards: Cards
+    card_requests: CardRequests
+    witness: Witness
+    proofs: ProofBooking
+    hints: Hints
+    arrivals: Arrivals
+    settlements: Settlements
+    cashier: Cashier
+    ear: LedgerEar
 
     async def claim(
         self, player: PlayerId, transfer: Transfer, amount: str, *, key: str | None = None
     ) -> Answer:
+        await self.known(player)
         claim = Claim(transfer.clave, transfer.operation_date, transfer.institution, pesos(amount))
         return await self.requests.claim_deposit(player, claim, _once(key, f"{claim}"), _deposit_answer)
 
@@ -111,6 +137,30 @@ class World:
         await self.book_all()
         return await self.deposit(player, answer)
 
+    async def known(self, player: PlayerId, name: str = "Ana López") -> None:
+        """A player with that name, as identity would tell it."""
+        async with pg.transaction(self.pool) as conn:
+            await DepositStore(conn).keep_holder(player, name)
+
+    async def run_cards(self) -> None:
+        """What all workers around cards do until nothing is due."""
+        for _ in range(40):
+            leased = [*(await self.cards.lease(16))]
+            for operation in leased:
+                await self.cards.advance(operation)
+            asked = await self.witness.lease(16)
+            for proof in asked:
+                await self.witness.attest(proof)
+            decided = await self.proofs.lease(16)
+            for proof in decided:
+                await self.proofs.book(proof)
+            hints = await self.hints.lease(16)
+            for hint in hints:
+                await self.hints.apply(hint)
+            heard = await self.deliver_commands()
+            if not (leased or asked or decided or hints or heard):
+                return
+
     async def deposit(self, player: PlayerId, answer: Answer) -> Deposit:
         return await self.requests.deposit(player, DepositId(_id(answer)))
 
@@ -130,16 +180,17 @@ class World:
         )
         return [(row["routing_key"], row["version"]) for row in rows]
 
-    async def deliver_commands(self) -> None:
-        """What relay, broker and ledger do: every command is posted, its answer is heard."""
+    async def deliver_commands(self) -> int:
+        """What relay, broker and ledger do: every command is posted, its answer is heard. Returns how many were new."""
+        new = 0
         for command in await self.commands():
             wanted = EntryRequest.model_validate(command.model_dump(exclude={"idempotency_key"}))
+            new += command.idempotency_key not in self.ledger.entries
             status, body = self.ledger.post(command.idempotency_key, wanted)
-            assert status == 201, body
-            _, withdrawal, step = command.idempotency_key.split(":")
-            state = WithdrawalState.BOOKED if step == DONE else WithdrawalState.RELEASED
-            async with pg.transaction(self.pool) as conn:
-                await self.payouts.hear_booked(conn, WithdrawalId(UUID(withdrawal)), state)
+            assert status == 201, (command, body)
+            event_id = uuid5(NAMESPACE_OID, command.idempotency_key)
+            await self.ear.handle(heard(self.ledger.committed(command.idempotency_key), event_id))
+        return new
 
     async def rail_order(self, withdrawal_id: UUID) -> dict[str, str] | None:
         """What the rail knows of a withdrawal's order."""
@@ -147,23 +198,51 @@ class World:
         return told if status == 200 else None
 
 
+def heard(event: Event, event_id: UUID) -> Delivery:
+    """An event as the broker delivers it."""
+    wrapped = envelope(event, id=event_id, subject="test", version=1, time=datetime.now(UTC))
+    raw = wrapped.model_dump_json().encode()
+    return Delivery(QUEUE, Envelope.model_validate_json(raw), raw, 1, False)
+
+
 @asynccontextmanager
-async def world(database: Database, rail: RailProcess) -> AsyncIterator[World]:
+async def world(database: Database, rail: RailProcess, psp: PspProcess) -> AsyncIterator[World]:
     signer = Signer(KEY_ID, Ed25519PrivateKey.generate())
     clock = SetClock(datetime.now(UTC) + timedelta(minutes=10))
     async with AsyncExitStack() as stack:
+
+        async def pool_of(role: str) -> pg.Pool:
+            pool = await pg.create_pool(database.dsn(role), max_size=8, application_name=f"test-{role}")
+            stack.push_async_callback(pool.close)
+            return pool
+
+        async def client_of(url: str, **more: str) -> ServiceClient:
+            return await stack.enter_async_context(ServiceClient(url, timeout_seconds=2, headers=more))
+
         owner = await asyncpg.connect(database.superuser_dsn)
         stack.push_async_callback(owner.close)
-        pool = await pg.create_pool(database.dsn("payments_app"), max_size=8, application_name="test-app")
-        stack.push_async_callback(pool.close)
-        attesting = await pg.create_pool(
-            database.dsn("payments_attestor"), max_size=8, application_name="test-attestor"
-        )
-        stack.push_async_callback(attesting.close)
+        pool, attesting = await pool_of("payments_app"), await pool_of("payments_attestor")
         fake = await stack.enter_async_context(serving({KEY_ID: signer.key.public_key()}))
-        client = await stack.enter_async_context(ServiceClient(rail.url, timeout_seconds=2))
-        posting = await stack.enter_async_context(ServiceClient(fake.url, timeout_seconds=2))
+        client, posting = await client_of(rail.url), await client_of(fake.url)
+        sources = Sources(client, await client_of(rail.central_bank_url))
+        provider = CardProvider(PSP, await client_of(psp.url, Authorization=f"Bearer {PSP_KEY}"))
         ledger = Ledger(posting, posting)
+        rails = {each: Rail(client, own_clabe=OWN_CLABE, rail=each) for each in PayoutRail}
+        booking = Booking(pool, ledger, pace=PACE, clock=clock)
+        payouts = Payouts(
+            pool, ledger, rails, window=WINDOW, pace=PACE, clock=clock, ted_windows=Windows.parse("")
+        )
+        cards = Cards(pool, ledger, provider, window=WINDOW, pace=PACE, clock=clock)
+        proofs = ProofBooking(pool, ledger, pace=PACE, clock=clock)
+        arrivals = Arrivals(
+            pool,
+            rails[PayoutRail.SPEI],
+            grace=timedelta(0),
+            deposit_window=DEPOSIT_WINDOW,
+            window=WINDOW,
+            pace=PACE,
+            clock=clock,
+        )
         yield World(
             database=database,
             pool=pool,
@@ -173,11 +252,26 @@ async def world(database: Database, rail: RailProcess) -> AsyncIterator[World]:
             ledger=fake,
             signer=signer,
             requests=Requests(pool, clabe_prefix=PREFIX, deposit_window=DEPOSIT_WINDOW, clock=clock),
-            attestor=Attestor(attesting, Rail(client), signer, pace=PACE, clock=clock),
-            booking=Booking(pool, ledger, pace=PACE, clock=clock),
-            payouts=Payouts(
-                pool, ledger, Rail(client, own_clabe=OWN_CLABE), window=WINDOW, pace=PACE, clock=clock
+            attestor=Attestor(attesting, sources, signer, pace=PACE, clock=clock),
+            booking=booking,
+            payouts=payouts,
+            psp=psp,
+            cards=cards,
+            card_requests=CardRequests(pool, psp=PSP, clock=clock),
+            witness=Witness(attesting, sources, provider, signer, pace=PACE, clock=clock),
+            proofs=proofs,
+            hints=Hints(pool, provider, cards, pace=PACE, clock=clock),
+            arrivals=arrivals,
+            settlements=Settlements(
+                pool,
+                provider,
+                cards,
+                patience=timedelta(minutes=5),
+                overdue=timedelta(days=3),
+                clock=clock,
             ),
+            cashier=Cashier(pool, arrivals, clock=clock),
+            ear=LedgerEar(pool, booking, payouts, proofs),
         )
 
 

@@ -12,6 +12,7 @@ PlayerId = NewType("PlayerId", UUID)
 
 SERIAL_DIGITS = 7
 BANK = "bank/spei"
+SUSPENSE = "suspense/spei"
 
 
 def parse_clabe(text: str, *, field: str = "clabe") -> Clabe:
@@ -36,6 +37,21 @@ def issue_clabe(prefix: str, serial: int) -> Clabe:
 def available(player: PlayerId) -> str:
     """Where a player's spendable money is, in the ledger."""
     return f"players/{player}/available"
+
+
+def uncleared(player: PlayerId) -> str:
+    """Where money from a card waits until the provider has paid it out."""
+    return f"players/{player}/uncleared"
+
+
+def receivable(psp: str) -> str:
+    """What a card provider owes us."""
+    return f"psp/{psp}/receivable"
+
+
+def clearing(psp: str) -> str:
+    """Where refunds wait for the provider's word."""
+    return f"refunds/{psp}/clearing"
 
 
 def withdrawing(player: PlayerId) -> str:

@@ -2,7 +2,8 @@
 
 CLAIMED > VERIFYING > ATTESTED > BOOKED. A claim that the rail does not confirm yet goes back and forth
 between VERIFYING and NOT_FOUND_YET until its window ends, then is REJECTED. QUARANTINED is for a person:
-the rail's two sources contradict each other, or the ledger would not take what was attested.
+the rail's two sources contradict each other, the sender has another's name, or the ledger would not take what was
+attested. From there the money may go to suspense: SUSPENDED > ASSIGNED to its player or RETURNED to its sender.
 """
 
 import re
@@ -46,6 +47,9 @@ class DepositState(StrEnum):
     BOOKED = "BOOKED"
     REJECTED = "REJECTED"
     QUARANTINED = "QUARANTINED"
+    SUSPENDED = "SUSPENDED"
+    ASSIGNED = "ASSIGNED"
+    RETURNED = "RETURNED"
 
 
 STEPS: Final[Mapping[DepositState, frozenset[DepositState]]] = MappingProxyType(
@@ -61,7 +65,12 @@ STEPS: Final[Mapping[DepositState, frozenset[DepositState]]] = MappingProxyType(
             }
         ),
         DepositState.ATTESTED: frozenset({DepositState.BOOKED, DepositState.QUARANTINED}),
-        DepositState.QUARANTINED: frozenset({DepositState.BOOKED}),
+        DepositState.QUARANTINED: frozenset(
+            {DepositState.BOOKED, DepositState.SUSPENDED, DepositState.REJECTED}
+        ),
+        DepositState.SUSPENDED: frozenset({DepositState.ASSIGNED, DepositState.RETURNED}),
+        DepositState.ASSIGNED: frozenset(),
+        DepositState.RETURNED: frozenset(),
         DepositState.BOOKED: frozenset(),
         DepositState.REJECTED: frozenset(),
     }
@@ -75,8 +84,11 @@ RANKS: Final[Mapping[DepositState, int]] = MappingProxyType(
         DepositState.NOT_FOUND_YET: 2,
         DepositState.ATTESTED: 3,
         DepositState.QUARANTINED: 4,
-        DepositState.BOOKED: 5,
-        DepositState.REJECTED: 5,
+        DepositState.SUSPENDED: 5,
+        DepositState.BOOKED: 6,
+        DepositState.REJECTED: 6,
+        DepositState.ASSIGNED: 6,
+        DepositState.RETURNED: 6,
     }
 )
 """No step goes down in rank: what has been decided is never undecided."""
@@ -134,6 +146,8 @@ class Deposit:
     reason: str | None = None
     receipt_id: UUID | None = None
     entry_id: UUID | None = None
+    noticed: bool = False
+    """The statement told of it before the player did."""
     version: int = 1
     tries: int = 0
     leases: int = 0

@@ -14,6 +14,7 @@ from common.money import Money
 
 from payments.domain.accounts import Clabe
 from payments.domain.deposits import CURRENCY, Transfer
+from payments.domain.names import same_person
 
 MEXICO_CITY: Final = timezone(timedelta(hours=-6))
 """The rail's clock, which is also the cadena's. Mexico gave up summer time in 2022."""
@@ -100,7 +101,7 @@ class Proven:
 class NotYet:
     """Nothing to decide on yet."""
 
-    reason: Literal["not-found", "in-process"]
+    reason: Literal["not-found", "in-process", "holder-unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,14 @@ class Contradictory:
     reason: str
 
 
-Finding = Proven | NotYet | Unfounded | Contradictory
+@dataclass(frozen=True, slots=True)
+class Misnamed:
+    """The money is there, sent by somebody who is not the player: it goes to suspense."""
+
+    ordering_name: str
+
+
+Finding = Proven | NotYet | Unfounded | Contradictory | Misnamed
 
 _OVER: Final = {
     RailStatus.REJECTED: "transfer-rejected",
@@ -127,9 +135,30 @@ _OVER: Final = {
 
 
 def judge(
-    *, transfer: Transfer, claimed: Money, own: Clabe, line: StatementLine | None, cep: Cep | None
+    *,
+    transfer: Transfer,
+    claimed: Money,
+    own: Clabe,
+    line: StatementLine | None,
+    cep: Cep | None,
+    holder: str | None = None,
 ) -> Finding:
-    """What the two sources make of a claim for `claimed` into the player's `own` CLABE."""
+    """What the two sources make of a claim for `claimed` into the player's `own` CLABE.
+
+    `holder` is the name that identity has verified for the player.
+    """
+    finding = _weigh(transfer, claimed, own, line, cep)
+    if isinstance(finding, Proven):
+        if holder is None:
+            return NotYet("holder-unknown")
+        if not same_person(holder, finding.ordering_name):
+            return Misnamed(finding.ordering_name)
+    return finding
+
+
+def _weigh(
+    transfer: Transfer, claimed: Money, own: Clabe, line: StatementLine | None, cep: Cep | None
+) -> Finding:
     if line is None or cep is None:
         return NotYet("not-found")
     if RailStatus.IN_PROCESS in (line.status, cep.status):

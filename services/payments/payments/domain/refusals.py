@@ -1,6 +1,6 @@
 """Why payments says no."""
 
-from common.errors import Conflict, Invalid, NotFound, Refused
+from common.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unauthenticated
 
 
 class InvalidClabe(Invalid):
@@ -47,3 +47,47 @@ class AttestedBefore(Conflict):
     """This transfer or this document backs another deposit already. `detail` is the reason it is told by."""
 
     slug, title = "attested-before", "The transfer was attested before"
+
+
+class NoSuchCardPayment(NotFound):
+    slug, title = "card-payment-not-found", "No such card payment"
+
+
+class NoSuchCase(NotFound):
+    slug, title = "case-not-found", "No such case"
+
+
+class CaptureImpossible(Conflict):
+    slug, title = "capture-impossible", "Not more than is authorized can be captured"
+
+
+class RefundImpossible(Conflict):
+    slug, title = "refund-impossible", "Not more can be refunded than was captured"
+
+
+class VoidImpossible(Conflict):
+    slug, title = "void-impossible", "There is nothing left to void"
+
+
+class CancelImpossible(Conflict):
+    slug, title = "cancel-impossible", "The rail has it already"
+
+
+class CardMoneyFirst(Refused):
+    slug, title = "card-money-returns-to-card", "Money from a card goes back to the card first"
+
+
+class DecisionImpossible(Conflict):
+    slug, title = "decision-impossible", "This cannot be decided so"
+
+
+class FourEyes(Forbidden):
+    slug, title = "four-eyes", "Somebody else has to decide this"
+
+
+class BadWebhook(Unauthenticated):
+    slug, title = "bad-webhook", "The webhook is not signed with a live secret"
+
+
+class BadPayoutFile(Refused):
+    slug, title = "bad-payout-file", "The file does not add up"

@@ -1,31 +1,35 @@
 """Withdrawals: money reserved in the ledger, carried out by the rail, then booked.
 
-REQUESTED > RESERVED > SENDING > SENT > LIQUIDATED > BOOKED. The ledger may refuse to reserve (REFUSED). An
-order without a clear answer is SEND_UNKNOWN until the rail gives one when asked by our own clave: it is
-never sent again blindly and its money is never given back on a guess. REJECTED by the rail > RELEASED.
+REQUESTED > RESERVED > (REVIEW >) APPROVED > SENDING > SENT > LIQUIDATED > BOOKED. The ledger may refuse to
+reserve (REFUSED). The rules of review let a withdrawal pass or leave it to people. An order without a clear
+answer is SEND_UNKNOWN until the rail gives one when asked by our own clave: it is never sent again blindly and
+its money is never given back on a guess. REJECTED by the rail, by people or by the player > RELEASED. What the
+receiving bank sends back after all: BOOKED > RETURNING > RETURNED.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Literal, NewType
+from typing import Final, NewType
 from uuid import UUID
 
 from common.money import Money
 
 from payments.domain.accounts import Clabe, PlayerId
 from payments.domain.deposits import IllegalStep
-from payments.domain.evidence import MEXICO_CITY, RailStatus
+from payments.domain.evidence import MEXICO_CITY
+from payments.domain.orders import OWN_INSTITUTION, Order
 
 WithdrawalId = NewType("WithdrawalId", UUID)
 
-OWN_INSTITUTION: Final = "90646"
-"""The participant that carries our orders, by its Banxico code."""
 
-MAX_SENDS: Final = 3
-"""How often one order is sent at most, always under the same clave."""
+class PayoutRail(StrEnum):
+    """What carries a withdrawal: SPEI in seconds, or the slow rail that clears in windows."""
+
+    SPEI = "spei"
+    TED = "ted"
 
 
 class WithdrawalState(StrEnum):
@@ -34,6 +38,8 @@ class WithdrawalState(StrEnum):
     REQUESTED = "REQUESTED"
     REFUSED = "REFUSED"
     RESERVED = "RESERVED"
+    REVIEW = "REVIEW"
+    APPROVED = "APPROVED"
     SENDING = "SENDING"
     SEND_UNKNOWN = "SEND_UNKNOWN"
     SENT = "SENT"
@@ -41,6 +47,8 @@ class WithdrawalState(StrEnum):
     REJECTED = "REJECTED"
     BOOKED = "BOOKED"
     RELEASED = "RELEASED"
+    RETURNING = "RETURNING"
+    RETURNED = "RETURNED"
 
 
 _ANSWERS: Final = frozenset({WithdrawalState.LIQUIDATED, WithdrawalState.REJECTED})
@@ -48,15 +56,21 @@ _ANSWERS: Final = frozenset({WithdrawalState.LIQUIDATED, WithdrawalState.REJECTE
 STEPS: Final[Mapping[WithdrawalState, frozenset[WithdrawalState]]] = MappingProxyType(
     {
         WithdrawalState.REQUESTED: frozenset({WithdrawalState.RESERVED, WithdrawalState.REFUSED}),
-        WithdrawalState.RESERVED: frozenset({WithdrawalState.SENDING}),
+        WithdrawalState.RESERVED: frozenset(
+            {WithdrawalState.REVIEW, WithdrawalState.APPROVED, WithdrawalState.REJECTED}
+        ),
+        WithdrawalState.REVIEW: frozenset({WithdrawalState.APPROVED, WithdrawalState.REJECTED}),
+        WithdrawalState.APPROVED: frozenset({WithdrawalState.SENDING, WithdrawalState.REJECTED}),
         WithdrawalState.SENDING: _ANSWERS | {WithdrawalState.SEND_UNKNOWN, WithdrawalState.SENT},
         WithdrawalState.SEND_UNKNOWN: _ANSWERS | {WithdrawalState.SENDING, WithdrawalState.SENT},
         WithdrawalState.SENT: _ANSWERS,
         WithdrawalState.LIQUIDATED: frozenset({WithdrawalState.BOOKED}),
         WithdrawalState.REJECTED: frozenset({WithdrawalState.RELEASED}),
+        WithdrawalState.BOOKED: frozenset({WithdrawalState.RETURNING}),
+        WithdrawalState.RETURNING: frozenset({WithdrawalState.RETURNED}),
         WithdrawalState.REFUSED: frozenset(),
-        WithdrawalState.BOOKED: frozenset(),
         WithdrawalState.RELEASED: frozenset(),
+        WithdrawalState.RETURNED: frozenset(),
     }
 )
 """Which state may follow which. The database holds the same."""
@@ -65,14 +79,18 @@ RANKS: Final[Mapping[WithdrawalState, int]] = MappingProxyType(
     {
         WithdrawalState.REQUESTED: 1,
         WithdrawalState.RESERVED: 2,
-        WithdrawalState.SENDING: 3,
-        WithdrawalState.SEND_UNKNOWN: 3,
-        WithdrawalState.SENT: 4,
-        WithdrawalState.LIQUIDATED: 5,
-        WithdrawalState.REJECTED: 5,
-        WithdrawalState.REFUSED: 6,
-        WithdrawalState.BOOKED: 6,
-        WithdrawalState.RELEASED: 6,
+        WithdrawalState.REVIEW: 3,
+        WithdrawalState.APPROVED: 4,
+        WithdrawalState.SENDING: 5,
+        WithdrawalState.SEND_UNKNOWN: 5,
+        WithdrawalState.SENT: 6,
+        WithdrawalState.LIQUIDATED: 7,
+        WithdrawalState.REJECTED: 7,
+        WithdrawalState.REFUSED: 8,
+        WithdrawalState.BOOKED: 8,
+        WithdrawalState.RELEASED: 8,
+        WithdrawalState.RETURNING: 9,
+        WithdrawalState.RETURNED: 10,
     }
 )
 """No step goes down in rank. SENDING and SEND_UNKNOWN are twins."""
@@ -106,6 +124,7 @@ class Withdrawal:
     reason: str | None = None
     detail: str | None = None
     attention: str | None = None
+    rail: PayoutRail = PayoutRail.SPEI
     clave: str | None = None
     sends: int = 0
     sent_at: datetime | None = None
@@ -145,81 +164,44 @@ class Withdrawal:
         return f"{self.sent_at.astimezone(MEXICO_CITY):%Y%m%d}:{OWN_INSTITUTION}:{self.clave}"
 
     @property
+    def order(self) -> Order:
+        """The order that carries it out. Raises `IllegalStep` for a withdrawal that was never sent."""
+        if self.clave is None:
+            raise IllegalStep(f"withdrawal {self.id} has no clave yet: persist it before the rail is asked")
+        return Order(
+            clave=self.clave,
+            clabe=self.clabe,
+            beneficiary_name=self.beneficiary_name,
+            amount=self.amount,
+            concept="Retiro",
+            sends=self.sends,
+            sent_at=self.sent_at,
+            unknown=self.state is WithdrawalState.SEND_UNKNOWN,
+        )
+
+    @property
     def reference(self) -> str:
         """What all of its entries in the ledger refer to."""
         return f"withdrawals/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class RailOrder:
-    """What the rail says about one of our orders."""
+CANCELLABLE: Final = frozenset(
+    {
+        WithdrawalState.REQUESTED,
+        WithdrawalState.RESERVED,
+        WithdrawalState.REVIEW,
+        WithdrawalState.APPROVED,
+    }
+)
+"""Before the rail hears of it, a player may think better of it."""
 
-    clave: str
-    beneficiary_clabe: str
-    amount: Money
-    status: RailStatus
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The rail's answer, and the state it leads to."""
-
-    state: Literal[WithdrawalState.SENT, WithdrawalState.LIQUIDATED, WithdrawalState.REJECTED]
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resend:
-    """The rail never got the order, by its own word and after its window: send it again, same clave."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """No answer that decides. `attention` says what a person must look into, if anything."""
-
-    attention: str | None = None
-
-
-Outcome = Settled | Resend | Wait
+CANCELLED: Final = "cancelled"
+"""The reason of a withdrawal that its player took back."""
 
 
 def may_step(before: WithdrawalState, after: WithdrawalState) -> bool:
     """Whether `after` may follow `before`."""
     return after in STEPS[before]
-
-
-def read_order(withdrawal: Withdrawal, order: RailOrder) -> Outcome:
-    """What the rail's word on our order means. An order that is not as we sent it decides nothing."""
-    if (order.clave, order.beneficiary_clabe, order.amount) != (
-        withdrawal.clave,
-        withdrawal.clabe,
-        withdrawal.amount,
-    ):
-        return Wait(attention="order-differs")
-    match order.status:
-        case RailStatus.IN_PROCESS:
-            return Settled(WithdrawalState.SENT)
-        case RailStatus.LIQUIDATED:
-            return Settled(WithdrawalState.LIQUIDATED)
-        case RailStatus.REJECTED | RailStatus.CANCELLED:
-            return Settled(WithdrawalState.REJECTED, order.reason or str(order.status))
-        case RailStatus.RETURNED:
-            return Wait(attention="order-returned")
-
-
-def read_absence(withdrawal: Withdrawal, *, now: datetime, window: timedelta) -> Outcome:
-    """What it means that the rail knows no order with our clave.
-
-    Nothing, until its window after the last send is over: the order may still be on its way.
-    """
-    if withdrawal.sent_at is None or withdrawal.state is not WithdrawalState.SEND_UNKNOWN:
-        return Wait(attention="order-vanished")
-    if now < withdrawal.sent_at + window:
-        return Wait()
-    if withdrawal.sends >= MAX_SENDS:
-        return Wait(attention="order-never-arrived")
-    return Resend()
 
 
 def clave_of(withdrawal: WithdrawalId) -> str:

@@ -11,11 +11,13 @@ from common import pg
 from contracts.receipts import Purpose, Statement
 
 from payments.domain.accounts import available
+from payments.domain.arrivals import NAME_DIFFERS
 from payments.domain.deposits import Deposit, DepositState
 from payments.domain.evidence import (
     Cep,
     Contradictory,
     Finding,
+    Misnamed,
     NotYet,
     Proven,
     StatementLine,
@@ -24,7 +26,7 @@ from payments.domain.evidence import (
 )
 from payments.domain.refusals import AttestedBefore
 from payments.events import tell_deposit
-from payments.rail import Rail, RailSilent
+from payments.rail import RailSilent, Sources
 from payments.service.pace import Clock, Pace
 from payments.signing import Signer
 from payments.store.deposits import DepositStore
@@ -34,9 +36,9 @@ from payments.store.history import Answer, remember
 class Attestor:
     """Takes claims that are due and decides them one by one."""
 
-    def __init__(self, pool: pg.Pool, rail: Rail, signer: Signer, *, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pool: pg.Pool, sources: Sources, signer: Signer, *, pace: Pace, clock: Clock) -> None:
         self._pool = pool
-        self._rail = rail
+        self._sources = sources
         self._signer = signer
         self._pace = pace
         self._clock = clock
@@ -53,16 +55,19 @@ class Attestor:
         Raises `LeaseLost` if it took longer than the lease.
         """
         try:
-            line = await self._rail.statement_line(deposit.transfer)
-            cep = await self._rail.cep(deposit.transfer)
+            line = await self._sources.statement_line(deposit.transfer)
+            cep = await self._sources.cep(deposit.transfer)
         except RailSilent as silence:
             await self._look_again(deposit, "rail-silent", {"error": str(silence)})
             return
         async with pg.transaction(self._pool, readonly=True) as conn:
             own = await DepositStore(conn).clabe_of(deposit.player)
+            holder = await DepositStore(conn).holder_of(deposit.player)
         if own is None:
             raise LookupError(f"player {deposit.player} has a deposit and no CLABE")
-        finding = judge(transfer=deposit.transfer, claimed=deposit.amount, own=own, line=line, cep=cep)
+        finding = judge(
+            transfer=deposit.transfer, claimed=deposit.amount, own=own, line=line, cep=cep, holder=holder
+        )
         await self._act(deposit, finding, _told(line, cep))
 
     async def _act(self, deposit: Deposit, finding: Finding, told: Answer) -> None:
@@ -73,6 +78,8 @@ class Attestor:
                 await self._decide(deposit, DepositState.REJECTED, reason, told)
             case Contradictory(reason):
                 await self._decide(deposit, DepositState.QUARANTINED, reason, told)
+            case Misnamed():
+                await self._decide(deposit, DepositState.QUARANTINED, NAME_DIFFERS, told)
             case NotYet("not-found") if self._clock() >= deposit.window_ends_at:
                 await self._decide(deposit, DepositState.REJECTED, "not-found", told)
             case NotYet(reason):

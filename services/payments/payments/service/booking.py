@@ -17,7 +17,7 @@ from payments.store.history import Answer, remember
 
 log = logging.getLogger(__name__)
 
-_LASTING: Final = frozenset(
+LASTING: Final = frozenset(
     {
         "receipt-duplicate-tracking-key",
         "receipt-duplicate-document",
@@ -63,7 +63,7 @@ class Booking:
             entry_id = await self._ledger.book_deposit(deposit, deposit.receipt_id)
         except RemoteProblem as problem:
             answer: Answer = {"status": problem.status, "slug": problem.slug, "detail": problem.detail}
-            if problem.slug in _LASTING:
+            if problem.slug in LASTING:
                 await self._quarantine(deposit, problem.slug, answer)
             else:
                 await self._try_again(deposit, problem.slug, answer)

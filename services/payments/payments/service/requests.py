@@ -1,8 +1,9 @@
 """What a player asks for: an own CLABE, a deposit to be looked for, money to be paid out."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Final
 from uuid import uuid4
 
 from common import pg
@@ -12,12 +13,23 @@ from common.money import Money
 from payments.domain.accounts import Clabe, PlayerId, issue_clabe
 from payments.domain.deposits import Deposit, DepositId, DepositState, name_transfer
 from payments.domain.evidence import MEXICO_CITY
-from payments.domain.refusals import NoSuchDeposit, NoSuchWithdrawal
-from payments.domain.withdrawals import Withdrawal, WithdrawalId, WithdrawalState
+from payments.domain.overview import Payment
+from payments.domain.refusals import CancelImpossible, CardMoneyFirst, NoSuchDeposit, NoSuchWithdrawal
+from payments.domain.withdrawals import (
+    CANCELLABLE,
+    CANCELLED,
+    PayoutRail,
+    Withdrawal,
+    WithdrawalId,
+    WithdrawalState,
+)
 from payments.events import tell_deposit, tell_withdrawal
 from payments.service.pace import Clock
+from payments.service.payouts import write_withdrawal
+from payments.store.cards import CardStore
 from payments.store.deposits import DepositStore
 from payments.store.history import remember
+from payments.store.overview import payments_of
 from payments.store.pages import Place
 from payments.store.withdrawals import WithdrawalStore
 
@@ -47,6 +59,11 @@ class Payout:
     clabe: Clabe
     beneficiary_name: str
     amount: Money
+    rail: PayoutRail = PayoutRail.SPEI
+
+
+CARD_MONEY_STAYS: Final = timedelta(days=90)
+"""For so long money from a card goes back to the card before it goes anywhere else."""
 
 
 class Requests:
@@ -73,7 +90,7 @@ class Requests:
     async def claim_deposit(
         self, player: PlayerId, claim: Claim, asked: Once, show: Callable[[Deposit], Answer]
     ) -> Answer:
-        """Note the claim; the attestor looks for the transfer.
+        """Note the claim; the attestor looks for the transfer. One that the statement told of before is that one.
 
         Raises `InvalidClaim`. `TransferClaimed` and `NoClabeYet` come back as answers.
         """
@@ -93,6 +110,9 @@ class Requests:
         async with pg.transaction(self._pool) as conn:
 
             async def work() -> Answer:
+                noticed = await DepositStore(conn).noticed(player, transfer)
+                if noticed is not None and noticed.amount == claim.amount:
+                    return show(noticed)
                 await DepositStore(conn).add(deposit)
                 await remember(conn, "deposit", deposit.id, deposit.state, "claimed")
                 await tell_deposit(conn, deposit, now)
@@ -103,9 +123,9 @@ class Requests:
     async def request_withdrawal(
         self, player: PlayerId, payout: Payout, asked: Once, show: Callable[[Withdrawal], Answer]
     ) -> Answer:
-        """Note the request; the worker reserves the money and sends it.
+        """Note the request; the worker reserves the money, reviews it and sends it.
 
-        `UnknownPayoutClabe` comes back as an answer.
+        `UnknownPayoutClabe` and `CardMoneyFirst` come back as answers.
         """
         now = self._clock()
         withdrawal = Withdrawal(
@@ -116,14 +136,49 @@ class Requests:
             amount=payout.amount,
             state=WithdrawalState.REQUESTED,
             requested_at=now,
+            rail=payout.rail,
         )
         async with pg.transaction(self._pool) as conn:
 
             async def work() -> Answer:
+                if (left := await CardStore(conn).unrefunded(player, now - CARD_MONEY_STAYS)) > 0:
+                    raise CardMoneyFirst(f"{left} MXN came from a card: refund it to the card first")
                 await WithdrawalStore(conn).add(withdrawal)
                 await remember(conn, "withdrawal", withdrawal.id, withdrawal.state, "requested")
                 await tell_withdrawal(conn, withdrawal, now)
                 return show(withdrawal)
+
+            return await _once(conn, player, asked, work)
+
+    async def cancel_withdrawal(
+        self,
+        player: PlayerId,
+        withdrawal_id: WithdrawalId,
+        asked: Once,
+        show: Callable[[Withdrawal], Answer],
+    ) -> Answer:
+        """Take a withdrawal back, while the rail has not heard of it.
+
+        Raises `NoSuchWithdrawal`. `CancelImpossible` comes back as an answer.
+        """
+        now = self._clock()
+        async with pg.transaction(self._pool) as conn:
+
+            async def work() -> Answer:
+                store = WithdrawalStore(conn)
+                found = await store.for_update(withdrawal_id)
+                if found is None or found.player != player:
+                    raise NoSuchWithdrawal(f"you have no withdrawal {withdrawal_id}")
+                if found.state not in CANCELLABLE:
+                    raise CancelImpossible(f"it is {found.state}")
+                if found.state is WithdrawalState.REQUESTED:
+                    # Somebody may be reserving it right now: whoever comes next gives it back.
+                    await store.cancel(withdrawal_id, now)
+                    await remember(conn, "withdrawal", found.id, found.state, CANCELLED)
+                    return show(replace(found, reason=CANCELLED))
+                rejected = found.to(WithdrawalState.REJECTED, reason=CANCELLED)
+                await write_withdrawal(conn, found, rejected, CANCELLED, None, now, None)
+                return show(rejected)
 
             return await _once(conn, player, asked, work)
 
@@ -138,6 +193,11 @@ class Requests:
     async def deposits(self, player: PlayerId, after: Place | None, limit: int) -> Sequence[Deposit]:
         async with pg.transaction(self._pool, readonly=True) as conn:
             return await DepositStore(conn).page(player, after, limit)
+
+    async def payments(self, player: PlayerId, after: Place | None, limit: int) -> Sequence[Payment]:
+        """A player's payments of every kind."""
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            return await payments_of(conn, player, after, limit)
 
     async def withdrawal(self, player: PlayerId, withdrawal_id: WithdrawalId) -> Withdrawal:
         """Raises `NoSuchWithdrawal` for one that is not this player's."""

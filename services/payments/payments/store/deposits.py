@@ -70,6 +70,77 @@ class DepositStore:
                 deposit.window_ends_at,
             )
 
+    async def add_noticed(self, deposit: Deposit) -> bool:
+        """A transfer that the statement told of, as if claimed; False when there is a claim already."""
+        added = await self._conn.fetchval(
+            """
+            INSERT INTO deposit (id, player, clave, operation_date, institution, tracking_key, amount, currency,
+                                 claimed_at, window_ends_at, noticed)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true)
+            ON CONFLICT (player, tracking_key) WHERE state <> 'REJECTED' DO NOTHING RETURNING true
+            """,
+            deposit.id,
+            deposit.player,
+            deposit.transfer.clave,
+            deposit.transfer.operation_date,
+            deposit.transfer.institution,
+            deposit.transfer.tracking_key,
+            deposit.amount.amount,
+            deposit.amount.currency,
+            deposit.claimed_at,
+            deposit.window_ends_at,
+        )
+        return bool(added)
+
+    async def noticed(self, player: PlayerId, transfer: Transfer) -> Deposit | None:
+        """The deposit of this player that the statement told of, if it did."""
+        row = await self._conn.fetchrow(
+            "SELECT * FROM deposit WHERE player = $1 AND tracking_key = $2 AND noticed AND state <> 'REJECTED'",
+            player,
+            transfer.tracking_key,
+        )
+        return None if row is None else _deposit(row)
+
+    async def by_id(self, deposit_id: DepositId) -> Deposit | None:
+        row = await self._conn.fetchrow("SELECT * FROM deposit WHERE id = $1", deposit_id)
+        return None if row is None else _deposit(row)
+
+    async def for_update(self, deposit_id: DepositId) -> Deposit | None:
+        """A deposit, locked."""
+        row = await self._conn.fetchrow("SELECT * FROM deposit WHERE id = $1 FOR UPDATE", deposit_id)
+        return None if row is None else _deposit(row)
+
+    async def follow_arrival(self, deposit_id: DepositId, state: DepositState) -> None:
+        """The money of a quarantined deposit went to suspense, or left it."""
+        await self._conn.execute("UPDATE deposit SET state = $2 WHERE id = $1", deposit_id, state)
+
+    async def holder_of(self, player: PlayerId) -> str | None:
+        """The name that identity has verified for a player."""
+        name: str | None = await self._conn.fetchval("SELECT full_name FROM holder WHERE player = $1", player)
+        return name
+
+    async def keep_holder(self, player: PlayerId, full_name: str) -> None:
+        """Note whom identity knows a player as."""
+        await self._conn.execute(
+            """
+            INSERT INTO holder (player, full_name) VALUES ($1, $2)
+            ON CONFLICT (player) DO UPDATE SET full_name = excluded.full_name
+            """,
+            player,
+            full_name,
+        )
+
+    async def holders_wanted(self, limit: int) -> Sequence[PlayerId]:
+        """Players with a CLABE whose name is not known yet."""
+        rows = await self._conn.fetch(
+            """
+            SELECT player FROM player_clabe c WHERE NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player)
+            ORDER BY issued_at LIMIT $1
+            """,
+            limit,
+        )
+        return [PlayerId(row["player"]) for row in rows]
+
     async def of_player(self, player: PlayerId, deposit_id: DepositId) -> Deposit | None:
         """A deposit, if it is this player's."""
         row = await self._conn.fetchrow(
@@ -278,4 +349,5 @@ def _deposit(row: Record) -> Deposit:
         version=row["version"],
         tries=row["tries"],
         leases=row["leases"],
+        noticed=row["noticed"],
     )

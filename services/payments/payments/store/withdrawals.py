@@ -9,7 +9,7 @@ from common.pg import Connection, translate
 
 from payments.domain.accounts import Clabe, PlayerId
 from payments.domain.refusals import UnknownPayoutClabe
-from payments.domain.withdrawals import Withdrawal, WithdrawalId, WithdrawalState
+from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalId, WithdrawalState
 from payments.store.errors import LeaseLost
 from payments.store.pages import Place
 
@@ -31,8 +31,8 @@ class WithdrawalStore:
         ):
             await self._conn.execute(
                 """
-                INSERT INTO withdrawal (id, player, clabe, beneficiary_name, amount, currency, requested_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                INSERT INTO withdrawal (id, player, clabe, beneficiary_name, amount, currency, requested_at, rail)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                 """,
                 withdrawal.id,
                 withdrawal.player,
@@ -41,6 +41,7 @@ class WithdrawalStore:
                 withdrawal.amount.amount,
                 withdrawal.amount.currency,
                 withdrawal.requested_at,
+                withdrawal.rail,
             )
 
     async def of_player(self, player: PlayerId, withdrawal_id: WithdrawalId) -> Withdrawal | None:
@@ -85,12 +86,32 @@ class WithdrawalStore:
         row = await self._conn.fetchrow("SELECT * FROM withdrawal WHERE id = $1 FOR UPDATE", withdrawal_id)
         return None if row is None else _withdrawal(row)
 
-    async def save(self, before: Withdrawal, after: Withdrawal, due_at: datetime | None) -> None:
+    async def by_clave(self, clave: str) -> Withdrawal | None:
+        """The withdrawal that an order of ours carries out, locked."""
+        row = await self._conn.fetchrow("SELECT * FROM withdrawal WHERE clave = $1 FOR UPDATE", clave)
+        return None if row is None else _withdrawal(row)
+
+    async def cancel(self, withdrawal_id: WithdrawalId, due_at: datetime) -> None:
+        """Mark a withdrawal that nobody has reserved yet as taken back; who works on it has lost it."""
+        await self._conn.execute(
+            "UPDATE withdrawal SET reason = 'cancelled', leases = leases + 1, due_at = $2 WHERE id = $1",
+            withdrawal_id,
+            due_at,
+        )
+
+    async def save(
+        self,
+        before: Withdrawal,
+        after: Withdrawal,
+        due_at: datetime | None,
+        ended_at: datetime | None = None,
+    ) -> None:
         """What became of it; due again then, or only when news comes. Raises `LeaseLost`."""
         changed = await self._conn.fetchval(
             """
             UPDATE withdrawal SET state = $4, reason = $5, detail = $6, attention = $7, clave = $8, sends = $9,
-                                  sent_at = $10, version = $11, tries = $12, due_at = $13
+                                  sent_at = $10, version = $11, tries = $12, due_at = $13,
+                                  ended_at = coalesce($14, ended_at)
             WHERE id = $1 AND state = $2 AND leases = $3 RETURNING true
             """,
             before.id,
@@ -106,6 +127,7 @@ class WithdrawalStore:
             after.version,
             after.tries,
             due_at,
+            ended_at,
         )
         if changed is None:
             raise LeaseLost(f"withdrawal {before.id} is no longer as it was leased")
@@ -123,6 +145,7 @@ def _withdrawal(row: Record) -> Withdrawal:
         reason=row["reason"],
         detail=row["detail"],
         attention=row["attention"],
+        rail=PayoutRail(row["rail"]),
         clave=row["clave"],
         sends=row["sends"],
         sent_at=row["sent_at"],

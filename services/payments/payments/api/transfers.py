@@ -1,4 +1,4 @@
-"""Payments over HTTP: a player's own CLABE, deposits and withdrawals."""
+"""A player's own CLABE, deposits and withdrawals."""
 
 from datetime import date, datetime
 from typing import Annotated, Final
@@ -6,24 +6,22 @@ from uuid import UUID
 
 from aiohttp import web
 from clabe import get_bank_name
-from common.errors import NotFound
-from common.http import IDEMPOTENCY_KEY, PRINCIPAL, Body, Role, Route, View, read, read_query, reply
+from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, read_query, reply
 from common.idempotency import Answer, KeyInFlight, KeyReused, fingerprint
-from common.money import Money
-from common.wire import AmountText, CurrencyText, money_in
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from common.wire import AmountText, CurrencyText
+from pydantic import StringConstraints
 
-from payments.cursors import read_cursor, write_cursor
+from payments.api.shared import Name, PageQuery, id_in, pesos, player_of
+from payments.cursors import write_cursor
 from payments.domain import refusals
-from payments.domain.accounts import PlayerId, parse_clabe
-from payments.domain.deposits import CURRENCY, Deposit, DepositId
-from payments.domain.withdrawals import Withdrawal, WithdrawalId
+from payments.domain.accounts import parse_clabe
+from payments.domain.deposits import Deposit, DepositId
+from payments.domain.overview import Payment, PaymentKind, PaymentStatus
+from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalId
 from payments.service.requests import Claim, Once, Payout, Requests
 from payments.store.pages import Place
 
 REQUESTS: Final = web.AppKey("requests", Requests)
-
-Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=120)]
 
 
 class DepositClaim(Body):
@@ -37,25 +35,36 @@ class DepositClaim(Body):
 
 
 class WithdrawalRequest(Body):
-    """Money to be paid out, to a CLABE that you have deposited from."""
+    """Money to be paid out, to a CLABE that you have deposited from.
+
+    `ted` is the slow rail: it takes orders in windows of the day, and the withdrawal queues until then.
+    """
 
     clabe: Annotated[str, StringConstraints(strict=True, max_length=18)]
     beneficiary_name: Name
     amount: AmountText
     currency: CurrencyText
+    rail: PayoutRail = PayoutRail.SPEI
 
 
-class PageQuery(BaseModel):
-    """A page of a list. `after` is the `next` of the page before."""
+class PaymentView(View):
+    """A payment of any kind. `completed_at` is there once it is no longer PENDING."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: UUID
+    kind: PaymentKind
+    amount: str
+    currency: str
+    state: str
+    status: PaymentStatus
+    created_at: datetime
+    completed_at: datetime | None
 
-    after: Annotated[str, StringConstraints(max_length=200)] | None = None
-    limit: int = Field(default=50, ge=1, le=200)
 
-    @property
-    def place(self) -> Place | None:
-        return None if self.after is None else read_cursor(self.after)
+class PaymentsView(View):
+    """A page of payments, the latest first."""
+
+    items: tuple[PaymentView, ...]
+    next: str | None
 
 
 class ClabeView(View):
@@ -117,6 +126,7 @@ class WithdrawalView(View):
     reason: str | None
     detail: str | None
     requested_at: datetime
+    rail: PayoutRail = PayoutRail.SPEI
 
     @classmethod
     def of(cls, withdrawal: Withdrawal) -> "WithdrawalView":
@@ -131,6 +141,7 @@ class WithdrawalView(View):
             reason=withdrawal.reason,
             detail=withdrawal.detail,
             requested_at=withdrawal.requested_at,
+            rail=withdrawal.rail,
         )
 
 
@@ -143,7 +154,7 @@ class WithdrawalsView(View):
 
 async def own_clabe(request: web.Request) -> web.Response:
     """The CLABE to send your deposits to."""
-    clabe = await request.app[REQUESTS].own_clabe(_player(request))
+    clabe = await request.app[REQUESTS].own_clabe(player_of(request))
     return reply(ClabeView(clabe=clabe, bank=get_bank_name(clabe)))
 
 
@@ -158,17 +169,17 @@ async def claim_deposit(request: web.Request) -> web.Response:
         clave=wanted.tracking_key.strip(),
         operation_date=wanted.operation_date,
         institution=wanted.sender_institution,
-        amount=_pesos(wanted.amount, wanted.currency),
+        amount=pesos(wanted.amount, wanted.currency),
     )
     asked = Once(request[IDEMPOTENCY_KEY], fingerprint("POST /v1/deposits", wanted))
-    answer = await request.app[REQUESTS].claim_deposit(_player(request), claim, asked, _claimed)
+    answer = await request.app[REQUESTS].claim_deposit(player_of(request), claim, asked, _claimed)
     return reply(answer)
 
 
 async def list_deposits(request: web.Request) -> web.Response:
     """Your deposits, the latest first."""
     page = read_query(request, PageQuery)
-    found = await request.app[REQUESTS].deposits(_player(request), page.place, page.limit)
+    found = await request.app[REQUESTS].deposits(player_of(request), page.place, page.limit)
     full = len(found) == page.limit
     after = write_cursor(Place(found[-1].claimed_at, found[-1].id)) if full else None
     return reply(DepositsView(items=tuple(DepositView.of(each) for each in found), next=after))
@@ -176,8 +187,8 @@ async def list_deposits(request: web.Request) -> web.Response:
 
 async def show_deposit(request: web.Request) -> web.Response:
     """One of your deposits."""
-    deposit_id = DepositId(_id_in(request, refusals.NoSuchDeposit("that is no deposit's id")))
-    return reply(DepositView.of(await request.app[REQUESTS].deposit(_player(request), deposit_id)))
+    deposit_id = DepositId(id_in(request, refusals.NoSuchDeposit("that is no deposit's id")))
+    return reply(DepositView.of(await request.app[REQUESTS].deposit(player_of(request), deposit_id)))
 
 
 async def request_withdrawal(request: web.Request) -> web.Response:
@@ -189,17 +200,40 @@ async def request_withdrawal(request: web.Request) -> web.Response:
     payout = Payout(
         clabe=parse_clabe(wanted.clabe),
         beneficiary_name=wanted.beneficiary_name,
-        amount=_pesos(wanted.amount, wanted.currency),
+        amount=pesos(wanted.amount, wanted.currency),
+        rail=wanted.rail,
     )
     asked = Once(request[IDEMPOTENCY_KEY], fingerprint("POST /v1/withdrawals", wanted))
-    answer = await request.app[REQUESTS].request_withdrawal(_player(request), payout, asked, _requested)
+    answer = await request.app[REQUESTS].request_withdrawal(player_of(request), payout, asked, _requested)
     return reply(answer)
+
+
+async def cancel_withdrawal(request: web.Request) -> web.Response:
+    """Take a withdrawal back, while the rail has not heard of it.
+
+    Its money is yours again once it is RELEASED.
+    """
+    withdrawal_id = WithdrawalId(id_in(request, refusals.NoSuchWithdrawal("that is no withdrawal's id")))
+    asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/withdrawals/{withdrawal_id}/cancellation"))
+    answer = await request.app[REQUESTS].cancel_withdrawal(
+        player_of(request), withdrawal_id, asked, _requested
+    )
+    return reply(answer)
+
+
+async def list_payments(request: web.Request) -> web.Response:
+    """Your payments of every kind, the latest first, each with one of four statuses."""
+    page = read_query(request, PageQuery)
+    found = await request.app[REQUESTS].payments(player_of(request), page.place, page.limit)
+    full = len(found) == page.limit
+    after = write_cursor(Place(found[-1].created_at, found[-1].id)) if full else None
+    return reply(PaymentsView(items=tuple(_payment(each) for each in found), next=after))
 
 
 async def list_withdrawals(request: web.Request) -> web.Response:
     """Your withdrawals, the latest first."""
     page = read_query(request, PageQuery)
-    found = await request.app[REQUESTS].withdrawals(_player(request), page.place, page.limit)
+    found = await request.app[REQUESTS].withdrawals(player_of(request), page.place, page.limit)
     full = len(found) == page.limit
     after = write_cursor(Place(found[-1].requested_at, found[-1].id)) if full else None
     return reply(WithdrawalsView(items=tuple(WithdrawalView.of(each) for each in found), next=after))
@@ -207,9 +241,22 @@ async def list_withdrawals(request: web.Request) -> web.Response:
 
 async def show_withdrawal(request: web.Request) -> web.Response:
     """One of your withdrawals."""
-    withdrawal_id = WithdrawalId(_id_in(request, refusals.NoSuchWithdrawal("that is no withdrawal's id")))
-    found = await request.app[REQUESTS].withdrawal(_player(request), withdrawal_id)
+    withdrawal_id = WithdrawalId(id_in(request, refusals.NoSuchWithdrawal("that is no withdrawal's id")))
+    found = await request.app[REQUESTS].withdrawal(player_of(request), withdrawal_id)
     return reply(WithdrawalView.of(found))
+
+
+def _payment(payment: Payment) -> PaymentView:
+    return PaymentView(
+        id=payment.id,
+        kind=payment.kind,
+        amount=str(payment.amount),
+        currency=payment.amount.currency,
+        state=payment.state,
+        status=payment.status,
+        created_at=payment.created_at,
+        completed_at=payment.completed_at,
+    )
 
 
 def _claimed(deposit: Deposit) -> Answer:
@@ -218,24 +265,6 @@ def _claimed(deposit: Deposit) -> Answer:
 
 def _requested(withdrawal: Withdrawal) -> Answer:
     return Answer.of(WithdrawalView.of(withdrawal), status=202, resource=f"/v1/withdrawals/{withdrawal.id}")
-
-
-def _player(request: web.Request) -> PlayerId:
-    return PlayerId(UUID(request[PRINCIPAL].subject))
-
-
-def _pesos(amount: str, currency: str) -> Money:
-    if currency != CURRENCY:
-        raise refusals.InvalidCurrency(f"SPEI moves {CURRENCY} only", field="currency")
-    return money_in(amount, currency)
-
-
-def _id_in(request: web.Request, otherwise: NotFound) -> UUID:
-    """The id in the path; what is none is simply not found."""
-    try:
-        return UUID(request.match_info["id"])
-    except ValueError:
-        raise otherwise from None
 
 
 ROUTES: Final = (
@@ -251,8 +280,13 @@ ROUTES: Final = (
           refusals=(refusals.NoSuchDeposit,)),
     Route("POST", "/v1/withdrawals", request_withdrawal, body=WithdrawalRequest, returns=WithdrawalView,
           status=202, role=Role.BETTOR, idempotent=True,
-          refusals=(refusals.InvalidClabe, refusals.InvalidCurrency, refusals.UnknownPayoutClabe, KeyReused,
-                    KeyInFlight)),
+          refusals=(refusals.InvalidClabe, refusals.InvalidCurrency, refusals.UnknownPayoutClabe,
+                    refusals.CardMoneyFirst, KeyReused, KeyInFlight)),
+    Route("POST", "/v1/withdrawals/{id}/cancellation", cancel_withdrawal, returns=WithdrawalView, status=202,
+          role=Role.BETTOR, idempotent=True,
+          refusals=(refusals.NoSuchWithdrawal, refusals.CancelImpossible, KeyReused, KeyInFlight)),
+    Route("GET", "/v1/payments", list_payments, query=PageQuery, returns=PaymentsView, role=Role.BETTOR,
+          refusals=(refusals.InvalidCursor,)),
     Route("GET", "/v1/withdrawals", list_withdrawals, query=PageQuery, returns=WithdrawalsView,
           role=Role.BETTOR, refusals=(refusals.InvalidCursor,)),
     Route("GET", "/v1/withdrawals/{id}", show_withdrawal, returns=WithdrawalView, role=Role.BETTOR,

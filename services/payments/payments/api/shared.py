@@ -1,0 +1,56 @@
+"""What payments' handlers share: pages, ids, amounts, and who is asking."""
+
+from typing import Annotated
+from uuid import UUID
+
+from aiohttp import web
+from common.errors import NotFound
+from common.http import PRINCIPAL
+from common.money import Money
+from common.wire import money_in
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from payments.cursors import read_cursor
+from payments.domain import refusals
+from payments.domain.accounts import PlayerId
+from payments.domain.deposits import CURRENCY
+from payments.store.pages import Place
+
+Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=120)]
+
+
+class PageQuery(BaseModel):
+    """A page of a list. `after` is the `next` of the page before."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after: Annotated[str, StringConstraints(max_length=200)] | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+
+    @property
+    def place(self) -> Place | None:
+        return None if self.after is None else read_cursor(self.after)
+
+
+def player_of(request: web.Request) -> PlayerId:
+    return PlayerId(UUID(request[PRINCIPAL].subject))
+
+
+def person_of(request: web.Request) -> str:
+    """The employee who is asking, for the history."""
+    return request[PRINCIPAL].subject
+
+
+def pesos(amount: str, currency: str) -> Money:
+    """Raises `InvalidCurrency` for anything but pesos."""
+    if currency != CURRENCY:
+        raise refusals.InvalidCurrency(f"only {CURRENCY} is moved here", field="currency")
+    return money_in(amount, currency)
+
+
+def id_in(request: web.Request, otherwise: NotFound) -> UUID:
+    """The id in the path; what is none is simply not found."""
+    try:
+        return UUID(request.match_info["id"])
+    except ValueError:
+        raise otherwise from None

@@ -1,0 +1,124 @@
+"""Arrivals: money that came in and is nobody's yet. It is booked to suspense, and then people decide whose it is.
+
+NOTED > SUSPENDED > ASSIGNING > ASSIGNED, or SUSPENDED > RETURN_SENDING > RETURN_SENT > RETURNING > RETURNED. The
+return is an order of ours, and as careful as a withdrawal's: RETURN_UNKNOWN until the rail answers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NewType
+from uuid import UUID, uuid5
+
+from common.money import Money
+
+from payments.domain.accounts import PlayerId
+from payments.domain.deposits import DepositId, IllegalStep, Transfer
+from payments.domain.orders import Order
+
+ArrivalId = NewType("ArrivalId", UUID)
+
+ARRIVALS: Final = UUID("8f1b7a3c-6f0d-5b7e-9f7e-3b1f6d2c4e5a")
+"""The namespace of arrival ids: one transfer is one arrival."""
+
+UNKNOWN_CLABE: Final = "unknown-clabe"
+NAME_DIFFERS: Final = "name-differs"
+
+
+class ArrivalState(StrEnum):
+    """Where an arrival is."""
+
+    NOTED = "NOTED"
+    SUSPENDED = "SUSPENDED"
+    ASSIGNING = "ASSIGNING"
+    ASSIGNED = "ASSIGNED"
+    RETURN_SENDING = "RETURN_SENDING"
+    RETURN_UNKNOWN = "RETURN_UNKNOWN"
+    RETURN_SENT = "RETURN_SENT"
+    RETURNING = "RETURNING"
+    RETURNED = "RETURNED"
+    QUARANTINED = "QUARANTINED"
+
+
+_A = ArrivalState
+STEPS: Final[Mapping[ArrivalState, frozenset[ArrivalState]]] = MappingProxyType(
+    {
+        _A.NOTED: frozenset({_A.SUSPENDED, _A.QUARANTINED}),
+        _A.SUSPENDED: frozenset({_A.ASSIGNING, _A.RETURN_SENDING}),
+        _A.ASSIGNING: frozenset({_A.ASSIGNED}),
+        _A.RETURN_SENDING: frozenset({_A.RETURN_UNKNOWN, _A.RETURN_SENT, _A.RETURNING}),
+        _A.RETURN_UNKNOWN: frozenset({_A.RETURN_SENDING, _A.RETURN_SENT, _A.RETURNING}),
+        _A.RETURN_SENT: frozenset({_A.RETURNING}),
+        _A.RETURNING: frozenset({_A.RETURNED}),
+        _A.ASSIGNED: frozenset(),
+        _A.RETURNED: frozenset(),
+        _A.QUARANTINED: frozenset(),
+    }
+)
+"""Which state may follow which. The database holds the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A transfer to us that is nobody's, and what became of it. `deposit_id` is the claim it was taken from."""
+
+    id: ArrivalId
+    transfer: Transfer
+    beneficiary_clabe: str
+    ordering_account: str
+    ordering_name: str
+    amount: Money
+    reason: str
+    state: ArrivalState
+    noted_at: datetime
+    deposit_id: DepositId | None = None
+    player: PlayerId | None = None
+    attention: str | None = None
+    return_clave: str | None = None
+    sends: int = 0
+    sent_at: datetime | None = None
+    tries: int = 0
+    leases: int = 0
+
+    def to(self, after: ArrivalState) -> "Arrival":
+        """The arrival one step on. Raises `IllegalStep` for a step there is not."""
+        if after not in STEPS[self.state]:
+            raise IllegalStep(f"{self.state} does not lead to {after}")
+        return replace(self, state=after, attention=None, tries=0)
+
+    def returning(self) -> "Arrival":
+        """To be sent back, under the clave it keeps for ever."""
+        return replace(self.to(ArrivalState.RETURN_SENDING), return_clave=f"ED{self.id.hex.upper()[:28]}")
+
+    def sending(self, now: datetime) -> "Arrival":
+        """About to be sent back."""
+        again = self if self.state is ArrivalState.RETURN_SENDING else self.to(ArrivalState.RETURN_SENDING)
+        return replace(again, sends=self.sends + 1, sent_at=now)
+
+    @property
+    def reference(self) -> str:
+        """What all of its entries in the ledger refer to."""
+        return f"arrivals/{self.id}"
+
+    @property
+    def order(self) -> Order:
+        """The order that sends it back. Raises `IllegalStep` before that is decided."""
+        if self.return_clave is None:
+            raise IllegalStep(f"arrival {self.id} is not to be returned")
+        return Order(
+            clave=self.return_clave,
+            clabe=self.ordering_account,
+            beneficiary_name=self.ordering_name,
+            amount=self.amount,
+            concept="Devolucion",
+            sends=self.sends,
+            sent_at=self.sent_at,
+            unknown=self.state is ArrivalState.RETURN_UNKNOWN,
+        )
+
+
+def arrival_id(transfer: Transfer) -> ArrivalId:
+    """One transfer is one arrival."""
+    return ArrivalId(uuid5(ARRIVALS, transfer.tracking_key))

@@ -1,0 +1,104 @@
+"""The provider's settlement files: what it says that it has paid out, line by line."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Final
+
+from payments.domain.cards import Act, Operation, OperationState
+from payments.domain.refusals import BadPayoutFile
+
+ZERO: Final = Decimal(0)
+CURRENCY: Final = "MXN"
+
+
+class BreakClass(StrEnum):
+    """Why a line and our books do not agree."""
+
+    MISSING_INTERNAL = "MISSING_INTERNAL"
+    MISSING_EXTERNAL = "MISSING_EXTERNAL"
+    AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
+    DUPLICATE = "DUPLICATE"
+    TIMING_OR_STATE = "TIMING_OR_STATE"
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutLine:
+    """One object in a payout: what it was for, its signed amount in our favour and the fee kept of it."""
+
+    number: int
+    psp_id: str
+    kind: str
+    amount: Decimal
+    fee: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutFile:
+    """A file that adds up: opening + amounts - fees = closing."""
+
+    opening: Decimal
+    closing: Decimal
+    lines: tuple[PayoutLine, ...]
+
+
+def parse_payout(text: str) -> PayoutFile:
+    """Read a settlement file. Raises `BadPayoutFile` unless every row is as it must be and it adds up."""
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    if len(rows) < 2 or rows[0][0] != "H" or rows[-1][0] != "T":
+        raise BadPayoutFile("a file begins with H and ends with T")
+    try:
+        opening, closing = _amount(rows[0][3]), _amount(rows[-1][1])
+        lines = tuple(_line(at, row) for at, row in enumerate(rows[1:-1], 1))
+    except IndexError as error:
+        raise BadPayoutFile("a row is too short") from error
+    total = opening + sum((line.amount - line.fee for line in lines), ZERO)
+    if rows[0][2] != CURRENCY:
+        raise BadPayoutFile(f"the file is in {rows[0][2]}, not in {CURRENCY}")
+    if total != closing:
+        raise BadPayoutFile(f"opening and lines make {total}, the file says {closing}")
+    return PayoutFile(opening, closing, lines)
+
+
+def _line(number: int, row: Sequence[str]) -> PayoutLine:
+    if row[0] != "L":
+        raise BadPayoutFile(f"row {number} is neither header, line nor trailer")
+    return PayoutLine(number, row[1], row[2], _amount(row[3]), _amount(row[4]))
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation as error:
+        raise BadPayoutFile(f"{text!r} is no amount") from error
+    if not amount.is_finite() or amount != amount.quantize(Decimal("0.01")):
+        raise BadPayoutFile(f"{text!r} is no amount of pesos and centavos")
+    return amount
+
+
+def match(line: PayoutLine, operation: Operation | None, *, seen: bool) -> BreakClass | None:
+    """How a line disagrees with the operation it names; None: it matches. `seen`: another line had it before."""
+    if seen:
+        return BreakClass.DUPLICATE
+    if operation is None or line.kind not in _KINDS or _KINDS[line.kind][0] is not operation.act:
+        return BreakClass.MISSING_INTERNAL
+    _, sign, states = _KINDS[line.kind]
+    if line.amount != sign * operation.amount.amount or not ZERO <= line.fee <= abs(line.amount):
+        return BreakClass.AMOUNT_MISMATCH
+    return None if operation.state in states else BreakClass.TIMING_OR_STATE
+
+
+_S = OperationState
+_KINDS: Final = {
+    "capture": (Act.CAPTURE, 1, frozenset({_S.BOOKED})),
+    "refund": (Act.REFUND, -1, frozenset({_S.BOOKED, _S.REVERSING, _S.REVERSED})),
+    "refund_failure": (Act.REFUND, 1, frozenset({_S.REVERSED})),
+}
+"""What a kind of line is about, its sign in our favour, and where our side must be."""
+
+UNDER_WAY: Final = frozenset(
+    {_S.REQUESTED, _S.RESERVED, _S.SENDING, _S.UNKNOWN, _S.PENDING, _S.CONFIRMED, _S.REVERSING}
+)
+"""States in which our side has not caught up yet: the file waits a while for it."""

@@ -1,0 +1,227 @@
+"""What follows from a card operation's new state: in the same transaction, under the payment's lock."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+from uuid import uuid5
+
+from common import deadlines, pg
+from common.money import Money
+
+from payments.domain.accounts import uncleared
+from payments.domain.cards import (
+    AUTHORIZATION_LASTS,
+    Act,
+    CardPayment,
+    Operation,
+    OperationId,
+    OperationState,
+    PaymentState,
+    payment_after,
+)
+from payments.domain.cases import Subject
+from payments.domain.proofs import Purpose, ask
+from payments.entries import clear_command, refund_done_command, refund_fail_command
+from payments.events import command_ledger
+from payments.service.cases import open_case
+from payments.store.cards import CardStore
+from payments.store.history import Answer, remember
+from payments.store.proofs import ProofStore
+
+EXPIRY: Final = "card-authorization-expires"
+"""The deadline's kind; its subject is the payment's reference."""
+
+_GONE: Final = frozenset(
+    {OperationState.REFUSED, OperationState.FAILED, OperationState.RELEASED, OperationState.REVERSED}
+)
+
+
+async def write(
+    conn: pg.Connection,
+    payment: CardPayment,
+    before: Operation,
+    after: Operation,
+    event: str,
+    answer: Answer | None,
+    now: datetime,
+    due_at: datetime | None,
+    person: str | None = None,
+) -> None:
+    """An operation's new state, its place in the history, what it makes of the payment and what follows.
+
+    Raises `LeaseLost`.
+    """
+    store = CardStore(conn)
+    await store.save_operation(before, after, due_at)
+    await remember(conn, "card", after.id, after.state, event, answer, person=person)
+    reached = payment_after(payment, after)
+    if reached is not payment:
+        await store.save_payment(reached)
+        await remember(conn, "card", payment.id, reached.state, event)
+    await follow(conn, reached, after, now)
+
+
+async def follow(conn: pg.Connection, payment: CardPayment, operation: Operation, now: datetime) -> None:
+    """Book, arm, ask or open what the operation's new state calls for."""
+    if operation.state is OperationState.CONFLICTED:
+        await open_case(
+            conn, Subject.CARD, operation.id, operation.reason or "conflicted", now,
+            player=payment.player, amount=operation.amount.amount,
+        )  # fmt: skip
+        return
+    match operation.act:
+        case Act.AUTHORIZE if operation.state is OperationState.CONFIRMED:
+            await _authorized(conn, payment, now)
+        case Act.CAPTURE:
+            await _follow_capture(conn, payment, operation, now)
+        case Act.VOID if operation.state is OperationState.CONFIRMED:
+            await deadlines.cancel(conn, payment.reference, EXPIRY)
+        case Act.VOID if operation.state is OperationState.FAILED:
+            await _expire_if_over(conn, payment, now)
+        case Act.REFUND:
+            await _follow_refund(conn, payment, operation, now)
+
+
+async def _follow_capture(
+    conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime
+) -> None:
+    match capture.state:
+        case OperationState.CONFIRMED:
+            await _ask_for_capture(conn, payment, capture, now)
+        case OperationState.BOOKED:
+            await _refund_if_voided(conn, payment, capture, now)
+        case OperationState.SETTLED:
+            await clear(conn, payment, capture, now)
+        case OperationState.FAILED:
+            await _expire_if_over(conn, payment, now)
+
+
+async def _follow_refund(conn: pg.Connection, payment: CardPayment, refund: Operation, now: datetime) -> None:
+    match refund.state:
+        case OperationState.CONFIRMED:
+            await command_ledger(conn, refund_done_command(payment, refund), refund.version, now)
+        case OperationState.FAILED:
+            await command_ledger(conn, refund_fail_command(payment, refund), refund.version, now)
+        case OperationState.REVERSING:
+            await _ask_for_reversal(conn, payment, refund, now)
+
+
+async def _authorized(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
+    expires_at = payment.expires_at or payment.created_at + AUTHORIZATION_LASTS
+    if payment.expires_at is None:
+        await CardStore(conn).save_payment(replace(payment, expires_at=expires_at))
+    await deadlines.arm(conn, payment.reference, EXPIRY, expires_at)
+    if payment.capture_at_once:
+        await add_operation(conn, payment, Act.CAPTURE, payment.amount, "at-once", now)
+
+
+async def add_operation(
+    conn: pg.Connection,
+    payment: CardPayment,
+    act: Act,
+    amount: Money,
+    name: str,
+    now: datetime,
+    *,
+    stands_in: str = "uncleared",
+) -> Operation:
+    """A new operation of a payment that this transaction has locked. The name makes its key: the same name is
+    the same operation. Raises `CaptureImpossible`, `RefundImpossible`, `VoidImpossible`."""
+    operation = Operation(
+        id=OperationId(uuid5(payment.id, f"{act}:{name}")),
+        payment_id=payment.id,
+        act=act,
+        amount=amount,
+        state=OperationState.REQUESTED,
+        requested_at=now,
+        stands_in=stands_in,
+    )
+    await CardStore(conn).add_operation(operation, now)
+    await remember(
+        conn, "card", operation.id, operation.state, "requested", {"act": act, "amount": str(amount)}
+    )
+    return operation
+
+
+async def _ask_for_capture(
+    conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime
+) -> None:
+    proof = ask(
+        Purpose.CARD_CAPTURE,
+        rail=payment.psp,
+        tracking_key=f"CAPTURE:{(capture.psp_id or '').upper()}",
+        subject_id=capture.id,
+        account=uncleared(payment.player),
+        amount=capture.amount,
+        reference=payment.reference,
+        now=now,
+    )
+    if not await ProofStore(conn).ask(proof):
+        await open_case(conn, Subject.CARD, capture.id, "captured-before", now, player=payment.player)
+
+
+async def _ask_for_reversal(
+    conn: pg.Connection, payment: CardPayment, refund: Operation, now: datetime
+) -> None:
+    proof = ask(
+        Purpose.REFUND_RETURNED,
+        rail=payment.psp,
+        tracking_key=f"REFUND-FAILED:{(refund.psp_id or '').upper()}",
+        subject_id=refund.id,
+        account=f"players/{payment.player}/{refund.stands_in}",
+        amount=refund.amount,
+        reference=payment.reference,
+        now=now,
+    )
+    await ProofStore(conn).ask(proof)
+
+
+async def _refund_if_voided(
+    conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime
+) -> None:
+    """A capture that arrived after our void was booked, since it happened; now it goes back."""
+    operations = await CardStore(conn).operations(payment.id)
+    if any(each.act is Act.VOID and each.state is OperationState.CONFIRMED for each in operations):
+        await add_operation(conn, payment, Act.REFUND, capture.amount, f"void:{capture.id}", now)
+
+
+async def _expire_if_over(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
+    over = payment.expires_at is not None and now >= payment.expires_at
+    if over and payment.state is PaymentState.AUTHORIZED:
+        expired = payment.at(PaymentState.EXPIRED, reason="authorization-expired")
+        await CardStore(conn).save_payment(expired)
+        await remember(conn, "card", payment.id, expired.state, "expired", {"at": now.isoformat()})
+
+
+async def clear(conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime) -> None:
+    """Make spendable what has been paid out, less the refunds that were taken from it before.
+
+    Waits while a refund is being reversed, or while the refunds exceed what has settled: the next capture
+    that settles, or the reversal's end, clears it.
+    """
+    store = CardStore(conn)
+    waiting = [each for each in await store.operations(payment.id) if each.stands_in == "uncleared"]
+    settled = [each for each in waiting if each.act is Act.CAPTURE and each.state is OperationState.SETTLED]
+    refunds = [each for each in waiting if each.act is Act.REFUND and each.state not in _GONE]
+    if not settled or any(each.state is OperationState.REVERSING for each in refunds):
+        return
+    zero = Money.zero(payment.amount.currency)
+    left = sum((each.amount for each in settled), zero) - sum((each.amount for each in refunds), zero)
+    if left < zero:
+        return
+    for each in (*settled, *refunds):
+        await store.stand_in_available(each)
+    if left.is_positive:
+        await command_ledger(conn, clear_command(payment, capture, left), capture.version, now)
+    else:
+        await cleared(conn, payment)
+
+
+async def cleared(conn: pg.Connection, payment: CardPayment) -> None:
+    """The ledger has made it spendable."""
+    store = CardStore(conn)
+    for each in await store.operations(payment.id):
+        if each.act is Act.CAPTURE and each.state is OperationState.SETTLED and each.stands_in == "available":
+            after = each.to(OperationState.CLEARED)
+            await store.save_operation(each, after, None)
+            await remember(conn, "card", each.id, after.state, "cleared")

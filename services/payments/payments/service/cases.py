@@ -1,0 +1,42 @@
+"""Opening cases, from wherever something is found that a person has to look into."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+from common import pg
+
+from payments.domain.cases import Case, Subject
+from payments.store.cases import CaseStore
+from payments.store.history import remember
+
+
+async def open_case(
+    conn: pg.Connection,
+    subject: Subject,
+    subject_id: UUID,
+    reason: str,
+    now: datetime,
+    *,
+    player: UUID | None = None,
+    amount: Decimal | None = None,
+    evidence: Mapping[str, str | int | None] | None = None,
+    four_eyes: bool = True,
+) -> bool:
+    """Open a case, in the transaction of what was found; False when one like it is open."""
+    case = Case(
+        id=uuid4(),
+        subject=subject,
+        subject_id=subject_id,
+        reason=reason,
+        opened_at=now,
+        four_eyes=four_eyes,
+        player=player,
+        amount=amount,
+        evidence={name: str(value) for name, value in (evidence or {}).items()},
+    )
+    opened = await CaseStore(conn).open(case)
+    if opened:
+        await remember(conn, "case", case.id, case.state, reason, {"subject": subject, "id": str(subject_id)})
+    return opened

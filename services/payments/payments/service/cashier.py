@@ -1,0 +1,231 @@
+"""What cashiers see and decide: the queue of cases, the evidence, and the history of every payment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+from common import pg
+
+from payments.domain.accounts import PlayerId
+from payments.domain.cards import OperationId, OperationState
+from payments.domain.cases import Case, CaseState, Decision, Subject, check_decision
+from payments.domain.deposits import DepositId, DepositState, IllegalStep
+from payments.domain.evidence import StatementLine
+from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase
+from payments.domain.withdrawals import WithdrawalId, WithdrawalState
+from payments.events import tell_deposit
+from payments.rail import RailSilent
+from payments.service import arrivals, card_effects
+from payments.service.arrivals import Arrivals
+from payments.service.pace import Clock
+from payments.service.payouts import write_withdrawal
+from payments.store.arrivals import ArrivalStore
+from payments.store.cards import CardStore
+from payments.store.cases import CaseStore
+from payments.store.deposits import DepositStore
+from payments.store.errors import LeaseLost
+from payments.store.history import Line, history_of, remember
+from payments.store.pages import Place
+from payments.store.withdrawals import WithdrawalStore
+
+Abono = tuple[StatementLine, str] | None
+"""A line of the statement and the sender's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a person says about a case, and why. `player` goes with an assignment."""
+
+    decision: Decision
+    note: str
+    player: UUID | None = None
+
+
+class Cashier:
+    """Use cases of one transaction each; the workers carry on from what is decided."""
+
+    def __init__(self, pool: pg.Pool, arrivals_service: Arrivals, *, clock: Clock) -> None:
+        self._pool = pool
+        self._arrivals = arrivals_service
+        self._clock = clock
+
+    async def queue(self, subject: Subject | None, after: Place | None, limit: int) -> Sequence[Case]:
+        """Cases that wait for a person, the oldest first."""
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            return await CaseStore(conn).queue(subject, after, limit)
+
+    async def case(self, case_id: UUID) -> tuple[Case, Sequence[Line]]:
+        """A case with everything that happened to what it is about. Raises `NoSuchCase`."""
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            case = await CaseStore(conn).by_id(case_id)
+            if case is None:
+                raise NoSuchCase(f"no case {case_id}")
+            return case, await history_of(conn, [case.id, case.subject_id])
+
+    async def history(self, payment_id: UUID) -> Sequence[Line]:
+        """Every attempt and every answer of a payment, in order; of a card payment, of all its operations."""
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            operations = await CardStore(conn).ids_of(payment_id)
+            return await history_of(conn, [payment_id, *operations])
+
+    async def notices(self, since: date, until: date) -> Sequence[Case]:
+        """What people decided to report to the authority, by day of the decision."""
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            return await CaseStore(conn).reported(since, until)
+
+    async def propose(self, case_id: UUID, verdict: Verdict, person: str) -> Case:
+        """Propose a decision; where two eyes suffice, it is the decision.
+
+        Raises `NoSuchCase`, `DecisionImpossible`.
+        """
+        abono = await self._abono(case_id)
+        async with pg.transaction(self._pool) as conn:
+            case = await self._locked(conn, case_id)
+            check_decision(case, verdict.decision, verdict.player)
+            proposed = replace(
+                case,
+                state=CaseState.PROPOSED,
+                decision=verdict.decision,
+                note=verdict.note,
+                target=verdict.player,
+                proposed_by=person,
+            )
+            await CaseStore(conn).save(proposed)
+            told = {"decision": verdict.decision, "note": verdict.note[:500]}
+            await remember(conn, "case", case.id, proposed.state, "proposed", told, person=person)
+            if not case.four_eyes:
+                return await self._decide(conn, proposed, person, abono)
+        return proposed
+
+    async def approve(self, case_id: UUID, person: str) -> Case:
+        """Make what somebody else proposed the decision, and have it carried out.
+
+        Raises `NoSuchCase`, `DecisionImpossible`, `FourEyes`.
+        """
+        abono = await self._abono(case_id)
+        async with pg.transaction(self._pool) as conn:
+            case = await self._locked(conn, case_id)
+            if case.state is not CaseState.PROPOSED:
+                raise DecisionImpossible("nothing is proposed")
+            if case.four_eyes and case.proposed_by == person:
+                raise FourEyes("whoever proposed it does not decide it")
+            return await self._decide(conn, case, person, abono)
+
+    async def _locked(self, conn: pg.Connection, case_id: UUID) -> Case:
+        case = await CaseStore(conn).for_update(case_id)
+        if case is None:
+            raise NoSuchCase(f"no case {case_id}")
+        return case
+
+    async def _decide(self, conn: pg.Connection, case: Case, person: str, abono: Abono) -> Case:
+        now = self._clock()
+        decided = replace(case, state=CaseState.DECIDED, decided_by=person, decided_at=now)
+        await CaseStore(conn).save(decided)
+        await remember(conn, "case", case.id, decided.state, "decided", person=person)
+        try:
+            await self._carry_out(conn, decided, person, now, abono)
+        except (IllegalStep, LeaseLost) as moved:
+            raise DecisionImpossible(f"it has moved on meanwhile: {moved}") from moved
+        return decided
+
+    async def _carry_out(
+        self, conn: pg.Connection, case: Case, person: str, now: datetime, abono: Abono
+    ) -> None:
+        match case.subject:
+            case Subject.WITHDRAWAL if case.decision is not Decision.CLOSE:
+                await self._withdrawal(conn, case, person, now)
+            case Subject.DEPOSIT:
+                await self._deposit(conn, case, person, now, abono)
+            case Subject.ARRIVAL if case.decision is not Decision.CLOSE:
+                await self._arrival(conn, case, person)
+            case Subject.CARD if case.decision is Decision.NEVER_PAID:
+                await self._card(conn, case, person, now)
+            case _:
+                return
+
+    async def _withdrawal(self, conn: pg.Connection, case: Case, person: str, now: datetime) -> None:
+        """Approve or reject what is under review; or say what became of an order that nobody answers for."""
+        before = await WithdrawalStore(conn).for_update(WithdrawalId(case.subject_id))
+        if before is None:
+            raise LeaseLost("no such withdrawal")
+        reviewing = before.state is WithdrawalState.REVIEW
+        match case.decision:
+            case Decision.APPROVE if reviewing:
+                if await CaseStore(conn).others_open(case):
+                    return  # the last of its cases to be decided lets it go
+                after = before.to(WithdrawalState.APPROVED)
+            case Decision.REJECT if reviewing:
+                after = before.to(WithdrawalState.REJECTED, reason="review-rejected", detail=case.reason)
+            case Decision.PAID if before.state in _SENT:
+                after = before.to(WithdrawalState.LIQUIDATED)
+            case Decision.NEVER_PAID if before.state in _SENT:
+                after = before.to(WithdrawalState.REJECTED, reason="never-paid")
+            case _:
+                raise DecisionImpossible(
+                    f"a withdrawal that is {before.state} is not decided by {case.decision}"
+                )
+        due_at = now if after.state is WithdrawalState.APPROVED else None
+        await write_withdrawal(
+            conn, before, after, f"decided:{case.decision}", None, now, due_at, person=person
+        )
+
+    async def _abono(self, case_id: UUID) -> Abono:
+        """What the statement shows of the deposit a case is about, read before any lock is taken.
+
+        Raises `DecisionImpossible` while the statement cannot be read.
+        """
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            case = await CaseStore(conn).by_id(case_id)
+        if case is None or case.subject is not Subject.DEPOSIT:
+            return None
+        try:
+            return await self._arrivals.abono_of(DepositId(case.subject_id))
+        except RailSilent as silence:
+            raise DecisionImpossible("the statement cannot be read now", retry_after=5) from silence
+
+    async def _deposit(
+        self, conn: pg.Connection, case: Case, person: str, now: datetime, abono: Abono
+    ) -> None:
+        store = DepositStore(conn)
+        deposit = await store.for_update(DepositId(case.subject_id))
+        if deposit is None or deposit.state is not DepositState.QUARANTINED:
+            raise LeaseLost("the deposit is not in quarantine")
+        if case.decision is Decision.REJECT:
+            rejected = deposit.to(DepositState.REJECTED, reason="review-rejected")
+            await store.decide(deposit, rejected, None)
+            await remember(conn, "deposit", deposit.id, rejected.state, "decided:reject", person=person)
+            await tell_deposit(conn, rejected, now)
+            return
+        if abono is None or not await self._arrivals.take(conn, deposit, abono):
+            raise DecisionImpossible("the statement does not show this transfer")
+
+    async def _arrival(self, conn: pg.Connection, case: Case, person: str) -> None:
+        arrival = await ArrivalStore(conn).for_update(case.subject_id)
+        if arrival is None:
+            raise LeaseLost("no such arrival")
+        if case.decision is Decision.ASSIGN and case.target is not None:
+            if await DepositStore(conn).clabe_of(PlayerId(case.target)) is None:
+                raise DecisionImpossible("that is no player with a CLABE", field="player")
+            await arrivals.assign(conn, arrival, PlayerId(case.target), self._clock, person)
+        else:
+            await arrivals.give_back(conn, arrival, self._clock, person)
+
+    async def _card(self, conn: pg.Connection, case: Case, person: str, now: datetime) -> None:
+        """An operation that the provider will never know of is over."""
+        store = CardStore(conn)
+        found = await store.operation(OperationId(case.subject_id))
+        if found is None:
+            raise LeaseLost("no such operation")
+        payment = await store.payment_for_update(found.payment_id)
+        operation = await store.operation(found.id)
+        if payment is None or operation is None or operation.state is not OperationState.UNKNOWN:
+            raise DecisionImpossible("its outcome is known")
+        failed = operation.to(OperationState.FAILED, reason="never-arrived")
+        await card_effects.write(
+            conn, payment, operation, failed, "decided:never-paid", None, now, None, person
+        )
+
+
+_SENT: Final = frozenset({WithdrawalState.SEND_UNKNOWN, WithdrawalState.SENT})

@@ -1,0 +1,199 @@
+"""Settlement files: fetched, kept as they came, matched line by line, and then attested and booked as a whole."""
+
+import logging
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID, uuid5
+
+from common import pg
+from common.money import Money
+
+from payments.domain.accounts import receivable
+from payments.domain.cards import Operation
+from payments.domain.cases import Subject
+from payments.domain.payout_files import (
+    CURRENCY,
+    UNDER_WAY,
+    ZERO,
+    BreakClass,
+    PayoutFile,
+    PayoutLine,
+    match,
+    parse_payout,
+)
+from payments.domain.proofs import Purpose, ask
+from payments.domain.refusals import BadPayoutFile
+from payments.psp import CardProvider
+from payments.service.cards import Cards
+from payments.service.cases import open_case
+from payments.service.pace import Clock
+from payments.store.cards import CardStore
+from payments.store.payout_files import MatchedLine, PayoutFileStore
+from payments.store.proofs import ProofStore
+
+log = logging.getLogger(__name__)
+
+FILES: Final = UUID("3e1c2e55-8f0a-5f6c-8d3b-0b6a3b4e5c77")
+"""The namespace of the ids of files: one name of one provider is one file."""
+
+
+class Settlements:
+    """Imports what the provider has published."""
+
+    def __init__(
+        self,
+        pool: pg.Pool,
+        provider: CardProvider,
+        cards: Cards,
+        *,
+        patience: timedelta,
+        overdue: timedelta,
+        clock: Clock,
+    ) -> None:
+        """A file waits at most `patience` for operations of ours that are still under way; what no file has
+        `overdue` after it was asked for is asked about again."""
+        self._cards = cards
+        self._overdue = overdue
+        self._pool = pool
+        self._provider = provider
+        self._patience = patience
+        self._clock = clock
+        self._first_seen: dict[str, float] = {}
+
+    async def import_new(self) -> int:
+        """Import the files that are new; returns how many. Raises `RailSilent`."""
+        names = await self._provider.payouts()
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            known = await PayoutFileStore(conn).known(self._provider.name)
+        imported = 0
+        for name in names:
+            if name not in known:
+                imported += await self._import(name)
+        return imported
+
+    async def look_overdue(self) -> int:
+        """Ask again about what a settlement file should have had by now; returns how many were looked at.
+
+        What the provider has changed its mind about is applied; what it still says it did, and does not pay out, is
+        a break. Raises `RailSilent`.
+        """
+        before = self._clock() - self._overdue
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            overdue = await PayoutFileStore(conn).overdue(before, 50)
+        for operation in overdue:
+            told = await self._provider.find(operation)
+            if told is not None:
+                await self._cards.hear(told, operation.id)
+            async with pg.transaction(self._pool) as conn:
+                await open_case(
+                    conn, Subject.CARD, operation.id, BreakClass.MISSING_EXTERNAL, self._clock(),
+                    amount=operation.amount.amount, evidence={"object": operation.psp_id, "act": operation.act},
+                )  # fmt: skip
+        return len(overdue)
+
+    async def _import(self, name: str) -> bool:
+        text = await self._provider.payout(name)
+        if text is None:
+            return False
+        file_id = uuid5(FILES, f"{self._provider.name}:{name}")
+        try:
+            file = parse_payout(text)
+        except BadPayoutFile as bad:
+            return await self._reject(file_id, name, text, bad.detail)
+        async with pg.transaction(self._pool) as conn:
+            lines, waits = await self._match(conn, file)
+            if waits and not self._out_of_patience(name):
+                return False
+            return await self._keep(conn, file_id, name, text, file, lines)
+
+    def _out_of_patience(self, name: str) -> bool:
+        now = self._clock().timestamp()
+        return now - self._first_seen.setdefault(name, now) >= self._patience.total_seconds()
+
+    async def _match(self, conn: pg.Connection, file: PayoutFile) -> tuple[list[MatchedLine], bool]:
+        """Every line in its one bucket, and whether some line may still find its operation in time."""
+        matched: list[MatchedLine] = []
+        seen: set[tuple[UUID, str]] = set()
+        waits = False
+        for line in file.lines:
+            operation = await CardStore(conn).by_psp_id(line.psp_id)
+            broken = await self._broken(conn, line, operation, seen)
+            waits = waits or (
+                broken is BreakClass.TIMING_OR_STATE
+                and operation is not None
+                and operation.state in UNDER_WAY
+            )
+            if operation is not None and broken is None:
+                seen.add((operation.id, line.kind))
+            matched.append(MatchedLine(line, operation.id if operation and not broken else None, broken))
+        return matched, waits
+
+    async def _broken(
+        self, conn: pg.Connection, line: PayoutLine, operation: Operation | None, seen: set[tuple[UUID, str]]
+    ) -> BreakClass | None:
+        again = operation is not None and (
+            (operation.id, line.kind) in seen
+            or await PayoutFileStore(conn).lines_seen(operation.id, line.kind)
+        )
+        return match(line, operation, seen=again)
+
+    async def _keep(
+        self,
+        conn: pg.Connection,
+        file_id: UUID,
+        name: str,
+        text: str,
+        file: PayoutFile,
+        lines: list[MatchedLine],
+    ) -> bool:
+        """Keep the file and its lines, open a case for each break, and have the rest attested."""
+        now = self._clock()
+        ours = [each for each in lines if each.break_class is None]
+        gross = sum((each.line.amount for each in ours), ZERO)
+        fees = sum((each.line.fee for each in ours), ZERO)
+        store = PayoutFileStore(conn)
+        if not await store.add(file_id, self._provider.name, name, text, file, gross=gross, fees=fees):
+            return False
+        await store.add_lines(file_id, lines)
+        for each in lines:
+            if each.break_class is not None:
+                await open_case(
+                    conn, Subject.PAYOUT_LINE, uuid5(file_id, str(each.line.number)), each.break_class, now,
+                    amount=each.line.amount,
+                    evidence={"file": name, "line": each.line.number, "object": each.line.psp_id},
+                )  # fmt: skip
+        if gross > ZERO and ZERO <= fees <= gross:
+            await self._ask(conn, file_id, name, gross, fees)
+        elif ours:
+            await open_case(conn, Subject.PAYOUT_LINE, file_id, "nothing-to-book", now, amount=gross)
+        return True
+
+    async def _ask(
+        self, conn: pg.Connection, file_id: UUID, name: str, gross: Decimal, fees: Decimal
+    ) -> None:
+        proof = ask(
+            Purpose.CARD_SETTLE,
+            rail=self._provider.name,
+            tracking_key=f"PAYOUT:{name.upper()}",
+            subject_id=file_id,
+            account=receivable(self._provider.name),
+            amount=Money(gross, CURRENCY),
+            fee=Money(fees, CURRENCY),
+            reference=f"payouts/{file_id}",
+            now=self._clock(),
+        )
+        await ProofStore(conn).ask(proof)
+
+    async def _reject(self, file_id: UUID, name: str, text: str, reason: str) -> bool:
+        log.error("a settlement file is rejected", extra={"file": name, "reason": reason})
+        async with pg.transaction(self._pool) as conn:
+            kept = await PayoutFileStore(conn).add(
+                file_id, self._provider.name, name, text, None, reason=reason
+            )
+            if kept:
+                await open_case(
+                    conn, Subject.PAYOUT_LINE, file_id, "file-does-not-add-up", self._clock(),
+                    evidence={"file": name, "reason": reason},
+                )  # fmt: skip
+        return kept

@@ -1,0 +1,190 @@
+"""Cases, the rules in force and the facts that they are held against."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from asyncpg import Record
+from common.pg import Connection, translate
+
+from payments.domain.cases import Case, CaseState, Decision, Subject
+from payments.domain.refusals import DecisionImpossible, FourEyes
+from payments.domain.review import Facts, Rule
+from payments.domain.withdrawals import Withdrawal
+from payments.store.pages import Place
+
+
+class CaseStore:
+    """Cases on one connection."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    async def open(self, case: Case) -> bool:
+        """Open a case, unless one like it is open."""
+        opened = await self._conn.fetchval(
+            """
+            INSERT INTO review_case (id, subject, subject_id, reason, player, amount, evidence, four_eyes, opened_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (subject, subject_id, reason) WHERE state <> 'DECIDED' DO NOTHING RETURNING true
+            """,
+            case.id,
+            case.subject,
+            case.subject_id,
+            case.reason,
+            case.player,
+            case.amount,
+            json.dumps(dict(case.evidence), ensure_ascii=False),
+            case.four_eyes,
+            case.opened_at,
+        )
+        return bool(opened)
+
+    async def for_update(self, case_id: UUID) -> Case | None:
+        """A case, locked."""
+        row = await self._conn.fetchrow("SELECT * FROM review_case WHERE id = $1 FOR UPDATE", case_id)
+        return None if row is None else _case(row)
+
+    async def by_id(self, case_id: UUID) -> Case | None:
+        row = await self._conn.fetchrow("SELECT * FROM review_case WHERE id = $1", case_id)
+        return None if row is None else _case(row)
+
+    async def queue(self, subject: Subject | None, after: Place | None, limit: int) -> Sequence[Case]:
+        """Cases that are not decided, the oldest first, from after that place."""
+        rows = await self._conn.fetch(
+            """
+            SELECT * FROM review_case
+            WHERE state <> 'DECIDED' AND ($1::text IS NULL OR subject = $1)
+              AND ($2::timestamptz IS NULL OR (opened_at, id) > ($2, $3))
+            ORDER BY opened_at, id LIMIT $4
+            """,
+            subject,
+            after and after.at,
+            after and after.id,
+            limit,
+        )
+        return [_case(row) for row in rows]
+
+    async def others_open(self, case: Case) -> bool:
+        """Whether another case about the same thing is not decided yet."""
+        found: bool = await self._conn.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM review_case
+                           WHERE subject = $1 AND subject_id = $2 AND id <> $3 AND state <> 'DECIDED')
+            """,
+            case.subject,
+            case.subject_id,
+            case.id,
+        )
+        return found
+
+    async def save(self, case: Case) -> None:
+        """A proposal or a decision. Raises `FourEyes`, `DecisionImpossible`."""
+        with translate(
+            {
+                "review_case_has_four_eyes": lambda: FourEyes("whoever proposed it does not decide it"),
+                "review_case_is_decided_once": lambda: DecisionImpossible("the case is decided"),
+            }
+        ):
+            await self._conn.execute(
+                """
+                UPDATE review_case SET state = $2, decision = $3, note = $4, target = $5, proposed_by = $6, decided_by = $7,
+                                       decided_at = $8
+                WHERE id = $1
+                """,
+                case.id,
+                case.state,
+                case.decision,
+                case.note,
+                case.target,
+                case.proposed_by,
+                case.decided_by,
+                case.decided_at,
+            )
+
+    async def reported(self, since: date, until: date) -> Sequence[Case]:
+        """Cases that people decided to report, by day of the decision, both days included."""
+        rows = await self._conn.fetch(
+            """
+            SELECT * FROM review_case WHERE state = 'DECIDED' AND decision = 'report'
+               AND decided_at >= $1::date AND decided_at < $2::date + 1 ORDER BY decided_at, id
+            """,
+            since,
+            until,
+        )
+        return [_case(row) for row in rows]
+
+    async def rules(self, day: date) -> Mapping[str, Rule]:
+        """The rules in force on that day: of each name the newest."""
+        rows = await self._conn.fetch(
+            """
+            SELECT DISTINCT ON (name) name, threshold, window_hours FROM aml_rule
+            WHERE valid_from <= $1 ORDER BY name, valid_from DESC
+            """,
+            day,
+        )
+        return {
+            row["name"]: Rule(row["name"], row["threshold"], timedelta(hours=row["window_hours"]))
+            for row in rows
+        }
+
+    async def facts(
+        self, withdrawal: Withdrawal, rules: Mapping[str, Rule], now: datetime, *, has_played: bool
+    ) -> Facts:
+        """What is known about a withdrawal."""
+
+        def since(name: str) -> datetime:
+            return now - (rules[name].window if name in rules else timedelta(0))
+
+        row = await self._conn.fetchrow(
+            """
+            SELECT (SELECT count(*) FROM withdrawal WHERE player = $1 AND requested_at >= $3) AS of_player,
+                   (SELECT count(*) FROM withdrawal WHERE clabe = $2 AND requested_at >= $4) AS to_clabe,
+                   (SELECT known_since FROM payout_clabe WHERE player = $1 AND clabe = $2) AS known_since,
+                   (SELECT count(*) FROM payout_clabe WHERE player = $1) AS clabes,
+                   (SELECT count(*) FROM payout_clabe WHERE clabe = $2) AS players,
+                   (SELECT coalesce(sum(amount), 0) FROM deposit
+                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at >= $5)
+                   + (SELECT coalesce(sum(captured), 0) FROM card_payment
+                       WHERE player = $1 AND created_at >= $5) AS deposited
+            """,
+            withdrawal.player,
+            withdrawal.clabe,
+            since("withdrawals-per-player"),
+            since("withdrawals-per-clabe"),
+            since("linked-deposits-sum"),
+        )
+        if row is None:
+            raise RuntimeError("a SELECT without FROM always has a row")
+        return Facts(
+            amount=withdrawal.amount.amount,
+            withdrawals_of_player=row["of_player"],
+            withdrawals_to_clabe=row["to_clabe"],
+            clabe_known_since=row["known_since"],
+            clabes_of_player=row["clabes"],
+            players_of_clabe=row["players"],
+            deposited=row["deposited"],
+            has_played=has_played,
+        )
+
+
+def _case(row: Record) -> Case:
+    return Case(
+        id=row["id"],
+        subject=Subject(row["subject"]),
+        subject_id=row["subject_id"],
+        reason=row["reason"],
+        opened_at=row["opened_at"],
+        four_eyes=row["four_eyes"],
+        player=row["player"],
+        amount=row["amount"],
+        evidence=json.loads(row["evidence"]),
+        state=CaseState(row["state"]),
+        decision=None if row["decision"] is None else Decision(row["decision"]),
+        note=row["note"],
+        target=row["target"],
+        proposed_by=row["proposed_by"],
+        decided_by=row["decided_by"],
+        decided_at=row["decided_at"],
+    )

@@ -1,0 +1,125 @@
+"""The provider's settlement files and what became of their lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from common.pg import Connection
+
+from payments.domain.cards import Operation, OperationId
+from payments.domain.payout_files import BreakClass, PayoutFile, PayoutLine
+from payments.store.cards import CardStore
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedLine:
+    """A line in its one bucket: an operation of ours, or a class of break."""
+
+    line: PayoutLine
+    operation_id: UUID | None
+    break_class: BreakClass | None
+
+
+class PayoutFileStore:
+    """Settlement files on one connection."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    async def known(self, psp: str) -> frozenset[str]:
+        """The names of the files that were imported."""
+        rows = await self._conn.fetch("SELECT name FROM payout_file WHERE psp = $1", psp)
+        return frozenset(row["name"] for row in rows)
+
+    async def add(
+        self,
+        file_id: UUID,
+        psp: str,
+        name: str,
+        text: str,
+        file: PayoutFile | None,
+        *,
+        gross: Decimal | None = None,
+        fees: Decimal | None = None,
+        reason: str | None = None,
+    ) -> bool:
+        """Keep a file as it came; False when one of this name or content was imported before."""
+        added = await self._conn.fetchval(
+            """
+            INSERT INTO payout_file (id, psp, name, sha256, raw, opening, closing, gross, fees, state, reason)
+            VALUES ($1, $2, $3, sha256(convert_to($4, 'UTF8')), $4, $5, $6, $7, $8, $9, $10)
+            ON CONFLICT DO NOTHING RETURNING true
+            """,
+            file_id,
+            psp,
+            name,
+            text,
+            file and file.opening,
+            file and file.closing,
+            gross,
+            fees,
+            "REJECTED" if file is None else "MATCHED",
+            reason,
+        )
+        return bool(added)
+
+    async def add_lines(self, file_id: UUID, lines: Sequence[MatchedLine]) -> None:
+        await self._conn.executemany(
+            """
+            INSERT INTO payout_line (file_id, line, psp_id, kind, amount, fee, operation_id, break_class)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            [
+                (
+                    file_id,
+                    each.line.number,
+                    each.line.psp_id,
+                    each.line.kind,
+                    each.line.amount,
+                    each.line.fee,
+                    each.operation_id,
+                    each.break_class,
+                )
+                for each in lines
+            ],
+        )
+
+    async def lines_seen(self, operation_id: UUID, kind: str) -> bool:
+        """Whether a line of an earlier file has this operation."""
+        seen: bool = await self._conn.fetchval(
+            "SELECT EXISTS (SELECT FROM payout_line WHERE operation_id = $1 AND kind = $2)",
+            operation_id,
+            kind,
+        )
+        return seen
+
+    async def overdue(self, before: datetime, limit: int) -> Sequence[Operation]:
+        """Captures and refunds asked for before then that a later file should have had and none has, each once."""
+        rows = await self._conn.fetch(
+            """
+            SELECT o.id FROM card_operation o
+            WHERE o.act IN ('capture', 'refund') AND o.state = 'BOOKED' AND o.requested_at < $1
+              AND EXISTS (SELECT FROM payout_file f WHERE f.imported_at > o.requested_at)
+              AND NOT EXISTS (SELECT FROM payout_line l WHERE l.operation_id = o.id)
+              AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = o.id AND c.reason = 'MISSING_EXTERNAL')
+            ORDER BY o.requested_at LIMIT $2
+            """,
+            before,
+            limit,
+        )
+        store = CardStore(self._conn)
+        found = [await store.operation(OperationId(row["id"])) for row in rows]
+        return [operation for operation in found if operation is not None]
+
+    async def settled_by(self, file_id: UUID) -> Sequence[UUID]:
+        """The captures that a file pays out, in the order of their payments, so that locks are taken in order."""
+        rows = await self._conn.fetch(
+            """
+            SELECT o.id FROM payout_line l JOIN card_operation o ON o.id = l.operation_id
+            WHERE l.file_id = $1 AND l.kind = 'capture' ORDER BY o.payment_id, o.id
+            """,
+            file_id,
+        )
+        return [row["id"] for row in rows]

@@ -1,0 +1,275 @@
+"""The review of withdrawals: dated rules, cases, four eyes, cancelling; and the slow rail's queue."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from common.idempotency import Answer
+from payments.api.transfers import WithdrawalView
+from payments.domain.accounts import Clabe, PlayerId, available, withdrawing
+from payments.domain.cases import Case, Decision, Subject
+from payments.domain.evidence import MEXICO_CITY
+from payments.domain.orders import MAX_SENDS
+from payments.domain.overview import PaymentStatus
+from payments.domain.refusals import DecisionImpossible
+from payments.domain.review import Facts, Rule, review
+from payments.domain.windows import Windows
+from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalState
+from payments.service.cashier import Verdict
+from payments.service.requests import Once, Payout
+
+from services.payments.tests.railhouse import OTHER_SENDER, SENDER
+from services.payments.tests.world import World, new_player, pesos
+
+NOW = datetime(2026, 11, 21, 18, tzinfo=UTC)
+FACTS = Facts(
+    amount=Decimal(100),
+    withdrawals_of_player=1,
+    withdrawals_to_clabe=1,
+    clabe_known_since=NOW - timedelta(days=9),
+    clabes_of_player=1,
+    players_of_clabe=1,
+    deposited=Decimal(0),
+    has_played=True,
+)
+
+
+def rule(name: str, threshold: int, hours: int = 24) -> dict[str, Rule]:
+    return {name: Rule(name, Decimal(threshold), timedelta(hours=hours))}
+
+
+@pytest.mark.parametrize(
+    ("rules", "passes", "hits"),
+    [
+        (rule("four-eyes-amount", 100), {"amount": Decimal("99.99")}, {"amount": Decimal(100)}),
+        (rule("withdrawals-per-player", 3), {"withdrawals_of_player": 3}, {"withdrawals_of_player": 4}),
+        (rule("withdrawals-per-clabe", 3), {"withdrawals_to_clabe": 3}, {"withdrawals_to_clabe": 4}),
+        (rule("clabe-shared", 1), {"players_of_clabe": 1}, {"players_of_clabe": 2}),
+        (rule("linked-deposits-sum", 500), {"deposited": Decimal("499.99")}, {"deposited": Decimal(500)}),
+        (
+            rule("clabe-cooling-off", 0),
+            {"clabes_of_player": 2, "clabe_known_since": NOW - timedelta(hours=24)},
+            {"clabes_of_player": 2, "clabe_known_since": NOW - timedelta(hours=23)},
+        ),
+        (rule("deposit-without-play", 100), {"has_played": True}, {"has_played": False}),
+    ],
+)
+def test_each_rule_hits_exactly_from_its_threshold(
+    rules: dict[str, Rule], passes: dict[str, object], hits: dict[str, object]
+) -> None:
+    values = {name: getattr(FACTS, name) for name in FACTS.__slots__}
+    assert review(Facts(**values | passes), rules, NOW) == []
+    assert [hit.rule for hit in review(Facts(**values | hits), rules, NOW)] == list(rules)
+
+
+@pytest.fixture
+async def player(here: World) -> PlayerId:
+    """A player with 60,000.00 who has never played."""
+    rich = new_player()
+    await here.deposited(rich, "60000.00")
+    return rich
+
+
+async def open_cases(here: World, subject: Subject) -> list[Case]:
+    return list(await here.cashier.queue(subject, None, 50))
+
+
+async def reviewed(here: World, player: PlayerId, amount: str = "25000.00") -> Withdrawal:
+    answer = await here.withdraw(player, amount)
+    await here.pay_all()
+    return await here.withdrawal(player, answer)
+
+
+async def decide(here: World, case: Case, decision: Decision) -> None:
+    await here.cashier.propose(case.id, Verdict(decision, "seen", None), "ana")
+    await here.cashier.approve(case.id, "beto")
+
+
+async def test_money_that_only_passes_through_is_looked_at(here: World, player: PlayerId) -> None:
+    withdrawal = await reviewed(here, player)
+    assert withdrawal.state is WithdrawalState.REVIEW
+    assert await here.rail_order(withdrawal.id) is None
+    assert here.ledger.balance(withdrawing(player)) == Decimal(25000), "the money stays reserved"
+    (case,) = await open_cases(here, Subject.WITHDRAWAL)
+    assert (case.reason, case.four_eyes) == ("deposit-without-play", True)
+    await decide(here, case, Decision.APPROVE)
+    await here.pay_all()
+    again = await here.requests.withdrawal(player, withdrawal.id)
+    assert again.state is WithdrawalState.LIQUIDATED
+
+
+async def test_every_case_must_be_decided_before_it_goes(here: World, player: PlayerId) -> None:
+    withdrawal = await reviewed(here, player, "55000.00")
+    first, second = await open_cases(here, Subject.WITHDRAWAL)
+    assert {first.reason, second.reason} == {"deposit-without-play", "four-eyes-amount"}
+    await decide(here, first, Decision.APPROVE)
+    assert (await here.requests.withdrawal(player, withdrawal.id)).state is WithdrawalState.REVIEW
+    await decide(here, second, Decision.APPROVE)
+    assert (await here.requests.withdrawal(player, withdrawal.id)).state is WithdrawalState.APPROVED
+
+
+async def test_a_rejected_one_gives_the_money_back(here: World, player: PlayerId) -> None:
+    withdrawal = await reviewed(here, player)
+    (case,) = await open_cases(here, Subject.WITHDRAWAL)
+    await decide(here, case, Decision.REJECT)
+    await here.deliver_commands()
+    released = await here.requests.withdrawal(player, withdrawal.id)
+    assert (released.state, released.reason) == (WithdrawalState.RELEASED, "review-rejected")
+    assert here.ledger.balance(available(player)) == Decimal(60000)
+
+
+async def test_linked_deposits_add_up_to_a_notice(here: World, player: PlayerId) -> None:
+    await here.deposited(player, "20000.00", sender=SENDER)
+    withdrawal = await reviewed(here, player, "10.00")
+    assert withdrawal.state is WithdrawalState.REVIEW
+    (case,) = await open_cases(here, Subject.PLAYER)
+    assert (case.reason, case.subject_id) == ("linked-deposits-sum", player)
+    await decide(here, case, Decision.REPORT)
+    today = here.clock().date()
+    (reported,) = await here.cashier.notices(today, today)
+    assert (reported.proposed_by, reported.decided_by) == ("ana", "beto")
+    assert reported.evidence["found"] == "80000.00"
+
+
+async def test_a_new_threshold_counts_from_its_day_on(here: World, player: PlayerId) -> None:
+    day = (here.clock() + timedelta(days=10)).date()
+    await here.owner.execute(
+        "INSERT INTO aml_rule (name, valid_from, threshold, window_hours, source) "
+        "VALUES ('deposit-without-play', $1, 100, 0, 'test')",
+        day,
+    )
+    try:
+        assert (await reviewed(here, player, "150.00")).state is WithdrawalState.LIQUIDATED
+        here.clock.forward(timedelta(days=11))
+        assert (await reviewed(here, player, "150.00")).state is WithdrawalState.REVIEW
+    finally:
+        await here.owner.execute("DELETE FROM aml_rule WHERE source = 'test'")
+
+
+async def test_a_second_clabe_rests_and_a_shared_one_is_looked_at(here: World, player: PlayerId) -> None:
+    await here.deposited(player, "10.00", sender=OTHER_SENDER)
+    answer = await here.withdraw(player, "5.00", clabe=OTHER_SENDER)
+    await here.pay_all()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.REVIEW
+    other = new_player()
+    await here.deposited(other, "10.00", sender=OTHER_SENDER)
+    answer = await here.withdraw(other, "5.00", clabe=OTHER_SENDER)
+    await here.pay_all()
+    assert (await here.withdrawal(other, answer)).state is WithdrawalState.REVIEW
+    reasons = {case.reason for case in await open_cases(here, Subject.WITHDRAWAL)}
+    assert reasons == {"clabe-cooling-off", "clabe-shared"}
+
+
+async def cancel(here: World, player: PlayerId, withdrawal: Withdrawal) -> Answer:
+    def show(found: Withdrawal) -> Answer:
+        return Answer.of(WithdrawalView.of(found), status=202)
+
+    asked = Once(uuid4().hex, b"x")
+    return await here.requests.cancel_withdrawal(player, withdrawal.id, asked, show)
+
+
+async def test_a_player_takes_a_withdrawal_back_while_it_is_reviewed(here: World, player: PlayerId) -> None:
+    withdrawal = await reviewed(here, player)
+    assert (await cancel(here, player, withdrawal)).status == 202
+    await here.deliver_commands()
+    released = await here.requests.withdrawal(player, withdrawal.id)
+    assert (released.state, released.reason) == (WithdrawalState.RELEASED, "cancelled")
+    assert here.ledger.balance(available(player)) == Decimal(60000)
+    (case,) = await open_cases(here, Subject.WITHDRAWAL)
+    with pytest.raises(DecisionImpossible):
+        await decide(here, case, Decision.APPROVE)
+
+
+async def test_one_cancelled_before_it_was_reserved_is_reserved_and_given_back(
+    here: World, player: PlayerId
+) -> None:
+    answer = await here.withdraw(player, "10.00")
+    withdrawal = await here.withdrawal(player, answer)
+    (leased,) = await here.payouts.lease(4)
+    assert (await cancel(here, player, withdrawal)).status == 202
+    with pytest.raises(Exception, match="no longer as it was leased"):
+        await here.payouts.advance(leased)
+    await here.pay_all()
+    await here.deliver_commands()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.RELEASED
+    assert here.ledger.balance(available(player)) == Decimal(60000)
+    assert await here.rail_order(withdrawal.id) is None
+
+
+async def test_what_the_rail_has_is_not_taken_back(here: World, player: PlayerId) -> None:
+    withdrawal = await reviewed(here, player, "10.00")
+    refused = await cancel(here, player, withdrawal)
+    assert json.loads(refused.body)["type"] == "/problems/cancel-impossible"
+
+
+async def test_an_order_nobody_answers_for_is_decided_by_people(here: World, player: PlayerId) -> None:
+    await here.rail.put("/behaviour", {"lose_orders": "before"})
+    answer = await here.withdraw(player, "10.00")
+    for _ in range(12):
+        await here.pay_all()
+        here.clock.forward(timedelta(seconds=60))
+    (case,) = await open_cases(here, Subject.WITHDRAWAL)
+    assert case.reason == "order-never-arrived"
+    _, history = await here.cashier.case(case.id)
+    assert [line.event for line in history if line.subject == "withdrawal"].count("sending") == MAX_SENDS
+    await decide(here, case, Decision.NEVER_PAID)
+    await here.deliver_commands()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.RELEASED
+    assert here.ledger.balance(available(player)) == Decimal(60000)
+
+
+async def test_the_slow_rail_takes_orders_in_its_windows_and_clears_later(
+    here: World, player: PlayerId
+) -> None:
+    local = here.clock().astimezone(MEXICO_CITY)
+    opens = (local + timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
+    here.payouts._ted_windows = Windows.parse(f"{opens:%H:%M}-{opens:%H}:30")
+    await here.rail.put("/behaviour", {"clears_every_seconds": 1})
+    payout = Payout(Clabe(SENDER), "Ana López", pesos("10.00"), PayoutRail.TED)
+
+    def show(found: Withdrawal) -> Answer:
+        return Answer.of(WithdrawalView.of(found), status=202)
+
+    answer = await here.requests.request_withdrawal(player, payout, Once(uuid4().hex, b"x"), show)
+    await here.pay_all()
+    queued = await here.withdrawal(player, answer)
+    assert queued.state is WithdrawalState.APPROVED
+    (overview, *_) = await here.requests.payments(player, None, 5)
+    assert (overview.kind, overview.status, overview.completed_at) == ("TED_OUT", PaymentStatus.PENDING, None)
+    here.clock.forward(timedelta(hours=2))
+    await here.pay_all()
+    assert (await here.withdrawal(player, answer)).state in (WithdrawalState.SENT, WithdrawalState.LIQUIDATED)
+    for _ in range(3):
+        await here.rail.get("/healthz")
+        here.clock.forward(timedelta(seconds=60))
+        await here.pay_all()
+        await here.deliver_commands()
+        if (await here.withdrawal(player, answer)).state is WithdrawalState.BOOKED:
+            break
+        await _a_moment()
+    (overview, *_) = await here.requests.payments(player, None, 5)
+    assert overview.status is PaymentStatus.COMPLETED
+    assert overview.completed_at is not None
+
+
+async def _a_moment() -> None:
+    await asyncio.sleep(1.1)
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2026-11-21T08:00", "2026-11-21T09:00"),
+        ("2026-11-21T09:00", "2026-11-21T09:00"),
+        ("2026-11-21T09:29", "2026-11-21T09:29"),
+        ("2026-11-21T09:30", "2026-11-21T15:00"),
+        ("2026-11-21T16:00", "2026-11-22T09:00"),
+    ],
+)
+def test_a_window_opens_when_the_clock_says(now: str, opens: str) -> None:
+    windows = Windows.parse("09:00-09:30,15:00-15:30")
+    at = datetime.fromisoformat(now).replace(tzinfo=MEXICO_CITY)
+    assert windows.opens_at(at) == datetime.fromisoformat(opens).replace(tzinfo=MEXICO_CITY)
