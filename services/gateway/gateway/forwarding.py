@@ -21,7 +21,14 @@ from yarl import URL
 from gateway.breaker import Breaker
 from gateway.domain import PublicRoute, Service
 
-REQUEST_HEADERS = ("Accept", "Content-Type", "Idempotency-Key")
+REQUEST_HEADERS = (
+    "Accept",
+    "Content-Type",
+    "Idempotency-Key",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+)
 TOLD_TO_IDENTITY = "User-Agent"
 ADDRESS_HEADER = "X-Client-Address"
 RESPONSE_HEADERS = (

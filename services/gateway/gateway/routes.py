@@ -15,6 +15,7 @@ DECIDERS = frozenset({Role.ADMIN, Role.CASHIER})
 OVERSEERS = frozenset({Role.ADMIN, Role.AUDITOR})
 CASE_READERS = frozenset({Role.ADMIN, Role.CASHIER, Role.AUDITOR})
 EVIDENCE_BYTES = 2 * 1024 * KIB
+CASHIER = frozenset({Role.CASHIER, Role.AUDITOR})
 EVERYONE: frozenset[Role] = frozenset()
 
 # Longer than a hold may wait in the ledger's queue; the answer after it would be a guess.
@@ -54,6 +55,19 @@ def _officiate(path: str) -> PublicRoute:
         Service.BETTING,
         roles=OFFICIAL,
         priority=Priority.MONEY,
+        timeout_seconds=MONEY_TIMEOUT_SECONDS,
+    )
+
+
+def _desk(method: str, path: str) -> PublicRoute:
+    """The cashiers' desk; auditors may look on. Payments lets only cashiers decide."""
+    return PublicRoute(
+        method,
+        path,
+        Service.PAYMENTS,
+        roles=CASHIER,
+        priority=Priority.MONEY,
+        max_body_bytes=0 if method == "GET" else 16 * KIB,
         timeout_seconds=MONEY_TIMEOUT_SECONDS,
     )
 
@@ -164,6 +178,32 @@ ROUTES = (
     _money("POST", "/v1/withdrawals", Service.PAYMENTS),
     _own("/v1/withdrawals", Service.PAYMENTS),
     _own("/v1/withdrawals/{withdrawal_id}", Service.PAYMENTS),
+    _money("POST", "/v1/withdrawals/{withdrawal_id}/cancellation", Service.PAYMENTS, signed=False),
+    _own("/v1/payments", Service.PAYMENTS),
+    _money("POST", "/v1/card-payments", Service.PAYMENTS, signed=False),
+    _own("/v1/card-payments", Service.PAYMENTS),
+    _own("/v1/card-payments/{payment_id}", Service.PAYMENTS),
+    _money("POST", "/v1/card-payments/{payment_id}/refunds", Service.PAYMENTS, signed=False),
+    # The card provider's webhooks bring their own signature, which payments verifies
+    PublicRoute(
+        "POST",
+        "/v1/webhooks/cards",
+        Service.PAYMENTS,
+        access=Access.PUBLIC,
+        priority=Priority.MONEY,
+        max_body_bytes=64 * KIB,
+    ),
+    # The cashiers' desk
+    _desk("GET", "/v1/cashier/cases"),
+    _desk("GET", "/v1/cashier/cases/{case_id}"),
+    _desk("POST", "/v1/cashier/cases/{case_id}/proposal"),
+    _desk("POST", "/v1/cashier/cases/{case_id}/approval"),
+    _desk("GET", "/v1/cashier/payments/{payment_id}/history"),
+    _desk("GET", "/v1/cashier/notices"),
+    _desk("GET", "/v1/cashier/card-payments/{payment_id}"),
+    _desk("POST", "/v1/cashier/card-payments/{payment_id}/captures"),
+    _desk("POST", "/v1/cashier/card-payments/{payment_id}/void"),
+    _desk("POST", "/v1/cashier/card-payments/{payment_id}/refunds"),
     # The player's own books
     _own("/v1/wallet", Service.LEDGER),
     _own("/v1/wallet/statement", Service.LEDGER),

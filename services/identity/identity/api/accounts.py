@@ -25,6 +25,7 @@ from identity.domain.people import (
     SessionEnded,
     Underage,
     User,
+    UserId,
 )
 from identity.passwords import HashingBusy
 from identity.service.accounts import Registration
@@ -108,6 +109,22 @@ async def register(request: web.Request) -> web.Response:
     return reply(await request.app[ACCOUNTS].register(registration, show=_registered))
 
 
+class HolderView(View):
+    """Whom the platform knows somebody as."""
+
+    full_name: str
+
+
+async def holder(request: web.Request) -> web.Response:
+    """Somebody's name. Internal: payments compares the names of senders with it."""
+    try:
+        user_id = UserId(UUID(request.match_info["id"]))
+    except ValueError:
+        raise SessionEnded("That is no user's id.") from None
+    found = await request.app[ACCOUNTS].user(user_id)
+    return reply(HolderView(full_name=found.full_name.value))
+
+
 async def me(request: web.Request) -> web.Response:
     """Who the session belongs to."""
     return reply(UserView.of(await request.app[ACCOUNTS].user(caller(request))))
@@ -124,4 +141,5 @@ ROUTES = (
                     BirthDateMissing, BirthDateMismatch, WeakPassword, AlreadyRegistered, Underage,
                     HashingBusy)),
     Route("GET", "/v1/me", me, returns=UserView, refusals=(SessionEnded,)),
+    Route("GET", "/internal/holders/{id}", holder, returns=HolderView, auth="none", refusals=(SessionEnded,)),
 )  # fmt: skip
