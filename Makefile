@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SEED ?= 2026
 MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 
-.PHONY: run demo test check docs schema lock setup clean
+.PHONY: chaos-payments mutations run demo test check docs schema lock setup clean
 
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
@@ -29,6 +29,12 @@ check: setup          ## lint, types, boundaries, migrations, generated document
 	.venv/bin/hadolint Dockerfile
 	.venv/bin/docker-compose config -q
 	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema --check
+
+chaos-payments: setup ## ten seeds of 500 payments against lying providers, our processes killed (SEEDS=1-10 PAYMENTS=500 TWICE=1)
+	@exec $(PY) -m tools.paychaos many --seeds $(or $(SEEDS),1-10) --payments $(or $(PAYMENTS),500) --twice "$(or $(TWICE),1)"
+
+mutations: setup      ## take each guard around the money away in turn: a test must fail each time
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m tools.mutations
 
 docs: setup           ## write the generated documents
 	$(PY) -m tools.docs

@@ -93,8 +93,8 @@ def _hand_out(container: str, texts: Mapping[str, str]) -> None:
         path = VOLUMES / container / name
         path.write_text(text, encoding="utf-8")
         path.chmod(0o444)
-    if container == "rail":
-        shutil.chown(VOLUMES / container, 10001)  # it keeps its own truth log there
+    if container in ("rail", "psp"):
+        shutil.chown(VOLUMES / container, 10001)  # it keeps its own log there
 
 
 async def prepare(layout: Layout) -> None:

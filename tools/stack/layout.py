@@ -33,6 +33,8 @@ OFFSETS: Final = {
     "relay-payments": 13,
     "ledger-2": 14,
     "ledger-sealer": 15,
+    "central-bank": 16,
+    "psp": 17,
     "postgres": 20,
     "rabbitmq": 21,
     "rabbitmq-management": 22,

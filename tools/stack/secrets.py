@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from identity.derived import create_master_key
 from identity.tokens import create_keys
@@ -37,6 +39,30 @@ def write(path: Path, text: str) -> None:
     half.replace(path)
 
 
+def _make_psp_secrets(layout: Layout) -> None:
+    """The key of the card provider's API, and what it signs its webhooks with (Standard Webhooks), one a line."""
+    secret(layout, "psp-api-key")
+    webhooks = layout.secrets / "psp-webhook-secrets"
+    if not webhooks.exists():
+        write(webhooks, f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}\n")
+
+
+def _make_order_key(layout: Layout) -> None:
+    """The RSA key that orders to the rail are signed with, and its public half for the rail."""
+    private, public = layout.secrets / "spei.pem", layout.secrets / "spei-public.pem"
+    if private.exists():
+        return
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = serialization.Encoding.PEM
+    write(
+        public, key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    )
+    write(
+        private,
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
+    )
+
+
 async def make_keys(layout: Layout) -> None:
     """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, the
     root that the API keys' signing secrets are derived from, and the sealer's key."""
@@ -55,3 +81,5 @@ async def make_keys(layout: Layout) -> None:
         file = layout.secrets / name
         if not file.exists():
             write(file, json.dumps({id: base64.b64encode(secrets.token_bytes(32)).decode()}))
+    _make_order_key(layout)
+    _make_psp_secrets(layout)

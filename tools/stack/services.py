@@ -12,7 +12,7 @@ from tools.stack import postgres, rabbitmq, redis
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
 from tools.stack.running import PYTHON, output
-from tools.stack.secrets import ATTESTOR_KEY_ID
+from tools.stack.secrets import ATTESTOR_KEY_ID, write
 
 LEDGER_KINDS: Final = {
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void",
@@ -38,27 +38,43 @@ LEDGER_KEYS: Final = "ledger-keys"
 
 
 async def make_ledger_keys(layout: Layout) -> None:
-    """An API key for each producer, whose requests it must sign; made once."""
+    """An API key for each producer, whose requests it must sign; made once, and anew when it may post more."""
     environment = {
         "DATABASE_DSN": postgres.dsn(layout, "ledger_keys"),
         "SIGNING_ROOTS": str(layout.secrets / "ledger-signing-roots.json"),
     }
     for producer, kinds in LEDGER_KINDS.items():
         file = layout.secrets / f"ledger-key-{producer}"
-        if not file.with_name(f"{file.name}.signing").exists():
-            await output(
-                PYTHON, "-m", "ledger", "keys", "revoke", "--name", producer, environment=environment
-            )
-            await output(
-                PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--signed",
-                "--out", file, environment=environment,
-            )  # fmt: skip
+        signing, known = file.with_name(f"{file.name}.signing"), file.with_name(f"{file.name}.kinds")
+        if signing.exists() and known.exists() and known.read_text(encoding="utf-8") == kinds:
+            continue
+        await output(PYTHON, "-m", "ledger", "keys", "revoke", "--name", producer, environment=environment)
+        for old in (file, signing):
+            old.unlink(missing_ok=True)
+        await output(
+            PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--signed",
+            "--out", file, environment=environment,
+        )  # fmt: skip
+        write(known, kinds)
 
 
 def specs(layout: Layout) -> list[Spec]:
     """Every service."""
     return [
-        _spec(layout, "rail", "tools.rail", after=(), STATE_FILE=str(layout.home / "rail.jsonl")),
+        _spec(
+            layout, "rail", "tools.rail", after=(KEYS,), STATE_FILE=str(layout.home / "rail.jsonl"),
+            CLIENT_PUBLIC_KEY_FILE=str(layout.secrets / "spei-public.pem"),
+        ),
+        _spec(
+            layout, "central-bank", "tools.rail central-bank", after=("rail",),
+            STATE_FILE=str(layout.home / "rail.jsonl"),
+        ),
+        _spec(
+            layout, "psp", "tools.chaos_psp", after=(KEYS,), STATE_FILE=str(layout.home / "psp.jsonl"),
+            API_KEY_FILE=str(layout.secrets / "psp-api-key"),
+            WEBHOOK_SECRET_FILE=str(layout.secrets / "psp-webhook-secrets"),
+            WEBHOOK_URL=f"{layout.url('gateway')}/v1/webhooks/cards",
+        ),
         _spec(
             layout, "identity", "identity", after=(DATABASES, "redis", KEYS),
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
@@ -78,17 +94,22 @@ def specs(layout: Layout) -> list[Spec]:
             SEAL_KEYS=str(layout.secrets / "ledger-seal-keys.json"),
         ),
         _spec(
-            layout, "attestor", "payments attestor", after=(DATABASES, "rail", KEYS),
+            layout, "attestor", "payments attestor", after=(DATABASES, "rail", "central-bank", "psp", KEYS),
             DATABASE_DSN=postgres.dsn(layout, "payments_attestor"), RAIL_URL=layout.url("rail"),
+            CENTRAL_BANK_URL=layout.url("central-bank"), PSP_URL=layout.url("psp"),
+            PSP_API_KEY_FILE=str(layout.secrets / "psp-api-key"),
             SIGNING_KEY_FILE=str(layout.secrets / "attestor.seed"), SIGNING_KEY_ID=ATTESTOR_KEY_ID,
         ),
         _spec(
-            layout, "payments", "payments", after=("ledger", "ledger-receipts", "rail", LEDGER_KEYS),
+            layout, "payments", "payments", after=("ledger", "ledger-receipts", "rail", "psp", LEDGER_KEYS),
             DATABASE_DSN=postgres.dsn(layout, "payments_app"), AMQP_URL=rabbitmq.url(layout, "payments"),
             IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
             LEDGER_RECEIPTS_URL=layout.url("ledger-receipts"), RAIL_URL=layout.url("rail"),
             LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-payments"),
             LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-payments.signing"),
+            PSP_URL=layout.url("psp"), PSP_API_KEY_FILE=str(layout.secrets / "psp-api-key"),
+            PSP_WEBHOOK_SECRETS_FILE=str(layout.secrets / "psp-webhook-secrets"),
+            ORDER_SIGNING_KEY_FILE=str(layout.secrets / "spei.pem"),
         ),
         _spec(
             layout, "betting", "betting", after=("ledger", LEDGER_KEYS),

@@ -1,0 +1,109 @@
+"""`python -m tools.mutations [NAME…]`: run the gate on a stack's servers (`make mutations`).
+
+Each test must pass with its guard in place before it counts that it fails without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+
+from loadtests.bank import running_stack
+from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
+from tools.stack.layout import ROOT
+
+COPY = ROOT / ".run" / "mutations"
+MEMBERS = ("libs/common", "libs/contracts", "services/payments", "services/ledger")
+TEST_SECONDS = 300
+
+
+def copy_tree() -> None:
+    """The tree as it is now, without what git does not know."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in listed.stdout.splitlines():
+        source, target = ROOT / name, COPY / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
+def passes(tests: Sequence[str]) -> bool:
+    """Whether the tests pass in the copy."""
+    path = os.pathsep.join(str(COPY / member) for member in MEMBERS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--show-capture=no", "--tb=no", "-p", "no:cacheprovider",
+         *tests],
+        cwd=COPY, env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True,
+        timeout=TEST_SECONDS,
+    )  # fmt: skip
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest could not run {tests}: {done.stdout[-2000:]} {done.stderr[-2000:]}")
+    return done.returncode == 0
+
+
+def without_code(guard: CodeGuard) -> bool:
+    """Whether the tests pass without a guard in a file. Raises ValueError when it is not there to be taken away."""
+    file = COPY / guard.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(guard.old) != 1:
+        raise ValueError(f"{guard.name}: {guard.file} has it {text.count(guard.old)} times")
+    file.write_text(text.replace(guard.old, guard.new), encoding="utf-8")
+    try:
+        return passes(guard.tests)
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
+def without_rule(guard: DatabaseGuard) -> bool:
+    """Whether the tests pass without a guard in the database that tests are copied from."""
+    asyncio.run(_execute(guard.service, guard.drop))
+    try:
+        return passes(guard.tests)
+    finally:
+        asyncio.run(_execute(guard.service, guard.restore))
+
+
+async def _execute(service: str, statement: str) -> None:
+    base, _, _ = running_stack()["postgres"]["superuser_dsn"].rpartition("/")
+    connection = await asyncpg.connect(f"{base}/{service}_pristine")
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def main(wanted: Sequence[str]) -> int:
+    """The exit status: 1 when a guard can be taken away unnoticed."""
+    copy_tree()
+    guards = [each for each in (*CODE, *DATABASE) if not wanted or any(word in each.name for word in wanted)]
+    tests = sorted({test for guard in guards for test in guard.tests})
+    if not passes(tests):
+        print("the tests do not pass with every guard in place")
+        return 1
+    unnoticed = []
+    for guard in guards:
+        noticed = not (without_code(guard) if isinstance(guard, CodeGuard) else without_rule(guard))
+        print(f"{'noticed  ' if noticed else 'UNNOTICED'}  {guard.name}", flush=True)
+        if not noticed:
+            unnoticed.append(guard.name)
+    print(f"{len(guards) - len(unnoticed)} of {len(guards)} guards are missed when they are gone")
+    shutil.rmtree(COPY, ignore_errors=True)
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([Path(each).name for each in sys.argv[1:]]))

@@ -1,0 +1,226 @@
+"""The guards, and how each is taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+P = "services/payments/payments"
+T = "services/payments/tests"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeGuard:
+    """A guard in a file: `old` is replaced by `new`, and `tests` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseGuard:
+    """A guard in a service's database: `drop` takes it away, `restore` brings it back."""
+
+    name: str
+    service: str
+    drop: str
+    restore: str
+    tests: tuple[str, ...]
+
+
+CODE = (
+    CodeGuard(
+        "dedupe: a webhook is kept once",
+        f"{P}/store/webhooks.py",
+        "VALUES ($1, $2, $3, $4, $5)\n            ON CONFLICT",
+        "VALUES ($1, $2 || gen_random_uuid(), $3, $4, $5)\n            ON CONFLICT",
+        (f"{T}/test_webhooks.py::test_a_webhook_comes_once",),
+    ),
+    CodeGuard(
+        "dedupe: an event of the ledger is heard once",
+        f"{P}/consumers.py",
+        "            if not await first_sight(conn, QUEUE, event_id):\n                return\n            match entry",
+        "            match entry",
+        (f"{T}/test_answers.py::test_an_event_is_heard_once_however_often_it_comes",),
+    ),
+    CodeGuard(
+        "fetch before apply: what was sent is not believed before it was asked for",
+        f"{P}/service/cards.py",
+        "        await self._ask(sending)\n\n    async def _ask",
+        "        believed = sending.to(OperationState.CONFIRMED, psp_id=str(sending.id))\n"
+        "        await self._save(sending, believed, 'believed')\n\n    async def _ask",
+        (f"{T}/test_cards.py::test_what_is_not_as_asked_books_nothing",),
+    ),
+    CodeGuard(
+        "signature: a webhook needs a live secret",
+        f"{P}/service/webhooks.py",
+        "        if not self._verified(signed, raw):",
+        "        if False:",
+        (f"{T}/test_webhooks.py::test_anything_else_is_answered_401_and_leaves_nothing",),
+    ),
+    CodeGuard(
+        "rank: late news does not take a payment back",
+        f"{P}/domain/cards.py",
+        "    return RANKS[after] >= RANKS[before] and before not in _ENDS",
+        "    return True",
+        (f"{T}/test_cards.py::test_no_payment_falls_back_in_rank",),
+    ),
+    CodeGuard(
+        "amount: an object of another amount is a conflict",
+        f"{P}/domain/cards.py",
+        '    return None if amount == operation.amount else "wrong-amount"',
+        "    return None",
+        (f"{T}/test_cards.py::test_what_is_not_as_asked_books_nothing",),
+    ),
+    CodeGuard(
+        "amount: an order of another amount decides nothing",
+        f"{P}/domain/orders.py",
+        "    if (told.clave, told.beneficiary_clabe, told.amount) != (order.clave, order.clabe, order.amount):",
+        "    if False:",
+        (f"{T}/test_withdrawals.py::test_an_order_of_another_amount_under_our_clave_decides_nothing",),
+    ),
+    CodeGuard(
+        "amount: the attestor believes no amount it was told",
+        f"{P}/service/witness.py",
+        "        if (told.amount, told.currency) != (str(proof.amount), proof.amount.currency):",
+        "        if False:",
+        (f"{T}/test_cards.py::test_the_attestor_attests_nothing_but_what_it_finds",),
+    ),
+    CodeGuard(
+        "query, not resend: an operation without an answer is asked for",
+        f"{P}/service/cards.py",
+        "            case OperationState.UNKNOWN | OperationState.PENDING | OperationState.BOOKED:\n"
+        "                await self._ask(operation)",
+        "            case OperationState.UNKNOWN | OperationState.PENDING | OperationState.BOOKED:\n"
+        "                await self._send(operation)",
+        (f"{T}/test_cards.py::test_nothing_is_sent_twice_to_a_provider_that_ignores_keys",),
+    ),
+    CodeGuard(
+        "query, not resend: an order without an answer is asked for",
+        f"{P}/service/payouts.py",
+        "            case WithdrawalState.SEND_UNKNOWN | WithdrawalState.SENT:\n                await self._ask(withdrawal)",
+        "            case WithdrawalState.SEND_UNKNOWN | WithdrawalState.SENT:\n                await self._send(withdrawal)",
+        (f"{T}/test_withdrawals.py::test_an_answer_lost_after_the_effect_is_asked_for",),
+    ),
+    CodeGuard(
+        "the window: absence counts only after it",
+        f"{P}/domain/cards.py",
+        "    if now < operation.sent_at + window:\n        return StayPut()",
+        "",
+        (f"{T}/test_cards.py::test_absence_counts_only_after_the_window",),
+    ),
+    CodeGuard(
+        "two sources: one is not enough",
+        f"{P}/domain/evidence.py",
+        "    if line.status is not cep.status:\n        return Contradictory",
+        "    if False:\n        return Contradictory",
+        (f"{T}/test_suspense.py::test_the_central_bank_may_say_otherwise_than_the_statement",),
+    ),
+    CodeGuard(
+        "name: another person's money is not credited",
+        f"{P}/domain/evidence.py",
+        "        if not same_person(holder, finding.ordering_name):",
+        "        if False:",
+        (f"{T}/test_suspense.py::test_another_persons_money_is_not_credited",),
+    ),
+    CodeGuard(
+        "review: a rule that hits stops a withdrawal",
+        f"{P}/service/payouts.py",
+        "            state = WithdrawalState.REVIEW if hits else WithdrawalState.APPROVED",
+        "            state = WithdrawalState.APPROVED\n            hits = []",
+        (f"{T}/test_review.py::test_money_that_only_passes_through_is_looked_at",),
+    ),
+    CodeGuard(
+        "lease: who lost it writes nothing",
+        f"{P}/store/cards.py",
+        "WHERE id = $1 AND state = $2 AND leases = $3 RETURNING true",
+        "WHERE id = $1 AND ($2::text, $3::bigint) IS NOT NULL RETURNING true",
+        (f"{T}/test_cards.py::test_sixteen_workers_with_one_lease_send_once",),
+    ),
+    CodeGuard(
+        "files: a line counts once",
+        f"{P}/domain/payout_files.py",
+        "    if seen:\n        return BreakClass.DUPLICATE",
+        "",
+        (f"{T}/test_cards.py::test_a_lying_settlement_file_leaves_a_break_and_books_the_rest",),
+    ),
+    CodeGuard(
+        "files: they add up",
+        f"{P}/domain/payout_files.py",
+        "    if total != closing:",
+        "    if False:",
+        (f"{T}/test_cards.py::test_a_file_that_does_not_add_up_is_rejected",),
+    ),
+)
+
+DATABASE = (
+    DatabaseGuard(
+        "unique receipt: it is spent once",
+        "ledger",
+        "ALTER TABLE receipt_use DROP CONSTRAINT receipt_is_spent_once",
+        "ALTER TABLE receipt_use ADD CONSTRAINT receipt_is_spent_once PRIMARY KEY (receipt_id)",
+        ("services/ledger/tests/test_receipt_attacks.py",),
+    ),
+    DatabaseGuard(
+        "unique receipt: a transfer is attested once",
+        "ledger",
+        "DROP INDEX receipt_tracking_key_is_unique",
+        "CREATE UNIQUE INDEX receipt_tracking_key_is_unique ON receipt (ledger_id, rail, tracking_key) WHERE origin IS NULL",
+        ("services/ledger/tests/test_receipt_attacks.py",),
+    ),
+    DatabaseGuard(
+        "unique receipt: a document backs one deposit",
+        "payments",
+        "ALTER TABLE attestation DROP CONSTRAINT attestation_document_is_unique",
+        "ALTER TABLE attestation ADD CONSTRAINT attestation_document_is_unique UNIQUE (rail, document_sha256)",
+        (f"{T}/test_attacks.py::test_the_same_document_backs_one_deposit",),
+    ),
+    DatabaseGuard(
+        "rank: the database takes no payment back",
+        "payments",
+        "ALTER TABLE card_payment DISABLE TRIGGER card_payment_keeps_its_rank",
+        "ALTER TABLE card_payment ENABLE TRIGGER card_payment_keeps_its_rank",
+        (f"{T}/test_cards.py::test_no_payment_falls_back_in_the_database_either",),
+    ),
+    DatabaseGuard(
+        "states: a withdrawal takes its steps alone",
+        "payments",
+        "ALTER TABLE withdrawal DISABLE TRIGGER withdrawal_follows_its_states",
+        "ALTER TABLE withdrawal ENABLE TRIGGER withdrawal_follows_its_states",
+        (f"{T}/test_attacks.py::test_no_step_but_these_can_be_written",),
+    ),
+    DatabaseGuard(
+        "closed loop: money goes where it came from",
+        "payments",
+        "ALTER TABLE withdrawal DROP CONSTRAINT withdrawal_goes_where_money_came_from",
+        "ALTER TABLE withdrawal ADD CONSTRAINT withdrawal_goes_where_money_came_from FOREIGN KEY (player, clabe) "
+        "REFERENCES payout_clabe",
+        (f"{T}/test_withdrawals.py::test_money_goes_only_where_it_came_from",),
+    ),
+    DatabaseGuard(
+        "four eyes: held by the database",
+        "payments",
+        "ALTER TABLE review_case DROP CONSTRAINT review_case_has_four_eyes",
+        "ALTER TABLE review_case ADD CONSTRAINT review_case_has_four_eyes "
+        "CHECK (NOT four_eyes OR decided_by IS NULL OR decided_by <> proposed_by)",
+        (f"{T}/test_suspense.py::test_one_persons_word_is_not_enough",),
+    ),
+    DatabaseGuard(
+        "captures stay within the authorization",
+        "payments",
+        "ALTER TABLE card_payment DROP CONSTRAINT card_payment_captures_no_more_than_authorized",
+        "ALTER TABLE card_payment ADD CONSTRAINT card_payment_captures_no_more_than_authorized CHECK (capturing <= amount)",
+        (f"{T}/test_cards.py::test_captures_in_parts_never_exceed_the_authorization",),
+    ),
+    DatabaseGuard(
+        "a refund returns to its player alone",
+        "ledger",
+        "ALTER TABLE entry DISABLE TRIGGER refund_returns_to_its_player",
+        "ALTER TABLE entry ENABLE TRIGGER refund_returns_to_its_player",
+        (
+            "services/ledger/tests/test_cards_and_suspense.py::test_the_database_too_gives_a_refund_back_to_nobody_else",
+        ),
+    ),
+)
