@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SEED ?= 2026
 MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 
-.PHONY: chaos-payments mutations run demo test check docs schema lock setup clean
+.PHONY: run demo test chaos-payments mutations drills check docs schema lock setup clean
 
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
@@ -16,6 +16,10 @@ demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1: 
 
 test: setup           ## every test, on a throw-away stack
 	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest $(TEST_ARGS)
+
+drills: setup         ## the long ones: relays killed and frozen, the broker killed, its cluster losing a node
+	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m tools.cluster_drill
 
 check: setup          ## lint, types, boundaries, migrations, generated documents
 	$(PY) -m ruff check .

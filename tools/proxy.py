@@ -58,6 +58,10 @@ class Proxy:
         self._delay_seconds = 0.0
         self._flowing.set()
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Take new connections to another server, as a load balancer does when one is gone."""
+        self._host, self._port = host, port
+
     def stall(self) -> None:
         """Let nothing through, without a word. New connections are accepted and as silent."""
         self._flowing.clear()

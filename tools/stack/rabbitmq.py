@@ -18,7 +18,8 @@ from tools.stack.secrets import secret, write
 ADMIN = "admin"
 
 
-def _server() -> Path:
+def server() -> Path:
+    """The program itself. Raises `FileNotFoundError`."""
     found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
     if not found:
         raise FileNotFoundError("rabbitmq-server is not installed")
@@ -76,27 +77,36 @@ async def _listens(port: int) -> bool:
     return True
 
 
-def spec(layout: Layout) -> Spec:
-    home = layout.home / "rabbitmq"
-    environment = {
+def node(home: Path, name: str, *, distribution_port: int, epmd_port: int) -> dict[str, str]:
+    """The environment of a node of that name that keeps everything in its own folder."""
+    return {
         "HOME": str(home),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-        "RABBITMQ_NODENAME": f"{layout.name}@localhost",
+        "RABBITMQ_NODENAME": f"{name}@localhost",
         "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
         "RABBITMQ_LOG_BASE": str(home / "log"),
         "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
         "RABBITMQ_PID_FILE": str(home / "pid"),
-        "RABBITMQ_DIST_PORT": str(layout.port("rabbitmq-distribution")),
-        "ERL_EPMD_PORT": str(layout.port("epmd")),
+        "RABBITMQ_DIST_PORT": str(distribution_port),
+        "ERL_EPMD_PORT": str(epmd_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         "RUNNING_UNDER_SYSTEMD": "true",
     }
+
+
+def spec(layout: Layout) -> Spec:
+    environment = node(
+        layout.home / "rabbitmq",
+        layout.name,
+        distribution_port=layout.port("rabbitmq-distribution"),
+        epmd_port=layout.port("epmd"),
+    )
     return Spec(
         "rabbitmq",
-        ["setpriv", "--pdeathsig", "TERM", str(_server())],
+        ["setpriv", "--pdeathsig", "TERM", str(server())],
         environment,
         ready=lambda: _healthy(layout),
         after=("epmd", "broker-configuration"),

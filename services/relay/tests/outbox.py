@@ -21,9 +21,10 @@ from tools.proxy import Proxy
 
 ANNOUNCE = """
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body, headers)
-    SELECT (hashtextextended($2, 0) & 15)::smallint, gen_random_uuid(), $1, $4, $2, version,
-           jsonb_build_object('aggregate', $2::text, 'version', version), '{"traceparent": "00-aa-bb-01"}'
-    FROM unnest($3::bigint[]) AS version ORDER BY version
+    SELECT (hashtextextended($2, 0) & 15)::smallint, id, $1, $4, $2, version,
+           jsonb_build_object('id', id, 'aggregate', $2::text, 'version', version), '{"traceparent": "00-aa-bb-01"}'
+    FROM unnest($3::bigint[]) AS version, LATERAL (SELECT gen_random_uuid() AS id WHERE version IS NOT NULL) AS made
+    ORDER BY version
 """
 
 
