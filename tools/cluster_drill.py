@@ -246,7 +246,10 @@ async def drill(events: int, seconds: float) -> bool:
             f"{heard.longest_silence():.2f} s; nacked {found.get('nacked', 0):.0f}, "
             f"unconfirmed {found.get('unconfirmed', 0):.0f}, sent again {found.get('sent_again', 0):.0f}"
         )
-    return len(heard.numbers) == events and not heard.out_of_order
+        well = len(heard.numbers) == events and not heard.out_of_order
+        if not well:
+            _tell_logs(nodes.home)
+    return well
 
 
 async def _declare(url: str, exchange: str) -> None:

@@ -40,7 +40,7 @@ class Outbox:
     """A service's outbox; `dsn` is its relay's login."""
 
     dsn: str
-    writer: asyncpg.Connection[asyncpg.Record]
+    writer: asyncpg.Pool[asyncpg.Record]
     superuser_dsn: str
     exchange: str
 
@@ -96,14 +96,11 @@ async def throw_away_outbox() -> AsyncIterator[Outbox]:
 
     Identity's, for no reason: the outbox is the same in all (`tests/test_outboxes.py`).
     """
-    async with fresh_database("identity") as database:
-        writer = await asyncpg.connect(database.superuser_dsn)
-        try:
-            yield Outbox(
-                database.dsn("identity_relay"), writer, database.superuser_dsn, f"test.{database.name}"
-            )
-        finally:
-            await writer.close()
+    async with (
+        fresh_database("identity") as database,
+        asyncpg.create_pool(database.superuser_dsn, min_size=1, max_size=4) as writer,
+    ):
+        yield Outbox(database.dsn("identity_relay"), writer, database.superuser_dsn, f"test.{database.name}")
 
 
 class Listener:

@@ -58,7 +58,9 @@ class Publisher:
         """Publish messages in their order without waiting in between, then wait for every answer.
 
         Returns, message by message, None or why it was not taken. After silence the channel is thrown
-        away, so that an answer that comes late cannot be taken for another's.
+        away, so that an answer that comes late cannot be taken for another's. After a refusal, too: a channel
+        that met a quorum queue while its leader was gone asks the dead leader for ever (RabbitMQ 3.10, queues
+        with reject-publish), and only a new channel learns of the new one.
         Raises `BrokerUnavailable` when nothing was sent.
         """
         if not messages:
@@ -70,7 +72,7 @@ class Publisher:
         except BaseException:
             await self.close()  # cancelled or broken in between: nobody knows what its tags stand for
             raise
-        if any(isinstance(answer, Unconfirmed) for answer in answers):
+        if any(isinstance(answer, Unconfirmed | Nacked) for answer in answers):
             await self.close()
         return answers
 

@@ -44,6 +44,9 @@ async def test_a_full_queue_is_an_error(bench: Bench) -> None:
     await bench.publisher.publish(a_message(bench, "full"))
     with pytest.raises(Nacked):
         await bench.publisher.publish(a_message(bench, "full"))
+    assert bench.publisher._channel is None, (
+        "the next one goes on a channel that knows the queue's new leader"
+    )
     await queue.delete(if_unused=False, if_empty=False)
 
 
