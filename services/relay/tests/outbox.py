@@ -61,8 +61,8 @@ class Outbox:
 
     @asynccontextmanager
     async def undeletable(self) -> AsyncIterator[None]:
-        """Whoever deletes a row waits until the block ends. So a relay is caught between confirmation and
-        deletion: `deleting` tells when it is there."""
+        """Whoever deletes a row (or writes one) waits until the block ends. So a relay is caught between
+        confirmation and deletion: `deleting` tells when it is there."""
         blocker = await asyncpg.connect(self.superuser_dsn)
         try:
             async with blocker.transaction():
@@ -76,8 +76,9 @@ class Outbox:
 
         async def somebody_waits() -> bool:
             found: bool = await self.writer.fetchval(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'outbox'::regclass AND NOT granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+                "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity AS who USING (pid)"
+                " WHERE relation = 'outbox'::regclass AND NOT granted AND who.usename LIKE '%\\_relay'"
+                " AND who.datname = current_database())"
             )
             return found
 

@@ -25,7 +25,7 @@ from common.inbox import first_sight
 from common.testing import fresh_database, stack
 from pydantic import BaseModel, model_validator
 
-from services.relay.tests.outbox import Listener, MakeRelay, Outbox
+from services.relay.tests.outbox import Listener, MakeRelay, Outbox, RelayProcess
 from services.relay.tests.test_processes import scraped, write
 from tools.proxy import Proxy
 
@@ -129,6 +129,19 @@ async def slowly(outbox: Outbox, seconds: float) -> int:
     return await write(outbox, markets=MARKETS, upto=UPTO, pause_seconds=seconds * 10 / UPTO)
 
 
+@asynccontextmanager
+async def caught_deleting(outbox: Outbox, relay: RelayProcess) -> AsyncIterator[None]:
+    """The relay has published and heard the confirmations, and waits to delete. It is held for a moment first,
+    so that there are rows for it to publish while nobody can write."""
+    relay.signal(signal.SIGSTOP)
+    while await outbox.rows() < 100:
+        await asyncio.sleep(0.02)
+    async with outbox.undeletable():
+        relay.signal(signal.SIGCONT)
+        await outbox.deleting()
+        yield
+
+
 async def test_a_relay_is_killed_twenty_times(
     outbox: Outbox, deduper: Deduper, start_relay: MakeRelay
 ) -> None:
@@ -139,8 +152,7 @@ async def test_a_relay_is_killed_twenty_times(
     for kill in range(1, kills + 1):
         await deduper.heard_all(kill * EVENTS // (kills + 1), within_seconds=60)
         if kill == kills // 2:
-            async with outbox.undeletable():
-                await outbox.deleting()
+            async with caught_deleting(outbox, relay):
                 await relay.kill()
         else:
             await asyncio.sleep(random.uniform(0, 0.05))
@@ -159,8 +171,7 @@ async def test_a_relay_stands_still_for_twenty_seconds(
     await frozen.start()
     writing = asyncio.create_task(slowly(outbox, 30))
     await deduper.heard_all(EVENTS // 10)
-    async with outbox.undeletable():
-        await outbox.deleting()
+    async with caught_deleting(outbox, frozen):
         frozen.signal(signal.SIGSTOP)
     stopped = time.monotonic()
     held = 16 - await outbox.free_shards()
