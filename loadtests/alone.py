@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,11 @@ async def ledger_alone(
     engines: int = 1,
     *,
     prepare: Callable[[Database], Awaitable[None]] | None = None,
+    settings: Mapping[str, str] | None = None,
     log: Path | None = None,
 ) -> AsyncIterator[Alone]:
     """That many ledger processes on a fresh database, which `prepare` may change first; ended on exit.
+    `settings` are further settings, as environment variables.
 
     Raises:
         TimeoutError: a process was not ready within `START_SECONDS`.
@@ -49,7 +51,7 @@ async def ledger_alone(
         urls, pids = [], []
         for _ in range(engines):
             port = _free_port()
-            process = await _start(database, port, log)
+            process = await _start(database, port, log, settings or {})
             ends.push_async_callback(_end, process)
             urls.append(f"http://127.0.0.1:{port}")
             pids.append(process.pid)
@@ -105,7 +107,9 @@ def _free_port() -> int:
         return port
 
 
-async def _start(database: Database, port: int, log: Path | None) -> asyncio.subprocess.Process:
+async def _start(
+    database: Database, port: int, log: Path | None, settings: Mapping[str, str]
+) -> asyncio.subprocess.Process:
     running = stack()
     environment = os.environ | {
         "PORT": str(port),
@@ -113,6 +117,7 @@ async def _start(database: Database, port: int, log: Path | None) -> asyncio.sub
         "AMQP_URL": running.rabbitmq.url("ledger"),
         "REDIS_URL": running.redis_url,
         "IDENTITY_URL": "http://127.0.0.1:1",  # nobody logs in here: keys only
+        **settings,
     }
     told = (log or Path(os.devnull)).open("a")
     try:
