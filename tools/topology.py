@@ -30,11 +30,15 @@ from common.amqp.declare import (
     declare_exchange,
     declare_listening_queue,
     declare_ring_queue,
+    declare_stream,
     declare_work_queue,
 )
 from contracts import topology
 from contracts.topology import BrokerUser, Queue
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+
+STREAM_AGE: Final = "1h"
+"""Readers begin at the end; the rest is for people who look."""
 
 JsonObject = dict[str, object]
 
@@ -65,6 +69,8 @@ async def declare(amqp_url: str) -> None:
                 await declare_work_queue(channel, queue.name, queue.bindings)
             else:
                 await declare_listening_queue(channel, queue.name, queue.bindings, limit=queue.ring)
+        for stream in topology.STREAMS:
+            await declare_stream(channel, stream.name, max_age=STREAM_AGE, bindings=stream.bindings)
     finally:
         await link.close()
 
@@ -139,7 +145,11 @@ def _topic_permission(user: BrokerUser, exchange: str) -> JsonObject:
 def diagram() -> str:
     """The topology as a Mermaid flow chart: relays, exchanges, queues, consumers."""
     return "\n".join(
-        ["flowchart LR", *_publishers(), *(line for queue in topology.QUEUES for line in _flow(queue))]
+        [
+            "flowchart LR",
+            *_publishers(),
+            *(line for queue in (*topology.QUEUES, *topology.STREAMS) for line in _flow(queue)),
+        ]
     )
 
 

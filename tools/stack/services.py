@@ -120,8 +120,9 @@ def specs(layout: Layout) -> list[Spec]:
         ),
         *(_relay(layout, service) for service in postgres.SERVICES),
         _spec(
-            layout, "gateway", "gateway", after=("identity", "betting", "payments", "ledger", "redis"),
-            REDIS_URL=redis.url(layout), IDENTITY_URL=layout.url("identity"), BETTING_URL=layout.url("betting"),
+            layout, "gateway", "gateway", after=("identity", "betting", "payments", "ledger", "redis", TOPOLOGY),
+            REDIS_URL=redis.url(layout), AMQP_URL=rabbitmq.url(layout, "gateway"),
+            IDENTITY_URL=layout.url("identity"), BETTING_URL=layout.url("betting"),
             PAYMENTS_URL=layout.url("payments"), LEDGER_URL=layout.url("ledger"),
             HEALTH_URLS=json.dumps({name: layout.url(name) for name in WATCHED}),
         ),

@@ -111,6 +111,17 @@ QUEUES: Final = (
 )
 
 
+GATEWAY_REVOCATIONS: Final = "gateway.revocations"
+
+STREAMS: Final = (
+    Queue(
+        GATEWAY_REVOCATIONS,
+        (Binding(EVENTS, "identity.session.revoked.v1"), Binding(EVENTS, "identity.device.revoked.v1")),
+    ),
+)
+"""What every replica of a service hears, each from when it began to listen: a log, not work to be shared."""
+
+
 def queues_of(service: str) -> tuple[str, ...]:
     """The queues that a service reads."""
     return tuple(queue.name for queue in QUEUES if queue.reader == service)
@@ -154,7 +165,7 @@ TOPOLOGY_USER: Final = BrokerUser(
 
 USERS: Final = (
     TOPOLOGY_USER,
-    *(consumer_user(reader) for reader in (*SERVICES, *TEAMS)),
+    *(consumer_user(reader) for reader in (*SERVICES, *TEAMS, "gateway")),
     *(relay_user(service) for service in SERVICES),
 )
 
@@ -177,6 +188,6 @@ def queues_for(exchange: str, routing_key: str) -> tuple[str, ...]:
     """The queues that a message published so would reach."""
     return tuple(
         queue.name
-        for queue in QUEUES
+        for queue in (*QUEUES, *STREAMS)
         if any(bound == exchange and matches(pattern, routing_key) for bound, pattern in queue.bindings)
     )

@@ -37,6 +37,8 @@ def test_a_pattern_matches_as_the_broker_does_it(pattern: str, key: str, matched
         ("ledger.entry.committed.v1.withdrawal.done", ("payments.ledger-events",)),
         ("ledger.post.refused.v1.withdrawal.reserve", ("payments.ledger-events",)),
         ("identity.user.registered.v1", ()),
+        ("identity.session.revoked.v1", ("gateway.revocations",)),
+        ("identity.device.revoked.v1", ("gateway.revocations",)),
     ],
 )
 def test_events_reach_those_who_need_them(key: str, queues: tuple[str, ...]) -> None:
@@ -71,6 +73,6 @@ def test_no_runtime_user_may_publish_without_a_limit_on_the_key() -> None:
 
 
 def test_a_queue_is_read_by_its_service_alone() -> None:
-    for queue in topology.QUEUES:
+    for queue in (*topology.QUEUES, *topology.STREAMS):
         readers = [user.name for user in topology.USERS if re.search(user.read, queue.name)]
         assert readers == ["topology", queue.reader]

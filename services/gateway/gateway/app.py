@@ -6,13 +6,14 @@ from typing import Final
 
 from aiohttp import web
 from common import redis
+from common.amqp import Link
 from common.client import ServiceClient
 from common.http import Check, build_app, openapi
 from common.rate_limits import RateLimiter, tell_standing
 from common.signing import SignatureVerifier
 from redis.asyncio import Redis
 
-from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, routes_of
+from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, internal_pages, routes_of
 from gateway.cors import preflight, shared_with
 from gateway.devices import Devices
 from gateway.documents import DOCUMENT, PublicDocument
@@ -20,6 +21,7 @@ from gateway.domain import PublicRoute
 from gateway.door import Door
 from gateway.forwarding import Forwarder, open_client
 from gateway.health import DeepHealth
+from gateway.revocations import Revocations
 from gateway.routes import ROUTES
 from gateway.sessions import TokenExchange
 from gateway.settings import Settings
@@ -29,6 +31,7 @@ TITLE = "El Carril"
 EXCHANGE_TIMEOUT_SECONDS = 3.0
 
 REDIS = web.AppKey("redis", Redis)
+REVOCATIONS = web.AppKey("revocations", Revocations)
 
 # A page sets its own policy; everything else is data that no browser should run, frame or keep.
 SECURITY_HEADERS: Final = {
@@ -49,11 +52,14 @@ def gateway_app(settings: Settings, table: Sequence[PublicRoute] = ROUTES) -> we
         routes_of(table),
         title=TITLE,
         readiness=(Check("rate-limits", lambda app: redis.answers(app[REDIS])),),
+        # Deaf is not unready: without notices nothing is kept, and each request asks identity.
+        told={"revocations": lambda app: {"hearing": app[REVOCATIONS].hearing}},
     )
     app.on_response_prepare.append(_secure)
     app.on_response_prepare.append(tell_standing)
     app.on_response_prepare.append(shared_with(settings.cors_origins))
     app.middlewares.insert(0, preflight(settings.cors_origins))
+    app.middlewares.insert(0, internal_pages)
     app.cleanup_ctx.append(lambda app: _parts(app, settings, table))
     return app
 
@@ -68,16 +74,22 @@ async def _parts(
             ServiceClient(settings.identity_url, timeout_seconds=EXCHANGE_TIMEOUT_SECONDS)
         )
         client = await stack.enter_async_context(open_client(connections=settings.upstream_connections))
+        exchange = TokenExchange(
+            identity, keep_seconds=settings.token_keep_seconds, capacity=settings.sessions_kept
+        )
+        devices = Devices(
+            identity,
+            SignatureVerifier(app[REDIS], audience="gateway"),
+            keep_seconds=settings.token_keep_seconds,
+            capacity=settings.sessions_kept,
+        )
+        link = Link(settings.amqp_url.get_secret_value(), name=settings.service)
+        stack.push_async_callback(link.close)
+        app[REVOCATIONS] = Revocations(link, exchange, devices)
+        await stack.enter_async_context(app[REVOCATIONS].running())
         app[DOOR] = Door(
-            TokenExchange(
-                identity, keep_seconds=settings.token_keep_seconds, capacity=settings.sessions_kept
-            ),
-            Devices(
-                identity,
-                SignatureVerifier(app[REDIS], audience="gateway"),
-                keep_seconds=settings.token_keep_seconds,
-                capacity=settings.sessions_kept,
-            ),
+            exchange,
+            devices,
             RateLimiter(app[REDIS], prefix="gateway:limit"),
             settings.limits,
             Shedder(settings.requests_in_hand),

@@ -76,7 +76,8 @@ class Devices:
         """At most `capacity` keys are remembered, the least recently used goes first."""
         self._identity = identity
         self._verifier = verifier
-        self.keep_seconds = keep_seconds
+        self._keep_seconds = keep_seconds
+        self._remembers = True
         self._capacity = capacity
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str], KeptKey] = OrderedDict()
@@ -93,9 +94,11 @@ class Devices:
         for name in [name for name in self._kept if name[1] == str(device)]:
             del self._kept[name]
 
-    def forget_all(self) -> None:
-        """Drop every key."""
-        self._kept.clear()
+    def remember(self, yes: bool) -> None:
+        """Whether keys are kept at all: not while revocations cannot be heard."""
+        self._remembers = yes
+        if not yes:
+            self._kept.clear()
 
     async def _key_of(self, secret: str, device: str) -> SigningKey:
         name = (name_of(secret), device)
@@ -105,7 +108,9 @@ class Devices:
             return kept.key
         asked_at = self._clock()
         key = SigningKey(device, await self._ask(secret, device))
-        self._kept[name] = KeptKey(key, asked_at + self.keep_seconds)
+        if not self._remembers:
+            return key
+        self._kept[name] = KeptKey(key, asked_at + self._keep_seconds)
         self._kept.move_to_end(name)
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)

@@ -2,7 +2,7 @@
 
 A token is kept at most `keep_seconds`, under the session's SHA-256 and its audience. Requests that need the
 same token at the same time wait for one exchange. A log-out here forgets at once; one that happened elsewhere
-is noticed when the token kept runs out.
+is told by a revocation notice. While those cannot be heard nothing is kept.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ SECRET_PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
 RETRY_AFTER_SECONDS = 2
 # A token is not used in its last moments: it must still be valid when the upstream looks at it.
 MARGIN_SECONDS = 5.0
+REVOKED_REMEMBERED = 10_000
 
 
 class NoSession(Unauthenticated):
@@ -66,6 +67,7 @@ class InternalToken:
     token: str = field(repr=False)
     subject: str
     role: Role
+    session: UUID
     use_until: float
 
 
@@ -92,10 +94,13 @@ class TokenExchange:
     ) -> None:
         """At most `capacity` sessions are remembered, the least recently used goes first."""
         self._identity = identity
-        self.keep_seconds = keep_seconds
+        self._keep_seconds = keep_seconds
         self._capacity = capacity
         self._clock = clock
         self._kept: OrderedDict[str, dict[Service, InternalToken]] = OrderedDict()
+        self._names: dict[UUID, str] = {}
+        self._revoked: OrderedDict[UUID, None] = OrderedDict()
+        self._remembers = True
         self._asking: dict[tuple[str, Service], asyncio.Task[InternalToken]] = {}
 
     async def token_for(self, secret: str, service: Service) -> InternalToken:
@@ -114,9 +119,29 @@ class TokenExchange:
     def forget(self, secret: str) -> None:
         """Drop a session's tokens, also those being asked for: they answer who waits and are not kept."""
         name = name_of(secret)
-        self._kept.pop(name, None)
+        self._drop(name)
         for service in Service:
             self._asking.pop((name, service), None)
+
+    def forget_session(self, session: UUID) -> None:
+        """A session has been revoked somewhere: drop its tokens, also one that is on its way here."""
+        self._revoked[session] = None
+        if len(self._revoked) > REVOKED_REMEMBERED:
+            self._revoked.popitem(last=False)
+        name = self._names.get(session)
+        if name is not None:
+            self._drop(name)
+
+    def remember(self, yes: bool) -> None:
+        """Whether tokens are kept at all: not while revocations cannot be heard."""
+        self._remembers = yes
+        if not yes:
+            self._kept.clear()
+            self._names.clear()
+
+    def _drop(self, name: str) -> None:
+        for token in self._kept.pop(name, {}).values():
+            self._names.pop(token.session, None)
 
     async def _ask(self, secret: str, service: Service) -> InternalToken:
         asked_at = self._clock()
@@ -133,8 +158,8 @@ class TokenExchange:
             raise SessionsUnavailable(
                 "Sessions cannot be checked now.", retry_after=RETRY_AFTER_SECONDS
             ) from error
-        good_for = min(self.keep_seconds, told.expires_in - MARGIN_SECONDS)
-        return InternalToken(told.token, str(told.subject), told.role, asked_at + good_for)
+        good_for = min(self._keep_seconds, told.expires_in - MARGIN_SECONDS)
+        return InternalToken(told.token, str(told.subject), told.role, told.session, asked_at + good_for)
 
     def _asked(self, name: str, service: Service, done: asyncio.Task[InternalToken]) -> None:
         """Keep what identity answered, unless the session was forgotten meanwhile."""
@@ -142,12 +167,13 @@ class TokenExchange:
         if self._asking.get((name, service)) is not done:
             return
         del self._asking[name, service]
-        if failed:
+        if failed or not self._remembers or done.result().session in self._revoked:
             return
         self._kept.setdefault(name, {})[service] = done.result()
+        self._names[done.result().session] = name
         self._kept.move_to_end(name)
         if len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+            self._drop(next(iter(self._kept)))
 
 
 def name_of(secret: str) -> str:

@@ -3,13 +3,13 @@
 from ipaddress import IPv4Network, IPv6Network
 
 from common.rate_limits import RateLimit, WhenBlind
-from common.settings import CacheSettings, ServiceSettings, TokenSettings
+from common.settings import BrokerSettings, CacheSettings, ServiceSettings, TokenSettings
 from pydantic import Field
 
 from gateway.domain import Dimension, LimitClass, Service
 
 
-class Settings(ServiceSettings, CacheSettings, TokenSettings):
+class Settings(ServiceSettings, BrokerSettings, CacheSettings, TokenSettings):
     """Names are the fields in capitals. Rates are requests a second with a burst on top.
 
     The default rates are meant for many people behind one address, such as a whole track's wireless network.

@@ -1,5 +1,6 @@
 """The real gateway before the real identity and small real servers in the places of the others."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from common.redis import connect
 from common.testing import Database, fresh_database, stack
-from gateway.app import gateway_app
+from gateway.app import REVOCATIONS, gateway_app
 from gateway.domain import PublicRoute, Service
 from gateway.routes import ROUTES
 from gateway.settings import Settings
@@ -106,6 +107,13 @@ async def limits_url() -> str:
     return url
 
 
+async def hears(app: web.Application, *, yes: bool = True) -> None:
+    """Wait until a gateway hears of revocations, or does not any more."""
+    async with asyncio.timeout(10):
+        while app[REVOCATIONS].hearing is not yes:
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 def make_gateway(behind: Behind, limits_url: str) -> MakeGateway:
     """Starts a gateway with some settings changed."""
@@ -115,10 +123,13 @@ def make_gateway(behind: Behind, limits_url: str) -> MakeGateway:
         settings = {
             "port": 1,
             "redis_url": limits_url,
+            "amqp_url": stack().rabbitmq.url("gateway"),
             **{f"{service}_url": url for service, url in behind.urls.items()},
         }
         app = gateway_app(Settings.model_validate(settings | changes), table)
         async with TestClient(TestServer(app)) as client:
+            if "amqp_url" not in changes:
+                await hears(app)
             yield client
 
     return make

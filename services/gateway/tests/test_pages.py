@@ -3,6 +3,7 @@
 import asyncio
 
 from gateway.domain import Service
+from gateway.health import HealthView, Outbox, ServiceHealth, status_of
 from gateway.routes import ROUTES
 
 from services.gateway.tests.conftest import Behind, Client, MakeGateway
@@ -14,6 +15,7 @@ async def test_everything_is_healthy(gateway: Client) -> None:
     assert (answer.status, health["status"]) == (200, "ok")
     assert set(health["services"]) == {"identity", "betting", "payments", "ledger"}
     assert health["services"]["identity"] == {
+        "outbox": None,
         "status": "ready",
         "checks": {"database": "ok", "migrations": "ok", "sessions": "ok"},
     }
@@ -25,7 +27,7 @@ async def test_what_is_away_is_named_without_its_address(make_gateway: MakeGatew
         answer = await gateway.get("/v1/health")
         health = await answer.json()
     assert (answer.status, health["status"]) == (503, "degraded")
-    assert health["services"]["relay-ledger"] == {"status": "down", "checks": {}}
+    assert health["services"]["relay-ledger"] == {"status": "down", "checks": {}, "outbox": None}
     assert health["services"]["ledger"]["status"] == "ready"
     assert "127.0.0.1" not in str(health)
 
@@ -37,7 +39,40 @@ async def test_a_service_that_lacks_something_says_what(make_gateway: MakeGatewa
         make_gateway(health_urls={"lame": str(lame.make_url("/"))}) as gateway,
     ):
         health = await (await gateway.get("/v1/health")).json()
-    assert health["services"]["lame"] == {"status": "not ready", "checks": {"rate-limits": "ConnectionError"}}
+    assert health["services"]["lame"]["status"] == "not ready"
+    assert health["services"]["lame"]["checks"] == {"rate-limits": "ConnectionError"}
+
+
+async def test_the_public_status_is_plain(make_gateway: MakeGateway) -> None:
+    async with make_gateway(health_urls={"relay-betting": "http://127.0.0.1:1"}) as gateway:
+        answer = await gateway.get("/v1/status")
+        told = await answer.json()
+    assert (answer.status, told["status"]) == (503, "disturbed")
+    assert told["works"] == {
+        "log in": True,
+        "place offers": False,
+        "deposit and withdraw": True,
+        "see your money": True,
+    }
+    assert not any(word in str(told) for word in ("relay", "identity", "ledger", "127.0.0.1"))
+
+
+def test_events_that_wait_are_a_disturbance() -> None:
+    late = ServiceHealth(status="ready", checks={}, outbox=Outbox(rows=9, oldest_seconds=31.0))
+    soon = ServiceHealth(status="ready", checks={}, outbox=Outbox(rows=9, oldest_seconds=0.2))
+    assert not late.works
+    assert soon.works
+    health = HealthView(status="degraded", services={"relay-betting": late, "identity": soon})
+    assert [what for what, works in status_of(health).works.items() if not works] == ["place offers"]
+
+
+async def test_through_a_proxy_there_are_no_internal_pages(gateway: Client) -> None:
+    for path in ("/metrics", "/readyz", "/v1/health"):
+        assert (await gateway.get(path)).status == 200
+        for header in ("X-Forwarded-For", "Forwarded"):
+            outside = await gateway.get(path, headers={header: "for=203.0.113.7"})
+            assert (outside.status, (await outside.json())["type"]) == (404, "/problems/not-found")
+    assert (await gateway.get("/v1/status", headers={"X-Forwarded-For": "203.0.113.7"})).status == 200
 
 
 async def test_asking_often_does_not_ask_the_services_often(gateway: Client, behind: Behind) -> None:
@@ -48,7 +83,10 @@ async def test_asking_often_does_not_ask_the_services_often(gateway: Client, beh
 async def test_the_document_shows_the_table_and_nothing_else(gateway: Client) -> None:
     document = await (await gateway.get("/openapi.json")).json()
     shown = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    assert shown == {(row.method, row.path) for row in ROUTES} | {("GET", "/v1/health")}
+    assert shown == {(row.method, row.path) for row in ROUTES} | {
+        ("GET", "/v1/health"),
+        ("GET", "/v1/status"),
+    }
     assert document["paths"]["/v1/login"]["post"]["security"] == []
     assert document["paths"]["/v1/wallet"]["get"]["security"] == [{"session": []}]
     assert "internal" not in str(document["paths"].keys())

@@ -21,6 +21,9 @@ DELIVERY_LIMIT: Final = 5
 WORK_QUEUE_LIMIT: Final = 1_000_000
 """Messages. Beyond it the broker refuses, and the backlog waits in the publisher's outbox instead."""
 
+STREAM_SEGMENT_BYTES: Final = 1_000_000
+"""Age is looked at by whole segments, so small ones make it true."""
+
 _SAFE_DEAD_LETTERING: Final = {
     "x-queue-type": "quorum",
     # By default a quorum queue loses a dead letter whose target is away. At-least-once keeps it, and
@@ -113,6 +116,25 @@ async def declare_ring_queue(
         for exchange, pattern in bindings:
             await queue.bind(exchange, pattern)
     return queue
+
+
+async def declare_stream(
+    channel: AbstractChannel, name: str, *, max_age: str, bindings: Iterable[tuple[str, str]]
+) -> AbstractQueue:
+    """A log that any number of readers follow, each at its own pace; what is older than `max_age` goes."""
+    with broker_errors():
+        stream = await channel.declare_queue(
+            name,
+            durable=True,
+            arguments={
+                "x-queue-type": "stream",
+                "x-max-age": max_age,
+                "x-stream-max-segment-size-bytes": STREAM_SEGMENT_BYTES,
+            },
+        )
+        for exchange, pattern in bindings:
+            await stream.bind(exchange, pattern)
+    return stream
 
 
 async def _declare_dead_queue(channel: AbstractChannel, queue: str) -> None:
