@@ -28,7 +28,7 @@ from gateway.domain import Service
 from gateway.openapi import public_document
 from gateway.routes import ROUTES as PUBLIC_ROUTES
 
-from tools import contracts, events_page
+from tools import authorization, contracts, events_page
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 VERSION: Final = "1.0"
@@ -82,6 +82,7 @@ def documents() -> dict[Path, str]:
     return {
         DOCS / "openapi" / "gateway.json": _json(public),
         **{DOCS / "openapi" / f"{name}.json": _json(api) for name, api in apis.items()},
+        DOCS / "authorization.md": authorization.page(PUBLIC_ROUTES, SERVICES),
         DOCS / "asyncapi.json": _json(asyncapi.document()),
         DOCS / "broker.md": events_page.broker(),
         DOCS / "events.md": events_page.events(),

@@ -52,7 +52,8 @@ class App:
         self._http = http
         self._base = base
         self._tally = tally
-        self._session: str | None = None
+        self.session = ""
+        """The bearer credential; empty before logging in."""
         self._signer: RequestSigner | None = None
 
     async def login(self, who: Person) -> None:
@@ -60,7 +61,7 @@ class App:
         for code in who.codes():
             proof = {"email": who.email, "password": who.password, **code}
             try:
-                self._session = (await self.call("POST", "/v1/login", proof))["session"]
+                self.session = (await self.call("POST", "/v1/login", proof))["session"]
             except Refusal as refusal:
                 if refusal.slug != "code-used":
                     raise
@@ -100,7 +101,7 @@ class App:
             retry_after = None
             try:
                 # Signed anew each time: a signature is good for one request, its key for as many as it takes.
-                signed = self._signer.headers(method, url, headers, raw) if self._signer else headers
+                signed = self.signed(method, url, headers, raw)
                 async with self._http.request(method, url, data=raw or None, headers=signed) as answer:
                     text = await answer.json(content_type=None) if answer.status != 204 else {}
                     if answer.status < 400:
@@ -118,10 +119,14 @@ class App:
             await asyncio.sleep(max(pause_seconds, min(float(retry_after or 0), 1.0)))
             pause_seconds = min(pause_seconds * 1.6, 1.0)
 
+    def signed(self, method: str, url: URL, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        """The headers with this device's signature, if it has been enrolled."""
+        return self._signer.headers(method, url, headers, body) if self._signer else headers
+
     def _headers(self, key: str | None) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
-        if self._session:
-            headers["Authorization"] = f"Bearer {self._session}"
+        if self.session:
+            headers["Authorization"] = f"Bearer {self.session}"
         if key:
             headers["Idempotency-Key"] = str(uuid5(KEYS, key))
         return headers
