@@ -33,7 +33,11 @@ async def raw(gateway: Client, request: bytes, *, seconds: float = 5) -> bytes:
 
 def statuses(answer: bytes) -> list[int]:
     """The statuses of all answers in a piece of a connection."""
-    return [int(line.split()[1]) for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    return [
+        int(line.split()[1])
+        for line in answer.split(b"\r\n")
+        if line.startswith((b"HTTP/1.1 ", b"HTTP/1.0 "))
+    ]
 
 
 # Session fixation

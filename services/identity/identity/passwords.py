@@ -1,6 +1,8 @@
 """Password hashing that cannot starve the process: a few workers, a bounded queue, one cost for everybody."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,6 +17,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untype
 from identity.domain.passwords import PASSWORD_MIN_CHARACTERS
 
 RETRY_AFTER_SECONDS = 1
+NICENESS = 10
 LANES = 1  # a hash keeps one core busy, so `workers` is the number of cores hashing may use
 
 HASHING = Gauge("identity_password_hashing", "Password hashes being computed or waiting for a worker")
@@ -38,7 +41,9 @@ class Passwords:
         self._argon2 = PasswordHasher(
             time_cost=passes, memory_cost=memory_kib, parallelism=LANES, type=Type.ID
         )
-        self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="argon2")
+        self._executor = ThreadPoolExecutor(
+            workers, thread_name_prefix="argon2", initializer=_yield_to_others
+        )
         self._places = workers + queue
         # Verified against when there is no such user, so that the answer takes as long.
         self._nobody = self._argon2.hash("nobody has this password")
@@ -86,6 +91,11 @@ class Passwords:
     def _free_place(self) -> None:
         self._places += 1
         HASHING.dec()
+
+
+def _yield_to_others() -> None:
+    """Hash when nobody else wants the core: on Linux a priority belongs to a thread, and lowering it is anybody's."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 @cache
