@@ -55,7 +55,7 @@ class Caller:
             }
             self.id = str((await app.post("/v1/register", papers, f"register:{self.who.email}"))["id"])
         await app.login(self.who)
-        self._session = str(app._session)
+        self._session = app.session
 
     async def get(self, path: str) -> Json:
         return await self._ask("GET", path, None, None)
