@@ -2,16 +2,50 @@ CREATE DOMAIN public.amount AS numeric
 	CONSTRAINT amount_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT amount_is_finite_and_not_negative CHECK (((VALUE >= (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.check_impartial(judged uuid, official uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('declaration_is_impartial', format('official %s has bet in the event', official))
+       FROM race r
+       JOIN race other ON other.event_id = r.event_id
+       JOIN market m ON m.race_id = other.id
+       JOIN offer o ON o.market_id = m.id AND o.user_id = official
+      WHERE r.id = judged LIMIT 1;
+    PERFORM refuse('official_has_no_horse', format('official %s is of a stable at the event', official))
+       FROM race r
+       JOIN race other ON other.event_id = r.event_id
+       JOIN runner h ON h.race_id = other.id
+       JOIN stable_member s ON s.stable_id = h.stable_id AND s.user_id = official
+      WHERE r.id = judged LIMIT 1;
+END $$;
+
 CREATE FUNCTION public.declaration_is_impartial() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    PERFORM refuse('declaration_is_impartial', format('official %s has bet in the event', NEW.official_id))
-       FROM race judged
-       JOIN race other ON other.event_id = judged.event_id
-       JOIN market m ON m.race_id = other.id
-       JOIN offer o ON o.market_id = m.id AND o.user_id = NEW.official_id
-      WHERE judged.id = NEW.race_id LIMIT 1;
+    PERFORM check_impartial(NEW.race_id, NEW.official_id);
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.event_moves_forward() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF (OLD.status, NEW.status) NOT IN (
+            ('DRAFT', 'PUBLISHED'), ('PUBLISHED', 'LIVE'), ('PUBLISHED', 'CLOSED'), ('LIVE', 'CLOSED'),
+            ('DRAFT', 'CANCELLED'), ('PUBLISHED', 'CANCELLED'), ('LIVE', 'CANCELLED')) THEN
+        PERFORM refuse('event_moves_forward', format('event %s from %s to %s', OLD.id, OLD.status, NEW.status));
+    END IF;
+    IF NEW.status = 'PUBLISHED' AND NOT EXISTS (
+            SELECT FROM permit p WHERE p.number = NEW.permit AND p.venue = NEW.venue
+               AND NEW.day BETWEEN p.valid_from AND p.valid_to) THEN
+        PERFORM refuse('event_has_a_permit', format('no permit covers event %s', OLD.id));
+    END IF;
+    IF NEW.status = 'CLOSED' AND EXISTS (SELECT FROM race r WHERE r.event_id = NEW.id
+            AND r.status NOT IN ('FINAL', 'NO_CONTEST', 'NO_CORRE')) THEN
+        PERFORM refuse('event_closes_after_its_races', format('event %s has races to run', OLD.id));
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -21,6 +55,34 @@ CREATE FUNCTION public.fill_in_open_market() RETURNS trigger
 BEGIN
     PERFORM refuse('fill_in_open_market', format('market %s is %s', m.id, m.status))
        FROM market m WHERE m.id IN (SELECT market_id FROM added) AND m.status <> 'OPEN';
+    PERFORM refuse(broken.rule, format('fill %s breaks %s', broken.id, broken.rule))
+       FROM (SELECT a.id, CASE
+                    WHEN maker.owner = taker.owner THEN 'fill_owners_differ'
+                    WHEN maker.expires_at <= a.matched_at THEN 'fill_maker_has_time'
+                    WHEN maker.challenges IS NOT NULL
+                         AND (maker.challenges <> taker.user_id OR taker.answers IS DISTINCT FROM maker.id)
+                        THEN 'fill_answers_its_challenge'
+                    WHEN taker.challenges IS NOT NULL OR taker.answers <> maker.id THEN 'fill_answers_its_challenge'
+                END AS rule
+               FROM added a
+               JOIN LATERAL (SELECT * FROM offer WHERE id = a.maker_offer OFFSET 0) maker ON true
+               JOIN LATERAL (SELECT * FROM offer WHERE id = a.taker_offer OFFSET 0) taker ON true) broken
+      WHERE broken.rule IS NOT NULL LIMIT 1;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.half_of(mine numeric, theirs numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT round((div((mine + theirs) * 100, 2)
+                  + CASE WHEN mod((mine + theirs) * 100, 2) = 1 AND mine > theirs THEN 1 ELSE 0 END) / 100, 2)
+$$;
+
+CREATE FUNCTION public.history_is_append_only() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('history_is_append_only', format('%s on %s: history is append-only', TG_OP, TG_TABLE_NAME));
     RETURN NULL;
 END $$;
 
@@ -28,20 +90,43 @@ CREATE FUNCTION public.market_moves_forward() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF NOT (NEW.status = 'SUSPENDED' AND NEW.defect IS NOT NULL)
+    IF OLD.defect IS NOT NULL OR NOT (NEW.status = 'SUSPENDED' AND NEW.defect IS NOT NULL)
        AND (OLD.status, NEW.status) NOT IN (
-            ('OPEN', 'CLOSED'), ('CLOSED', 'SETTLING'), ('CLOSED', 'SETTLED'), ('CLOSED', 'VOID'),
-            ('SETTLING', 'SETTLED'), ('SETTLING', 'VOID')) THEN
+            ('DRAFT', 'OPEN'), ('DRAFT', 'CLOSED'), ('OPEN', 'SUSPENDED'), ('SUSPENDED', 'OPEN'), ('OPEN', 'CLOSED'),
+            ('SUSPENDED', 'CLOSED'), ('CLOSED', 'SETTLING'), ('CLOSED', 'SETTLED'), ('CLOSED', 'VOID'),
+            ('SETTLING', 'SETTLED'), ('SETTLING', 'VOID'), ('SETTLED', 'SETTLING'), ('VOID', 'SETTLING')) THEN
         PERFORM refuse('market_moves_forward', format('market %s from %s to %s', OLD.id, OLD.status, NEW.status));
     END IF;
     IF NEW.version <> OLD.version + 1 THEN
         PERFORM refuse('market_move_is_a_version', format('market %s keeps version %s', OLD.id, OLD.version));
     END IF;
-    IF NEW.status IN ('SETTLED', 'VOID')
-       AND NOT EXISTS (SELECT FROM settlement s WHERE s.market_id = NEW.id AND s.booked_at IS NOT NULL) THEN
+    IF NEW.status IN ('SETTLED', 'VOID') AND NOT EXISTS (
+            SELECT FROM settlement s
+             WHERE s.market_id = NEW.id AND s.version = NEW.settlement AND s.booked_at IS NOT NULL) THEN
         PERFORM refuse('market_ends_booked', format('market %s has no booked settlement', OLD.id));
     END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.note_beginnings() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO transition (noun, subject, became, actor, reason)
+    SELECT TG_ARGV[0], a.id, a.status, a.moved_by, a.moved_why FROM after_it a;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.note_moves() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO transition (noun, subject, was, became, actor, reason)
+    SELECT TG_ARGV[0], a.id, b.status, a.status, a.moved_by, a.moved_why
+      FROM after_it a JOIN before_it b ON b.id = a.id WHERE a.status <> b.status;
+    RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.offer_has_ended() RETURNS trigger
@@ -49,6 +134,24 @@ CREATE FUNCTION public.offer_has_ended() RETURNS trigger
     AS $$
 BEGIN
     PERFORM refuse('offer_has_ended', format('offer %s is %s', OLD.id, OLD.status));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.offer_is_by_a_stranger() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('offer_by_an_official', format('bettor %s officiates', a.user_id))
+       FROM added a
+       JOIN LATERAL (SELECT race_id FROM market WHERE id = a.market_id OFFSET 0) m ON true
+       JOIN LATERAL (SELECT event_id FROM race WHERE id = m.race_id OFFSET 0) r ON true
+      WHERE EXISTS (SELECT FROM appointment p WHERE p.event_id = r.event_id AND p.official_id = a.user_id) LIMIT 1;
+    PERFORM refuse('offer_by_a_connection', format('bettor %s is of a stable in the race', a.user_id))
+       FROM added a
+       JOIN LATERAL (SELECT stable_id FROM stable_member WHERE user_id = a.user_id OFFSET 0) s ON true
+       JOIN LATERAL (SELECT * FROM market WHERE id = a.market_id OFFSET 0) m ON true
+       JOIN LATERAL (SELECT id FROM runner WHERE race_id = m.race_id AND stable_id = s.stable_id OFFSET 0) own ON true
+      WHERE own.id <> CASE a.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END LIMIT 1;
     RETURN NULL;
 END $$;
 
@@ -60,22 +163,64 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.positions_in(market uuid, late_after timestamp with time zone) RETURNS TABLE(user_id uuid, staked numeric, stake_a numeric, stake_b numeric, pot_a numeric, pot_b numeric, half_a numeric, half_b numeric, late numeric)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT user_id,
+           coalesce(sum(stake) FILTER (WHERE NOT is_late), 0),
+           coalesce(sum(stake) FILTER (WHERE side = 'A' AND NOT is_late), 0),
+           coalesce(sum(stake) FILTER (WHERE side = 'B' AND NOT is_late), 0),
+           coalesce(sum(pot) FILTER (WHERE side = 'A' AND NOT is_late), 0),
+           coalesce(sum(pot) FILTER (WHERE side = 'B' AND NOT is_late), 0),
+           coalesce(sum(half) FILTER (WHERE side = 'A' AND NOT is_late), 0),
+           coalesce(sum(half) FILTER (WHERE side = 'B' AND NOT is_late), 0),
+           coalesce(sum(stake) FILTER (WHERE is_late), 0)
+      FROM (SELECT maker_user AS user_id, maker_side AS side, maker_stake AS stake, pot,
+                   half_of(maker_stake, taker_stake) AS half, coalesce(matched_at > late_after, false) AS is_late
+              FROM fill WHERE market_id = market
+            UNION ALL
+            SELECT taker_user, taker_side, taker_stake, pot,
+                   half_of(taker_stake, maker_stake), coalesce(matched_at > late_after, false)
+              FROM fill WHERE market_id = market) bet
+     GROUP BY user_id
+$$;
+
 CREATE FUNCTION public.race_moves_forward() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     IF (OLD.status, NEW.status) NOT IN (
-            ('SCHEDULED', 'AT_GATE'), ('AT_GATE', 'DECLARED'), ('DECLARED', 'FINAL'), ('DECLARED', 'DISPUTED'),
-            ('SCHEDULED', 'NO_CORRE'), ('AT_GATE', 'NO_CORRE'), ('DECLARED', 'NO_CORRE'), ('DISPUTED', 'NO_CORRE')) THEN
+            ('SCHEDULED', 'AT_GATE'), ('SCHEDULED', 'POSTPONED'), ('SCHEDULED', 'NO_CORRE'),
+            ('POSTPONED', 'AT_GATE'), ('POSTPONED', 'NO_CORRE'),
+            ('AT_GATE', 'OFF'), ('AT_GATE', 'NO_CORRE'), ('AT_GATE', 'NO_CONTEST'),
+            ('OFF', 'FINISHED'), ('OFF', 'NO_CONTEST'), ('FINISHED', 'DECLARED'), ('FINISHED', 'NO_CONTEST'),
+            ('DECLARED', 'CONFIRMED'), ('DECLARED', 'DISPUTED'), ('DECLARED', 'NO_CONTEST'),
+            ('CONFIRMED', 'FINAL'), ('CONFIRMED', 'DISPUTED'), ('CONFIRMED', 'NO_CONTEST'),
+            ('DISPUTED', 'FINAL'), ('DISPUTED', 'NO_CONTEST')) THEN
         PERFORM refuse('race_moves_forward', format('race %s from %s to %s', OLD.id, OLD.status, NEW.status));
     END IF;
-    IF NEW.status IN ('FINAL', 'DISPUTED')
+    IF OLD.status = 'DECLARED' AND NEW.status IN ('CONFIRMED', 'DISPUTED')
        AND (SELECT count(*) FROM declaration d WHERE d.race_id = NEW.id) <> 2 THEN
         PERFORM refuse('race_has_two_declarations', format('race %s has not been declared twice', OLD.id));
     END IF;
-    IF NEW.status = 'FINAL' AND (SELECT count(DISTINCT (winner, margin, off_time, photo_sha256))
-                                   FROM declaration d WHERE d.race_id = NEW.id) <> 1 THEN
+    IF NEW.status = 'CONFIRMED' AND (SELECT count(DISTINCT (winner, margin, off_time, photo_sha256, places))
+                                       FROM declaration d WHERE d.race_id = NEW.id) <> 1 THEN
         PERFORM refuse('race_declarations_agree', format('the declarations of race %s differ', OLD.id));
+    END IF;
+    IF NEW.status IN ('CONFIRMED', 'FINAL') AND NOT EXISTS (
+            SELECT FROM result r WHERE r.race_id = NEW.id AND r.version = NEW.result_version) THEN
+        PERFORM refuse('race_has_a_result', format('race %s has no result %s', OLD.id, NEW.result_version));
+    END IF;
+    IF OLD.status = 'DISPUTED' AND NEW.status = 'FINAL' AND NOT EXISTS (
+            SELECT FROM result r WHERE r.race_id = NEW.id AND r.version = NEW.result_version AND r.source = 'RULED') THEN
+        PERFORM refuse('dispute_ends_by_ruling', format('nobody has ruled on race %s', OLD.id));
+    END IF;
+    -- The window closes by the database's clock, or when every stable has signed.
+    IF OLD.status = 'CONFIRMED' AND NEW.status = 'FINAL' AND clock_timestamp() < OLD.objection_until
+       AND EXISTS (SELECT FROM runner h WHERE h.race_id = NEW.id AND h.scratched_at IS NULL AND NOT EXISTS (
+                SELECT FROM conformity c WHERE c.race_id = h.race_id AND c.stable_id = h.stable_id
+                   AND c.result_version = NEW.result_version)) THEN
+        PERFORM refuse('objection_window_is_open', format('race %s may be objected to until %s', OLD.id, OLD.objection_until));
     END IF;
     RETURN NEW;
 END $$;
@@ -85,6 +230,40 @@ CREATE FUNCTION public.refuse(rule text, message text) RETURNS void
     AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = rule, MESSAGE = message;
+END $$;
+
+CREATE FUNCTION public.result_is_supported() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    agreeing bigint;
+BEGIN
+    IF NEW.version <> 1 + (SELECT count(*) FROM result r WHERE r.race_id = NEW.race_id AND r.version < NEW.version) THEN
+        PERFORM refuse('result_version_is_next', format('race %s has no result %s', NEW.race_id, NEW.version - 1));
+    END IF;
+    IF NEW.source = 'RULED' THEN
+        PERFORM check_impartial(NEW.race_id, NEW.signed_by[1]);
+        IF EXISTS (SELECT FROM declaration d WHERE d.race_id = NEW.race_id AND d.official_id = NEW.signed_by[1])
+           OR EXISTS (SELECT FROM objection o WHERE o.race_id = NEW.race_id AND o.raised_by = NEW.signed_by[1]) THEN
+            PERFORM refuse('ruling_by_a_third', format('official %s is a party to the dispute', NEW.signed_by[1]));
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF NEW.source = 'DECLARED' THEN
+        SELECT count(*) INTO agreeing FROM declaration d
+         WHERE d.race_id = NEW.race_id AND d.official_id = ANY (NEW.signed_by)
+           AND (d.winner, d.margin, d.off_time, d.photo_sha256, d.places)
+               IS NOT DISTINCT FROM (NEW.winner, NEW.margin, NEW.off_time, NEW.photo_sha256, NEW.places);
+    ELSE
+        SELECT count(*) INTO agreeing FROM correction c
+         WHERE c.race_id = NEW.race_id AND c.corrects = NEW.version - 1 AND c.official_id = ANY (NEW.signed_by)
+           AND (c.winner, c.margin, c.off_time, c.photo_sha256, c.places)
+               IS NOT DISTINCT FROM (NEW.winner, NEW.margin, NEW.off_time, NEW.photo_sha256, NEW.places);
+    END IF;
+    IF agreeing <> 2 THEN
+        PERFORM refuse('result_has_two_signatures', format('%s of 2 signed this result of race %s', agreeing, NEW.race_id));
+    END IF;
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION public.settlement_books_every_chunk() RETURNS trigger
@@ -102,44 +281,111 @@ CREATE FUNCTION public.settlement_is_exact() RETURNS trigger
     AS $$
 BEGIN
     PERFORM refuse('settlement_shares_are_right', format('market %s owes bettor %s another share', NEW.market_id, user_id))
-       FROM (SELECT due.user_id, due.staked, due.won - due.commission AS payout, due.commission
-               FROM (SELECT p.user_id, p.staked, w.won,
-                            CASE WHEN NEW.outcome IN ('A', 'B')
-                                 THEN floor(m.commission_bps * greatest(0, w.won - p.staked) * 100 / 10000) / 100
-                                 ELSE 0 END AS commission
-                       FROM market_position p
-                       JOIN market m ON m.id = p.market_id
+       FROM (SELECT taken.user_id, taken.staked, taken.late, taken.won - taken.commission - t.withheld + taken.late AS payout,
+                    taken.commission, t.withheld
+               FROM (SELECT p.user_id, p.staked, p.late, w.won, g.profit,
+                            floor(m.commission_bps * g.profit * 100 / 10000) / 100 AS commission
+                       FROM positions_in(NEW.market_id, NEW.late_after) p
+                       JOIN market m ON m.id = NEW.market_id
                        CROSS JOIN LATERAL (SELECT CASE NEW.outcome WHEN 'A' THEN p.pot_a
                                                                    WHEN 'B' THEN p.pot_b
+                                                                   WHEN 'SPLIT' THEN p.half_a + p.half_b
                                                                    ELSE p.staked END AS won) w
-                      WHERE p.market_id = NEW.market_id) due) expected
-       FULL JOIN (SELECT user_id, staked, payout, commission FROM settlement_share
+                       CROSS JOIN LATERAL (SELECT CASE WHEN NEW.outcome IN ('A', 'B', 'SPLIT')
+                                                       THEN greatest(0, w.won - p.staked) ELSE 0 END AS profit) g) taken
+               CROSS JOIN LATERAL (SELECT floor(NEW.withholding_bps * (taken.profit - taken.commission) * 100 / 10000) / 100
+                                          AS withheld) t) expected
+       FULL JOIN (SELECT user_id, staked, late, payout, commission, withheld FROM settlement_share
                    WHERE market_id = NEW.market_id AND version = NEW.version) written
-            USING (user_id, staked, payout, commission)
+            USING (user_id, staked, late, payout, commission, withheld)
       WHERE expected IS NULL OR written IS NULL LIMIT 1;
 
-    PERFORM refuse('settlement_chunks_are_right', format('a chunk of market %s is not the sum of its shares', NEW.market_id))
-       FROM (SELECT chunk, sum(payout + commission) AS total FROM settlement_share
-              WHERE market_id = NEW.market_id AND version = NEW.version AND chunk IS NOT NULL GROUP BY chunk) shared
-       FULL JOIN (SELECT chunk, total::numeric FROM settlement_chunk
+    PERFORM refuse('settlement_chunks_are_right', format('a chunk of market %s is not the sum of its moves', NEW.market_id))
+       FROM (SELECT move.kind, move.chunk, sum(move.amount) AS total
+               FROM (SELECT s.chunk, s.recovery,
+                            s.payout - coalesce(o.payout, 0) AS payout,
+                            s.commission - coalesce(o.commission, 0) AS commission,
+                            s.withheld - coalesce(o.withheld, 0) AS withheld
+                       FROM settlement_share s
+                       LEFT JOIN settlement_share o ON o.market_id = s.market_id AND o.user_id = s.user_id
+                                                   AND o.version = s.version - 1
+                      WHERE s.market_id = NEW.market_id AND s.version = NEW.version) d
+               CROSS JOIN LATERAL (VALUES
+                    ('PAY', d.chunk, greatest(0, d.payout) + greatest(0, d.commission) + greatest(0, d.withheld)),
+                    ('RECOVER', d.recovery, greatest(0, -d.payout) + greatest(0, -d.commission) + greatest(0, -d.withheld)))
+                    AS move (kind, chunk, amount)
+              WHERE move.amount > 0 OR move.chunk IS NOT NULL
+              GROUP BY move.kind, move.chunk) moved
+       FULL JOIN (SELECT kind, chunk, total::numeric FROM settlement_chunk
                    WHERE market_id = NEW.market_id AND version = NEW.version) written
-            USING (chunk, total)
-      WHERE shared IS NULL OR written IS NULL LIMIT 1;
+            USING (kind, chunk, total)
+      WHERE moved IS NULL OR written IS NULL LIMIT 1;
 
     IF NEW.booked_at IS NOT NULL AND NEW.chunks > 0 THEN
         PERFORM refuse('settlement_books_every_chunk', format('no chunk of market %s can be booked yet', NEW.market_id));
     END IF;
 
-    PERFORM refuse('settlement_pays_the_escrow', format('market %s does not pay out its escrow', NEW.market_id))
+    IF NEW.version > 1 AND NOT EXISTS (SELECT FROM settlement s WHERE s.market_id = NEW.market_id
+            AND s.version = NEW.version - 1 AND s.booked_at IS NOT NULL) THEN
+        PERFORM refuse('settlement_follows_a_booked_one', format('version %s of market %s is not booked', NEW.version - 1, NEW.market_id));
+    END IF;
+
+    PERFORM refuse('settlement_pays_the_escrow', format('market %s does not pay out what it has', NEW.market_id))
        FROM market m
+       CROSS JOIN LATERAL (
+            SELECT count(*) AS chunks, coalesce(sum(c.total) FILTER (WHERE c.kind = 'PAY'), 0) AS paid,
+                   coalesce(sum(c.total) FILTER (WHERE c.kind = 'RECOVER'), 0) AS recovered
+              FROM settlement_chunk c WHERE c.market_id = NEW.market_id AND c.version = NEW.version) c
       WHERE m.id = NEW.market_id
-        AND (NEW.total <> m.escrow
-             OR NEW.total <> (SELECT coalesce(sum(pot), 0) FROM fill f WHERE f.market_id = m.id)
-             OR NOT EXISTS (SELECT FROM settlement_chunk c
-                             WHERE c.market_id = NEW.market_id AND c.version = NEW.version
-                            HAVING count(*) = NEW.chunks AND coalesce(sum(c.total), 0) = NEW.total));
+        AND (NEW.chunks <> c.chunks OR NEW.total <> c.paid
+             OR m.escrow <> (SELECT coalesce(sum(pot), 0) FROM fill f WHERE f.market_id = m.id)
+             OR CASE NEW.version WHEN 1 THEN NEW.total <> m.escrow OR c.recovered <> 0 ELSE c.paid <> c.recovered END);
     RETURN NULL;
 END $$;
+
+CREATE TABLE public.appointment (
+    event_id uuid NOT NULL,
+    official_id uuid NOT NULL,
+    appointed_by uuid NOT NULL,
+    appointed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.carril (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    length_m smallint NOT NULL,
+    margins text[] NOT NULL,
+    registered_by uuid NOT NULL,
+    registered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT carril_has_margins CHECK (((cardinality(margins) >= 1) AND (cardinality(margins) <= 20))),
+    CONSTRAINT carril_length_in_range CHECK (((length_m >= 50) AND (length_m <= 2000))),
+    CONSTRAINT carril_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT carril_state_is_a_code CHECK ((state ~ '^[A-Z]{3}$'::text))
+);
+
+CREATE TABLE public.conformity (
+    race_id uuid NOT NULL,
+    result_version smallint NOT NULL,
+    stable_id uuid NOT NULL,
+    signed_by uuid NOT NULL,
+    signed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.correction (
+    race_id uuid NOT NULL,
+    corrects smallint NOT NULL,
+    official_id uuid NOT NULL,
+    winner uuid,
+    margin text,
+    off_time timestamp with time zone NOT NULL,
+    photo_sha256 bytea NOT NULL,
+    places jsonb NOT NULL,
+    reason text NOT NULL,
+    signed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT correction_photo_is_sha256 CHECK ((octet_length(photo_sha256) = 32)),
+    CONSTRAINT correction_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 2000)))
+);
 
 CREATE TABLE public.declaration (
     race_id uuid NOT NULL,
@@ -150,6 +396,7 @@ CREATE TABLE public.declaration (
     off_time timestamp with time zone NOT NULL,
     photo_sha256 bytea NOT NULL,
     declared_at timestamp with time zone DEFAULT now() NOT NULL,
+    places jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT declaration_dead_heat_has_no_margin CHECK (((winner IS NULL) = (margin IS NULL))),
     CONSTRAINT declaration_margin_is_known CHECK ((margin = ANY (ARRAY['media cabeza'::text, 'cabeza'::text, 'pescuezo'::text, 'paleta'::text, 'faja'::text, 'ijar'::text, 'pico a rabo'::text, 'blanco'::text]))),
     CONSTRAINT declaration_ordinal_in_pair CHECK ((ordinal = ANY (ARRAY[1, 2]))),
@@ -166,9 +413,17 @@ CREATE TABLE public.event (
     sequence bigint DEFAULT 0 NOT NULL,
     created_by uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'SIN'::text NOT NULL,
+    carril_id uuid,
+    day date NOT NULL,
+    objection_seconds integer DEFAULT 600 NOT NULL,
+    moved_by uuid,
+    moved_why text DEFAULT 'drafted'::text NOT NULL,
     CONSTRAINT event_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT event_objection_in_range CHECK (((objection_seconds >= 0) AND (objection_seconds <= 86400))),
     CONSTRAINT event_permit_is_bounded CHECK (((length(permit) >= 1) AND (length(permit) <= 100))),
-    CONSTRAINT event_status_is_known CHECK ((status = ANY (ARRAY['DRAFT'::text, 'PUBLISHED'::text]))),
+    CONSTRAINT event_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
+    CONSTRAINT event_state_is_a_code CHECK ((state ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT event_venue_is_bounded CHECK (((length(venue) >= 1) AND (length(venue) <= 200)))
 );
 
@@ -216,6 +471,17 @@ CREATE TABLE public.inbox (
     received_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.level_change (
+    market_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    side text NOT NULL,
+    rank smallint NOT NULL,
+    amount public.amount NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT level_change_rank_on_ladder CHECK (((rank >= '-14'::integer) AND (rank <= 14))),
+    CONSTRAINT level_change_side_is_known CHECK ((side = ANY (ARRAY['A'::text, 'B'::text])))
+);
+
 CREATE TABLE public.market (
     id uuid NOT NULL,
     race_id uuid NOT NULL,
@@ -236,42 +502,47 @@ CREATE TABLE public.market (
     opened_by uuid NOT NULL,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
     closed_at timestamp with time zone,
+    giver text,
+    line text,
+    max_exposure public.amount NOT NULL,
+    close_rule text DEFAULT 'GATE'::text NOT NULL,
+    closes_at timestamp with time zone,
+    objection_seconds integer DEFAULT 600 NOT NULL,
+    permit text DEFAULT ''::text NOT NULL,
+    terms text,
+    void_reason text,
+    settlement integer DEFAULT 0 NOT NULL,
+    settled_result smallint DEFAULT 0 NOT NULL,
+    suspension uuid,
+    moved_by uuid,
+    moved_why text DEFAULT 'opened'::text NOT NULL,
+    CONSTRAINT market_close_rule_is_known CHECK ((close_rule = ANY (ARRAY['GATE'::text, 'POST_TIME'::text]))),
     CONSTRAINT market_commission_in_range CHECK (((commission_bps >= 0) AND (commission_bps <= 2000))),
     CONSTRAINT market_currency_has_two_decimals CHECK ((currency = 'MXN'::text)),
     CONSTRAINT market_defect_suspends CHECK (((defect IS NULL) OR (status = 'SUSPENDED'::text))),
-    CONSTRAINT market_kind_is_known CHECK ((kind = 'GANA'::text)),
+    CONSTRAINT market_giver_is_a_side CHECK ((giver = ANY (ARRAY['A'::text, 'B'::text]))),
+    CONSTRAINT market_line_is_known CHECK ((line = ANY (ARRAY['media cabeza'::text, 'cabeza'::text, 'pescuezo'::text, 'paleta'::text, 'faja'::text, 'ijar'::text, 'pico a rabo'::text, 'blanco'::text]))),
     CONSTRAINT market_open_has_not_closed CHECK (((status <> 'OPEN'::text) OR (closed_at IS NULL))),
+    CONSTRAINT market_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
     CONSTRAINT market_rest_holds_a_lot CHECK ((((min_stake)::numeric >= 0.20) AND ((max_stake)::numeric >= (min_stake)::numeric))),
     CONSTRAINT market_runners_differ CHECK ((runner_a <> runner_b)),
-    CONSTRAINT market_status_is_known CHECK ((status = ANY (ARRAY['OPEN'::text, 'SUSPENDED'::text, 'CLOSED'::text, 'SETTLING'::text, 'SETTLED'::text, 'VOID'::text]))),
+    CONSTRAINT market_settled_result_in_range CHECK (((settled_result >= 0) AND (settled_result <= 100))),
+    CONSTRAINT market_settlement_is_counted CHECK (((settlement >= 0) AND (settlement <= 100))),
     CONSTRAINT market_terms_hash_is_sha256 CHECK ((octet_length(terms_hash) = 32)),
-    CONSTRAINT market_tie_rule_is_known CHECK ((tie_rule = 'PUSH'::text)),
-    CONSTRAINT market_version_is_positive CHECK ((version >= 1))
+    CONSTRAINT market_version_is_positive CHECK ((version >= 1)),
+    CONSTRAINT market_void_reason_is_bounded CHECK (((length(void_reason) >= 1) AND (length(void_reason) <= 500)))
 )
 WITH (fillfactor='50');
 
-CREATE VIEW public.market_position AS
- SELECT bet.market_id,
-    bet.user_id,
-    sum((bet.stake)::numeric) AS staked,
-    COALESCE(sum((bet.stake)::numeric) FILTER (WHERE (bet.side = 'A'::text)), (0)::numeric) AS stake_a,
-    COALESCE(sum((bet.stake)::numeric) FILTER (WHERE (bet.side = 'B'::text)), (0)::numeric) AS stake_b,
-    COALESCE(sum((bet.pot)::numeric) FILTER (WHERE (bet.side = 'A'::text)), (0)::numeric) AS pot_a,
-    COALESCE(sum((bet.pot)::numeric) FILTER (WHERE (bet.side = 'B'::text)), (0)::numeric) AS pot_b
-   FROM ( SELECT fill.market_id,
-            fill.maker_user AS user_id,
-            fill.maker_side AS side,
-            fill.maker_stake AS stake,
-            fill.pot
-           FROM public.fill
-        UNION ALL
-         SELECT fill.market_id,
-            fill.taker_user,
-            fill.taker_side,
-            fill.taker_stake,
-            fill.pot
-           FROM public.fill) bet
-  GROUP BY bet.market_id, bet.user_id;
+CREATE TABLE public.objection (
+    id uuid NOT NULL,
+    race_id uuid NOT NULL,
+    result_version smallint NOT NULL,
+    raised_by uuid NOT NULL,
+    reason text NOT NULL,
+    raised_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT objection_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 2000)))
+);
 
 CREATE TABLE public.offer (
     id uuid NOT NULL,
@@ -294,11 +565,23 @@ CREATE TABLE public.offer (
     next_attempt_at timestamp with time zone NOT NULL,
     placed_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
-    CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))),
+    owner uuid NOT NULL,
+    fill_or_kill boolean DEFAULT false NOT NULL,
+    min_fill public.amount,
+    expires_at timestamp with time zone,
+    challenges uuid,
+    answers uuid,
+    repeated boolean DEFAULT false NOT NULL,
+    session text,
+    record text,
+    moved_by uuid,
+    moved_why text DEFAULT 'placed'::text NOT NULL,
     CONSTRAINT offer_ends_with_nothing_left CHECK ((((stake)::numeric > (0)::numeric) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = ((remaining)::numeric > (0)::numeric)) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = (ended_at IS NULL)) AND (((released)::numeric > (0)::numeric) = (ending IS NOT NULL)))),
     CONSTRAINT offer_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
     CONSTRAINT offer_ratio_on_ladder CHECK (((((((((((((((((((((((((((((((risk = 1) AND (win = 10) AND (rank = '-14'::integer)) OR ((risk = 1) AND (win = 5) AND (rank = '-13'::integer))) OR ((risk = 1) AND (win = 4) AND (rank = '-12'::integer))) OR ((risk = 1) AND (win = 3) AND (rank = '-11'::integer))) OR ((risk = 2) AND (win = 5) AND (rank = '-10'::integer))) OR ((risk = 1) AND (win = 2) AND (rank = '-9'::integer))) OR ((risk = 3) AND (win = 5) AND (rank = '-8'::integer))) OR ((risk = 2) AND (win = 3) AND (rank = '-7'::integer))) OR ((risk = 7) AND (win = 10) AND (rank = '-6'::integer))) OR ((risk = 3) AND (win = 4) AND (rank = '-5'::integer))) OR ((risk = 4) AND (win = 5) AND (rank = '-4'::integer))) OR ((risk = 17) AND (win = 20) AND (rank = '-3'::integer))) OR ((risk = 9) AND (win = 10) AND (rank = '-2'::integer))) OR ((risk = 19) AND (win = 20) AND (rank = '-1'::integer))) OR ((risk = 1) AND (win = 1) AND (rank = 0))) OR ((risk = 20) AND (win = 19) AND (rank = 1))) OR ((risk = 10) AND (win = 9) AND (rank = 2))) OR ((risk = 20) AND (win = 17) AND (rank = 3))) OR ((risk = 5) AND (win = 4) AND (rank = 4))) OR ((risk = 4) AND (win = 3) AND (rank = 5))) OR ((risk = 10) AND (win = 7) AND (rank = 6))) OR ((risk = 3) AND (win = 2) AND (rank = 7))) OR ((risk = 5) AND (win = 3) AND (rank = 8))) OR ((risk = 2) AND (win = 1) AND (rank = 9))) OR ((risk = 5) AND (win = 2) AND (rank = 10))) OR ((risk = 3) AND (win = 1) AND (rank = 11))) OR ((risk = 4) AND (win = 1) AND (rank = 12))) OR ((risk = 5) AND (win = 1) AND (rank = 13))) OR ((risk = 10) AND (win = 1) AND (rank = 14)))),
+    CONSTRAINT offer_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
     CONSTRAINT offer_sequence_once_held CHECK (((sequence IS NULL) = (status = ANY (ARRAY['PENDING'::text, 'REJECTED'::text])))),
+    CONSTRAINT offer_session_is_bounded CHECK ((length(session) <= 200)),
     CONSTRAINT offer_side_is_known CHECK ((side = ANY (ARRAY['A'::text, 'B'::text]))),
     CONSTRAINT offer_stake_is_accounted_for CHECK (((((matched)::numeric + (remaining)::numeric) + (released)::numeric) = (stake)::numeric)),
     CONSTRAINT offer_stake_is_whole_lots CHECK ((mod(((stake)::numeric * (100)::numeric), (risk)::numeric) = (0)::numeric)),
@@ -310,8 +593,7 @@ CASE status
     WHEN 'FILLED'::text THEN ((matched)::numeric > (0)::numeric)
     WHEN 'REJECTED'::text THEN ((matched)::numeric = (0)::numeric)
     ELSE ((released)::numeric > (0)::numeric)
-END),
-    CONSTRAINT offer_status_is_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text, 'FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'REJECTED'::text])))
+END)
 )
 WITH (fillfactor='70');
 
@@ -350,6 +632,21 @@ CREATE TABLE public.outbox_shard (
     CONSTRAINT outbox_shard_in_range CHECK (((shard >= 0) AND (shard <= 15)))
 );
 
+CREATE TABLE public.permit (
+    id uuid NOT NULL,
+    number text NOT NULL,
+    venue text NOT NULL,
+    issuer text NOT NULL,
+    valid_from date NOT NULL,
+    valid_to date NOT NULL,
+    registered_by uuid NOT NULL,
+    registered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT permit_ends_after_it_begins CHECK ((valid_to >= valid_from)),
+    CONSTRAINT permit_issuer_is_bounded CHECK (((length(issuer) >= 1) AND (length(issuer) <= 200))),
+    CONSTRAINT permit_number_is_bounded CHECK (((length(number) >= 1) AND (length(number) <= 100))),
+    CONSTRAINT permit_venue_is_bounded CHECK (((length(venue) >= 1) AND (length(venue) <= 200)))
+);
+
 CREATE TABLE public.race (
     id uuid NOT NULL,
     event_id uuid NOT NULL,
@@ -361,11 +658,44 @@ CREATE TABLE public.race (
     sequence bigint DEFAULT 0 NOT NULL,
     created_by uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    conditions text,
+    off_at timestamp with time zone,
+    objection_until timestamp with time zone,
+    result_version smallint DEFAULT 0 NOT NULL,
+    moved_by uuid,
+    moved_why text DEFAULT 'scheduled'::text NOT NULL,
+    CONSTRAINT race_conditions_are_bounded CHECK (((length(conditions) >= 1) AND (length(conditions) <= 500))),
     CONSTRAINT race_distance_in_range CHECK (((distance_m >= 50) AND (distance_m <= 2000))),
     CONSTRAINT race_number_in_range CHECK (((number >= 1) AND (number <= 100))),
-    CONSTRAINT race_scratch_has_reason CHECK (((status = 'NO_CORRE'::text) = (scratch_reason IS NOT NULL))),
-    CONSTRAINT race_scratch_reason_is_bounded CHECK (((length(scratch_reason) >= 1) AND (length(scratch_reason) <= 500))),
-    CONSTRAINT race_status_is_known CHECK ((status = ANY (ARRAY['SCHEDULED'::text, 'AT_GATE'::text, 'DECLARED'::text, 'DISPUTED'::text, 'FINAL'::text, 'NO_CORRE'::text])))
+    CONSTRAINT race_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
+    CONSTRAINT race_result_version_in_range CHECK (((result_version >= 0) AND (result_version <= 100))),
+    CONSTRAINT race_scratch_reason_is_bounded CHECK (((length(scratch_reason) >= 1) AND (length(scratch_reason) <= 500)))
+);
+
+CREATE TABLE public.result (
+    race_id uuid NOT NULL,
+    version smallint NOT NULL,
+    winner uuid,
+    margin text,
+    off_time timestamp with time zone NOT NULL,
+    photo_sha256 bytea NOT NULL,
+    places jsonb NOT NULL,
+    source text NOT NULL,
+    signed_by uuid[] NOT NULL,
+    reason text NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT result_dead_heat_has_no_margin CHECK (((winner IS NULL) = (margin IS NULL))),
+    CONSTRAINT result_is_signed CHECK ((cardinality(signed_by) =
+CASE source
+    WHEN 'RULED'::text THEN 1
+    ELSE 2
+END)),
+    CONSTRAINT result_margin_is_known CHECK ((margin = ANY (ARRAY['media cabeza'::text, 'cabeza'::text, 'pescuezo'::text, 'paleta'::text, 'faja'::text, 'ijar'::text, 'pico a rabo'::text, 'blanco'::text]))),
+    CONSTRAINT result_photo_is_sha256 CHECK ((octet_length(photo_sha256) = 32)),
+    CONSTRAINT result_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 2000))),
+    CONSTRAINT result_signatures_differ CHECK (((source = 'RULED'::text) OR (signed_by[1] <> signed_by[2]))),
+    CONSTRAINT result_source_is_known CHECK ((source = ANY (ARRAY['DECLARED'::text, 'RULED'::text, 'CORRECTED'::text]))),
+    CONSTRAINT result_version_in_range CHECK (((version >= 1) AND (version <= 100)))
 );
 
 CREATE TABLE public.runner (
@@ -373,8 +703,14 @@ CREATE TABLE public.runner (
     race_id uuid NOT NULL,
     "position" smallint NOT NULL,
     horse text NOT NULL,
+    stable_id uuid,
+    carril smallint,
+    scratched_at timestamp with time zone,
+    scratch_reason text,
+    CONSTRAINT runner_carril_in_range CHECK (((carril >= 1) AND (carril <= 20))),
     CONSTRAINT runner_horse_is_bounded CHECK (((length(horse) >= 1) AND (length(horse) <= 100))),
-    CONSTRAINT runner_position_in_match_race CHECK (("position" = ANY (ARRAY[1, 2])))
+    CONSTRAINT runner_scratch_has_reason CHECK (((scratched_at IS NULL) = (scratch_reason IS NULL))),
+    CONSTRAINT runner_scratch_reason_is_bounded CHECK (((length(scratch_reason) >= 1) AND (length(scratch_reason) <= 500)))
 );
 
 CREATE TABLE public.schema_migrations (
@@ -389,9 +725,16 @@ CREATE TABLE public.settlement (
     chunks integer NOT NULL,
     settled_at timestamp with time zone DEFAULT now() NOT NULL,
     booked_at timestamp with time zone,
+    late_after timestamp with time zone,
+    tax text,
+    withholding_bps smallint DEFAULT 0 NOT NULL,
+    result_version smallint DEFAULT 0 NOT NULL,
+    reason text DEFAULT 'the result is final'::text NOT NULL,
     CONSTRAINT settlement_chunks_carry_total CHECK (((chunks = 0) = ((total)::numeric = (0)::numeric))),
-    CONSTRAINT settlement_outcome_is_known CHECK ((outcome = ANY (ARRAY['A'::text, 'B'::text, 'PUSH'::text, 'VOID'::text]))),
-    CONSTRAINT settlement_version_is_positive CHECK ((version >= 1))
+    CONSTRAINT settlement_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 500))),
+    CONSTRAINT settlement_version_is_positive CHECK ((version >= 1)),
+    CONSTRAINT settlement_withholding_in_range CHECK (((withholding_bps >= 0) AND (withholding_bps <= 5000))),
+    CONSTRAINT settlement_withholds_for_a_tax CHECK (((tax IS NULL) = (withholding_bps = 0)))
 );
 
 CREATE TABLE public.settlement_chunk (
@@ -401,8 +744,10 @@ CREATE TABLE public.settlement_chunk (
     total public.amount NOT NULL,
     entry_sequence bigint,
     booked_at timestamp with time zone,
+    kind text DEFAULT 'PAY'::text NOT NULL,
     CONSTRAINT settlement_chunk_booked_by_entry CHECK (((entry_sequence IS NULL) = (booked_at IS NULL))),
     CONSTRAINT settlement_chunk_is_numbered CHECK ((chunk >= 1)),
+    CONSTRAINT settlement_chunk_kind_is_known CHECK ((kind = ANY (ARRAY['PAY'::text, 'RECOVER'::text]))),
     CONSTRAINT settlement_chunk_pays CHECK (((total)::numeric > (0)::numeric))
 );
 
@@ -414,10 +759,93 @@ CREATE TABLE public.settlement_share (
     staked public.amount NOT NULL,
     payout public.amount NOT NULL,
     commission public.amount NOT NULL,
-    CONSTRAINT settlement_share_commission_on_profit CHECK ((((commission)::numeric = (0)::numeric) OR ((payout)::numeric > (staked)::numeric))),
-    CONSTRAINT settlement_share_is_in_a_chunk CHECK (((((payout)::numeric + (commission)::numeric) > (0)::numeric) = (chunk IS NOT NULL))),
-    CONSTRAINT settlement_share_staked CHECK (((staked)::numeric > (0)::numeric))
+    late public.amount DEFAULT 0 NOT NULL,
+    withheld public.amount DEFAULT 0 NOT NULL,
+    recovery integer,
+    pays text DEFAULT 'PAY'::text NOT NULL,
+    recovers text DEFAULT 'RECOVER'::text NOT NULL,
+    CONSTRAINT settlement_share_pays CHECK ((pays = 'PAY'::text)),
+    CONSTRAINT settlement_share_recovers CHECK ((recovers = 'RECOVER'::text))
 );
+
+CREATE TABLE public.stable (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    registered_by uuid NOT NULL,
+    registered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT stable_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
+
+CREATE TABLE public.stable_member (
+    user_id uuid NOT NULL,
+    stable_id uuid NOT NULL,
+    part text NOT NULL,
+    added_by uuid NOT NULL,
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT stable_member_part_is_known CHECK ((part = ANY (ARRAY['OWNER'::text, 'TRAINER'::text, 'JOCKEY'::text, 'GROOM'::text])))
+);
+
+CREATE TABLE public.suspension (
+    id uuid NOT NULL,
+    scope text NOT NULL,
+    subject uuid,
+    reason text NOT NULL,
+    imposed_by uuid NOT NULL,
+    imposed_at timestamp with time zone DEFAULT now() NOT NULL,
+    lifted_by uuid,
+    lifted_at timestamp with time zone,
+    lift_reason text,
+    CONSTRAINT suspension_is_lifted_by_someone CHECK ((((lifted_at IS NULL) = (lifted_by IS NULL)) AND ((lifted_at IS NULL) = (lift_reason IS NULL)))),
+    CONSTRAINT suspension_lift_reason_is_bounded CHECK (((length(lift_reason) >= 1) AND (length(lift_reason) <= 500))),
+    CONSTRAINT suspension_names_its_subject CHECK (((scope = 'GLOBAL'::text) = (subject IS NULL))),
+    CONSTRAINT suspension_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 500))),
+    CONSTRAINT suspension_scope_is_known CHECK ((scope = ANY (ARRAY['GLOBAL'::text, 'EVENT'::text, 'MARKET'::text, 'USER'::text])))
+);
+
+CREATE TABLE public.transition (
+    id bigint NOT NULL,
+    noun text NOT NULL,
+    subject uuid NOT NULL,
+    was text,
+    became text NOT NULL,
+    actor uuid,
+    reason text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT transition_noun_is_known CHECK ((noun = ANY (ARRAY['event'::text, 'race'::text, 'market'::text, 'offer'::text])))
+);
+
+ALTER TABLE public.transition ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.transition_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.withholding_rate (
+    state text NOT NULL,
+    valid_from date NOT NULL,
+    name text NOT NULL,
+    bps smallint NOT NULL,
+    added_by uuid NOT NULL,
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT withholding_bps_in_range CHECK (((bps >= 0) AND (bps <= 5000))),
+    CONSTRAINT withholding_name_is_a_tax CHECK ((name ~ '^[a-z0-9-]{1,32}$'::text)),
+    CONSTRAINT withholding_state_is_a_code CHECK ((state ~ '^[A-Z]{3}$'::text))
+);
+
+ALTER TABLE ONLY public.appointment
+    ADD CONSTRAINT appointment_pkey PRIMARY KEY (event_id, official_id);
+
+ALTER TABLE ONLY public.carril
+    ADD CONSTRAINT carril_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.conformity
+    ADD CONSTRAINT conformity_is_signed_once PRIMARY KEY (race_id, result_version, stable_id);
+
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_is_signed_once PRIMARY KEY (race_id, corrects, official_id);
 
 ALTER TABLE ONLY public.declaration
     ADD CONSTRAINT declaration_officials_differ PRIMARY KEY (race_id, official_id);
@@ -427,6 +855,9 @@ ALTER TABLE ONLY public.declaration
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.event
+    ADD CONSTRAINT event_status_is_known CHECK ((status = ANY (ARRAY['DRAFT'::text, 'PUBLISHED'::text, 'LIVE'::text, 'CLOSED'::text, 'CANCELLED'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.fill
     ADD CONSTRAINT fill_meets_once UNIQUE (taker_offer, maker_offer);
@@ -443,11 +874,41 @@ ALTER TABLE ONLY public.idempotency
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, event_id);
 
-ALTER TABLE ONLY public.market
-    ADD CONSTRAINT market_is_unique UNIQUE (race_id, kind);
+ALTER TABLE ONLY public.level_change
+    ADD CONSTRAINT level_change_pkey PRIMARY KEY (market_id, sequence, side, rank);
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_exposure_holds_a_stake CHECK (((max_exposure)::numeric >= (max_stake)::numeric)) NOT VALID;
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_kind_is_known CHECK ((kind = ANY (ARRAY['GANA'::text, 'VENTAJA'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.market
     ADD CONSTRAINT market_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_post_time_is_told CHECK (((close_rule = 'POST_TIME'::text) = (closes_at IS NOT NULL))) NOT VALID;
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_status_is_known CHECK ((status = ANY (ARRAY['DRAFT'::text, 'OPEN'::text, 'SUSPENDED'::text, 'CLOSED'::text, 'SETTLING'::text, 'SETTLED'::text, 'VOID'::text]))) NOT VALID;
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_terms_are_hashed CHECK (((terms IS NULL) OR (sha256(convert_to(terms, 'UTF8'::name)) = terms_hash))) NOT VALID;
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_tie_rule_is_known CHECK ((tie_rule = ANY (ARRAY['PUSH'::text, 'SPLIT_POT'::text]))) NOT VALID;
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_ventaja_has_a_line CHECK (((kind = 'VENTAJA'::text) = ((giver IS NOT NULL) AND (line IS NOT NULL)))) NOT VALID;
+
+ALTER TABLE ONLY public.objection
+    ADD CONSTRAINT objection_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_challenges_another CHECK ((challenges <> user_id)) NOT VALID;
+
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_is_bound UNIQUE (id, market_id, user_id, side, risk, win);
@@ -455,11 +916,20 @@ ALTER TABLE ONLY public.offer
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_key_is_used_once UNIQUE (user_id, idempotency_key);
 
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_minimum_is_met CHECK (((min_fill IS NULL) OR ((matched)::numeric = (0)::numeric) OR ((matched)::numeric >= (min_fill)::numeric))) NOT VALID;
+
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_sequence_is_unique UNIQUE (market_id, sequence);
+
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_status_is_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text, 'FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'EXPIRED'::text, 'KILLED'::text, 'REJECTED'::text]))) NOT VALID;
+
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_that_kills_never_rests CHECK (((NOT (fill_or_kill OR (answers IS NOT NULL))) OR (status <> ALL (ARRAY['OPEN'::text, 'PARTIAL'::text])))) NOT VALID;
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (shard, id);
@@ -470,17 +940,38 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
 
+ALTER TABLE ONLY public.permit
+    ADD CONSTRAINT permit_is_unique UNIQUE (number, venue, valid_from);
+
+ALTER TABLE ONLY public.permit
+    ADD CONSTRAINT permit_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.race
+    ADD CONSTRAINT race_confirmed_has_a_window CHECK (((status <> ALL (ARRAY['CONFIRMED'::text, 'FINAL'::text])) OR (objection_until IS NOT NULL))) NOT VALID;
+
 ALTER TABLE ONLY public.race
     ADD CONSTRAINT race_number_is_unique UNIQUE (event_id, number);
 
 ALTER TABLE ONLY public.race
     ADD CONSTRAINT race_pkey PRIMARY KEY (id);
 
+ALTER TABLE public.race
+    ADD CONSTRAINT race_scratch_has_reason CHECK (((status = 'NO_CORRE'::text) = (scratch_reason IS NOT NULL))) NOT VALID;
+
+ALTER TABLE public.race
+    ADD CONSTRAINT race_status_is_known CHECK ((status = ANY (ARRAY['SCHEDULED'::text, 'POSTPONED'::text, 'AT_GATE'::text, 'OFF'::text, 'FINISHED'::text, 'DECLARED'::text, 'CONFIRMED'::text, 'DISPUTED'::text, 'FINAL'::text, 'NO_CONTEST'::text, 'NO_CORRE'::text]))) NOT VALID;
+
+ALTER TABLE ONLY public.result
+    ADD CONSTRAINT result_is_unique PRIMARY KEY (race_id, version);
+
 ALTER TABLE ONLY public.runner
     ADD CONSTRAINT runner_in_race UNIQUE (race_id, id);
 
 ALTER TABLE ONLY public.runner
     ADD CONSTRAINT runner_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.runner
+    ADD CONSTRAINT runner_position_in_race CHECK ((("position" >= 1) AND ("position" <= 20))) NOT VALID;
 
 ALTER TABLE ONLY public.runner
     ADD CONSTRAINT runner_position_is_unique UNIQUE (race_id, "position");
@@ -489,13 +980,39 @@ ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
 ALTER TABLE ONLY public.settlement_chunk
-    ADD CONSTRAINT settlement_chunk_is_unique PRIMARY KEY (market_id, version, chunk);
+    ADD CONSTRAINT settlement_chunk_is_unique PRIMARY KEY (market_id, version, kind, chunk);
+
+ALTER TABLE public.settlement
+    ADD CONSTRAINT settlement_outcome_is_known CHECK ((outcome = ANY (ARRAY['A'::text, 'B'::text, 'PUSH'::text, 'SPLIT'::text, 'VOID'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.settlement
     ADD CONSTRAINT settlement_pkey PRIMARY KEY (market_id, version);
 
 ALTER TABLE ONLY public.settlement_share
     ADD CONSTRAINT settlement_share_is_unique PRIMARY KEY (market_id, version, user_id);
+
+ALTER TABLE public.settlement_share
+    ADD CONSTRAINT settlement_share_staked CHECK ((((staked)::numeric + (late)::numeric) > (0)::numeric)) NOT VALID;
+
+ALTER TABLE public.settlement_share
+    ADD CONSTRAINT settlement_share_takes_from_profit CHECK (((((commission)::numeric + (withheld)::numeric) = (0)::numeric) OR (((payout)::numeric - (late)::numeric) >= (staked)::numeric))) NOT VALID;
+
+ALTER TABLE ONLY public.stable_member
+    ADD CONSTRAINT stable_member_is_of_one PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.stable
+    ADD CONSTRAINT stable_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.suspension
+    ADD CONSTRAINT suspension_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.transition
+    ADD CONSTRAINT transition_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.withholding_rate
+    ADD CONSTRAINT withholding_rate_is_unique PRIMARY KEY (state, valid_from);
+
+CREATE UNIQUE INDEX carril_name_is_unique ON public.carril USING btree (lower(name));
 
 CREATE INDEX event_by_start ON public.event USING btree (starts_at, id);
 
@@ -507,37 +1024,126 @@ CREATE INDEX fill_of_taker_user ON public.fill USING btree (taker_user, matched_
 
 CREATE INDEX market_awaiting_settlement ON public.market USING btree (race_id) WHERE (status = 'CLOSED'::text);
 
+CREATE INDEX market_closing ON public.market USING btree (closes_at) WHERE ((status = ANY (ARRAY['OPEN'::text, 'SUSPENDED'::text])) AND (closes_at IS NOT NULL));
+
+CREATE UNIQUE INDEX market_is_unique ON public.market USING btree (race_id, kind, runner_a, runner_b, COALESCE(giver, ''::text), COALESCE(line, ''::text));
+
+CREATE INDEX market_trading ON public.market USING btree (race_id) WHERE (status = ANY (ARRAY['OPEN'::text, 'SUSPENDED'::text]));
+
+CREATE INDEX objection_of_race ON public.objection USING btree (race_id);
+
 CREATE INDEX offer_book ON public.offer USING btree (market_id, side, rank DESC, sequence) INCLUDE (user_id, remaining) WHERE (status = ANY (ARRAY['OPEN'::text, 'PARTIAL'::text]));
+
+CREATE INDEX offer_challenging ON public.offer USING btree (challenges) WHERE ((status = ANY (ARRAY['OPEN'::text, 'PARTIAL'::text])) AND (challenges IS NOT NULL));
+
+CREATE INDEX offer_in_market_of_user ON public.offer USING btree (market_id, user_id);
+
+CREATE INDEX offer_live_of_user ON public.offer USING btree (user_id, market_id) WHERE (status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text]));
 
 CREATE INDEX offer_of_user ON public.offer USING btree (user_id, placed_at, id);
 
+CREATE INDEX offer_to_expire ON public.offer USING btree (expires_at) WHERE ((status = ANY (ARRAY['OPEN'::text, 'PARTIAL'::text])) AND (expires_at IS NOT NULL));
+
 CREATE INDEX offer_to_finish ON public.offer USING btree (next_attempt_at) WHERE (status = 'PENDING'::text);
+
+CREATE INDEX race_window_open ON public.race USING btree (objection_until) WHERE (status = 'CONFIRMED'::text);
 
 CREATE UNIQUE INDEX runner_horse_is_unique ON public.runner USING btree (race_id, lower(horse));
 
+CREATE INDEX runner_of_stable ON public.runner USING btree (stable_id) WHERE (stable_id IS NOT NULL);
+
 CREATE INDEX settlement_share_of_user ON public.settlement_share USING btree (user_id, market_id);
+
+CREATE INDEX stable_member_of ON public.stable_member USING btree (stable_id);
+
+CREATE UNIQUE INDEX stable_name_is_unique ON public.stable USING btree (lower(name));
+
+CREATE UNIQUE INDEX suspension_in_force_once ON public.suspension USING btree (scope, subject) NULLS NOT DISTINCT WHERE (lifted_at IS NULL);
+
+CREATE INDEX transition_of ON public.transition USING btree (subject, id);
+
+CREATE TRIGGER appointment_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.appointment FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER conformity_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.conformity FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER correction_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.correction FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER correction_is_impartial BEFORE INSERT ON public.correction FOR EACH ROW EXECUTE FUNCTION public.declaration_is_impartial();
+
+CREATE TRIGGER declaration_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.declaration FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER declaration_is_impartial BEFORE INSERT ON public.declaration FOR EACH ROW EXECUTE FUNCTION public.declaration_is_impartial();
 
+CREATE TRIGGER event_beginning_is_noted AFTER INSERT ON public.event REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('event');
+
+CREATE TRIGGER event_moves_are_noted AFTER UPDATE ON public.event REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('event');
+
+CREATE TRIGGER event_moves_forward BEFORE UPDATE OF status ON public.event FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.event_moves_forward();
+
 CREATE TRIGGER fill_in_open_market AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_in_open_market();
+
+CREATE TRIGGER level_change_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.level_change FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER market_beginning_is_noted AFTER INSERT ON public.market REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('market');
+
+CREATE TRIGGER market_moves_are_noted AFTER UPDATE ON public.market REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('market');
 
 CREATE TRIGGER market_moves_forward BEFORE UPDATE OF status ON public.market FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.market_moves_forward();
 
-CREATE TRIGGER offer_has_ended BEFORE UPDATE ON public.offer FOR EACH ROW WHEN ((old.status = ANY (ARRAY['FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'REJECTED'::text]))) EXECUTE FUNCTION public.offer_has_ended();
+CREATE TRIGGER objection_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.objection FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER offer_has_ended BEFORE UPDATE ON public.offer FOR EACH ROW WHEN ((old.status = ANY (ARRAY['FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'EXPIRED'::text, 'KILLED'::text, 'REJECTED'::text]))) EXECUTE FUNCTION public.offer_has_ended();
+
+CREATE TRIGGER offer_is_by_a_stranger AFTER INSERT ON public.offer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.offer_is_by_a_stranger();
 
 CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON public.offer FOR EACH ROW WHEN (((old.sequence IS DISTINCT FROM new.sequence) AND (old.sequence IS NOT NULL))) EXECUTE FUNCTION public.offer_keeps_its_place();
 
+CREATE TRIGGER offer_moves_are_noted AFTER UPDATE ON public.offer REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('offer');
+
+CREATE TRIGGER race_beginning_is_noted AFTER INSERT ON public.race REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('race');
+
+CREATE TRIGGER race_moves_are_noted AFTER UPDATE ON public.race REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('race');
+
 CREATE TRIGGER race_moves_forward BEFORE UPDATE OF status ON public.race FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.race_moves_forward();
+
+CREATE TRIGGER result_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.result FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER result_is_supported BEFORE INSERT ON public.result FOR EACH ROW EXECUTE FUNCTION public.result_is_supported();
 
 CREATE TRIGGER settlement_books_every_chunk BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_books_every_chunk();
 
 CREATE CONSTRAINT TRIGGER settlement_is_exact AFTER INSERT ON public.settlement DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.settlement_is_exact();
+
+CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER withholding_rate_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withholding_rate FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+ALTER TABLE ONLY public.appointment
+    ADD CONSTRAINT appointment_event_id_fkey FOREIGN KEY (event_id) REFERENCES public.event(id);
+
+ALTER TABLE ONLY public.conformity
+    ADD CONSTRAINT conformity_race_id_result_version_fkey FOREIGN KEY (race_id, result_version) REFERENCES public.result(race_id, version);
+
+ALTER TABLE ONLY public.conformity
+    ADD CONSTRAINT conformity_stable_id_fkey FOREIGN KEY (stable_id) REFERENCES public.stable(id);
+
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_race_id_corrects_fkey FOREIGN KEY (race_id, corrects) REFERENCES public.result(race_id, version);
+
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_race_id_fkey FOREIGN KEY (race_id) REFERENCES public.race(id);
+
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_winner_ran FOREIGN KEY (race_id, winner) REFERENCES public.runner(race_id, id);
 
 ALTER TABLE ONLY public.declaration
     ADD CONSTRAINT declaration_race_id_fkey FOREIGN KEY (race_id) REFERENCES public.race(id);
 
 ALTER TABLE ONLY public.declaration
     ADD CONSTRAINT declaration_winner_ran FOREIGN KEY (race_id, winner) REFERENCES public.runner(race_id, id);
+
+ALTER TABLE ONLY public.event
+    ADD CONSTRAINT event_carril_id_fkey FOREIGN KEY (carril_id) REFERENCES public.carril(id);
 
 ALTER TABLE ONLY public.fill
     ADD CONSTRAINT fill_maker_is_bound FOREIGN KEY (maker_offer, market_id, maker_user, maker_side, risk, win) REFERENCES public.offer(id, market_id, user_id, side, risk, win);
@@ -554,6 +1160,12 @@ ALTER TABLE ONLY public.market
 ALTER TABLE ONLY public.market
     ADD CONSTRAINT market_runner_b_in_race FOREIGN KEY (race_id, runner_b) REFERENCES public.runner(race_id, id);
 
+ALTER TABLE ONLY public.objection
+    ADD CONSTRAINT objection_once FOREIGN KEY (race_id, result_version) REFERENCES public.result(race_id, version);
+
+ALTER TABLE ONLY public.objection
+    ADD CONSTRAINT objection_race_id_fkey FOREIGN KEY (race_id) REFERENCES public.race(id);
+
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_market_id_fkey FOREIGN KEY (market_id) REFERENCES public.market(id);
 
@@ -563,8 +1175,17 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.race
     ADD CONSTRAINT race_event_id_fkey FOREIGN KEY (event_id) REFERENCES public.event(id);
 
+ALTER TABLE ONLY public.result
+    ADD CONSTRAINT result_race_id_fkey FOREIGN KEY (race_id) REFERENCES public.race(id);
+
+ALTER TABLE ONLY public.result
+    ADD CONSTRAINT result_winner_ran FOREIGN KEY (race_id, winner) REFERENCES public.runner(race_id, id);
+
 ALTER TABLE ONLY public.runner
     ADD CONSTRAINT runner_race_id_fkey FOREIGN KEY (race_id) REFERENCES public.race(id);
+
+ALTER TABLE ONLY public.runner
+    ADD CONSTRAINT runner_stable_id_fkey FOREIGN KEY (stable_id) REFERENCES public.stable(id);
 
 ALTER TABLE ONLY public.settlement_chunk
     ADD CONSTRAINT settlement_chunk_has_header FOREIGN KEY (market_id, version) REFERENCES public.settlement(market_id, version);
@@ -573,25 +1194,40 @@ ALTER TABLE ONLY public.settlement
     ADD CONSTRAINT settlement_market_id_fkey FOREIGN KEY (market_id) REFERENCES public.market(id);
 
 ALTER TABLE ONLY public.settlement_share
-    ADD CONSTRAINT settlement_share_has_chunk FOREIGN KEY (market_id, version, chunk) REFERENCES public.settlement_chunk(market_id, version, chunk);
+    ADD CONSTRAINT settlement_share_has_chunk FOREIGN KEY (market_id, version, pays, chunk) REFERENCES public.settlement_chunk(market_id, version, kind, chunk) NOT VALID;
 
 ALTER TABLE ONLY public.settlement_share
     ADD CONSTRAINT settlement_share_has_header FOREIGN KEY (market_id, version) REFERENCES public.settlement(market_id, version);
+
+ALTER TABLE ONLY public.settlement_share
+    ADD CONSTRAINT settlement_share_has_recovery FOREIGN KEY (market_id, version, recovers, recovery) REFERENCES public.settlement_chunk(market_id, version, kind, chunk) NOT VALID;
+
+ALTER TABLE ONLY public.stable_member
+    ADD CONSTRAINT stable_member_stable_id_fkey FOREIGN KEY (stable_id) REFERENCES public.stable(id);
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;
 
+REVOKE ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO betting_app;
+
 REVOKE ALL ON FUNCTION public.declaration_is_impartial() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.market_moves_forward() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_has_ended() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_keeps_its_place() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.positions_in(market uuid, late_after timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.positions_in(market uuid, late_after timestamp with time zone) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.race_moves_forward() FROM PUBLIC;
 
@@ -602,6 +1238,14 @@ REVOKE ALL ON FUNCTION public.settlement_books_every_chunk() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_is_exact() FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE public.appointment TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.carril TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.conformity TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.correction TO betting_app;
+
 GRANT SELECT,INSERT ON TABLE public.declaration TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.event TO betting_app;
@@ -609,6 +1253,10 @@ GRANT SELECT,INSERT ON TABLE public.event TO betting_app;
 GRANT UPDATE(status) ON TABLE public.event TO betting_app;
 
 GRANT UPDATE(sequence) ON TABLE public.event TO betting_app;
+
+GRANT UPDATE(moved_by) ON TABLE public.event TO betting_app;
+
+GRANT UPDATE(moved_why) ON TABLE public.event TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.fill TO betting_app;
 
@@ -621,6 +1269,8 @@ GRANT UPDATE(body) ON TABLE public.idempotency TO betting_app;
 GRANT UPDATE(resource) ON TABLE public.idempotency TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.level_change TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.market TO betting_app;
 
@@ -636,7 +1286,19 @@ GRANT UPDATE(defect) ON TABLE public.market TO betting_app;
 
 GRANT UPDATE(closed_at) ON TABLE public.market TO betting_app;
 
-GRANT SELECT ON TABLE public.market_position TO betting_app;
+GRANT UPDATE(void_reason) ON TABLE public.market TO betting_app;
+
+GRANT UPDATE(settlement) ON TABLE public.market TO betting_app;
+
+GRANT UPDATE(settled_result) ON TABLE public.market TO betting_app;
+
+GRANT UPDATE(suspension) ON TABLE public.market TO betting_app;
+
+GRANT UPDATE(moved_by) ON TABLE public.market TO betting_app;
+
+GRANT UPDATE(moved_why) ON TABLE public.market TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.objection TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.offer TO betting_app;
 
@@ -658,6 +1320,10 @@ GRANT UPDATE(next_attempt_at) ON TABLE public.offer TO betting_app;
 
 GRANT UPDATE(ended_at) ON TABLE public.offer TO betting_app;
 
+GRANT UPDATE(moved_by) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(moved_why) ON TABLE public.offer TO betting_app;
+
 GRANT INSERT ON TABLE public.outbox TO betting_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO betting_relay;
 
@@ -669,7 +1335,11 @@ GRANT SELECT ON TABLE public.outbox_shard TO betting_relay;
 
 GRANT UPDATE(claim) ON TABLE public.outbox_shard TO betting_relay;
 
+GRANT SELECT,INSERT ON TABLE public.permit TO betting_app;
+
 GRANT SELECT,INSERT ON TABLE public.race TO betting_app;
+
+GRANT UPDATE(starts_at) ON TABLE public.race TO betting_app;
 
 GRANT UPDATE(status) ON TABLE public.race TO betting_app;
 
@@ -677,7 +1347,25 @@ GRANT UPDATE(scratch_reason) ON TABLE public.race TO betting_app;
 
 GRANT UPDATE(sequence) ON TABLE public.race TO betting_app;
 
+GRANT UPDATE(off_at) ON TABLE public.race TO betting_app;
+
+GRANT UPDATE(objection_until) ON TABLE public.race TO betting_app;
+
+GRANT UPDATE(result_version) ON TABLE public.race TO betting_app;
+
+GRANT UPDATE(moved_by) ON TABLE public.race TO betting_app;
+
+GRANT UPDATE(moved_why) ON TABLE public.race TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.result TO betting_app;
+
 GRANT SELECT,INSERT ON TABLE public.runner TO betting_app;
+
+GRANT UPDATE(stable_id) ON TABLE public.runner TO betting_app;
+
+GRANT UPDATE(scratched_at) ON TABLE public.runner TO betting_app;
+
+GRANT UPDATE(scratch_reason) ON TABLE public.runner TO betting_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO betting_app;
 GRANT SELECT ON TABLE public.schema_migrations TO betting_relay;
@@ -693,3 +1381,19 @@ GRANT UPDATE(entry_sequence) ON TABLE public.settlement_chunk TO betting_app;
 GRANT UPDATE(booked_at) ON TABLE public.settlement_chunk TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.settlement_share TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.stable TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.stable_member TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.suspension TO betting_app;
+
+GRANT UPDATE(lifted_by) ON TABLE public.suspension TO betting_app;
+
+GRANT UPDATE(lifted_at) ON TABLE public.suspension TO betting_app;
+
+GRANT UPDATE(lift_reason) ON TABLE public.suspension TO betting_app;
+
+GRANT SELECT ON TABLE public.transition TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.withholding_rate TO betting_app;

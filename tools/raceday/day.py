@@ -23,6 +23,8 @@ AT_ONCE = 16
 
 POLL_SECONDS = 0.2
 SETTLES_WITHIN_SECONDS = 120.0
+OBJECTION_SECONDS = 2
+"""A real day gives people ten minutes to object to a result."""
 
 Subject = TypeVar("Subject")
 Say = Callable[[str], None]
@@ -134,6 +136,14 @@ class Day:
     async def _publish(self) -> None:
         """An official publishes the event, its races, and opens a market each."""
         official, starts = self.officials[0], first_race()
+        permit = {
+            "number": self.card.permit,
+            "venue": self.card.venue,
+            "issuer": "Secretaría de Gobernación",
+            "valid_from": starts.date().isoformat(),
+            "valid_to": starts.date().isoformat(),
+        }
+        await official.post("/v1/permits", permit, f"{self.day}:permit:{starts.date()}")
         event = await official.post(
             "/v1/events",
             {
@@ -141,6 +151,7 @@ class Day:
                 "venue": self.card.venue,
                 "permit": self.card.permit,
                 "starts_at": starts.isoformat(),
+                "objection_seconds": OBJECTION_SECONDS,
             },
             f"{self.day}:event",
         )

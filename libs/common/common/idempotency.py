@@ -14,12 +14,13 @@ Every service that takes mutations over HTTP has this table:
     );
 
 A use case of one transaction calls `once`. A use case of several (a saga) calls `claim` in its first
-transaction and `finish` in its last; until then the same key is answered 409 with Retry-After.
+transaction and `finish` in its last; until then the same key is answered 409 with Retry-After. `claim_all` and
+`finish_all` do the same for a batch of requests that share a transaction.
 """
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -110,12 +111,61 @@ async def claim(
         raise KeyInFlight("the first request with this key is still being worked on")
     if await conn.fetchval(_CLAIM, principal, key, fingerprint, resource):
         return None
+    stored = await stored_answer(conn, principal=principal, key=key, fingerprint=fingerprint)
+    if stored is None:
+        raise KeyInFlight("the first request with this key is still being worked on")
+    return stored
+
+
+async def stored_answer(conn: Connection, *, principal: str, key: str, fingerprint: bytes) -> Answer | None:
+    """The answer stored under the key, without taking it: for work that may be done again until it is stored.
+
+    Raises `KeyReused` for another request under the key, `KeyInFlight` while the first one is running.
+    """
     row = await conn.fetchrow(_STORED, principal, key)
-    if row is not None and row["fingerprint"] != fingerprint:
+    if row is None:
+        return None
+    if row["fingerprint"] != fingerprint:
         raise KeyReused("this key was used for a different request", field="Idempotency-Key")
-    if row is None or row["status"] is None:
+    if row["status"] is None:
         raise KeyInFlight("the first request with this key is still being worked on")
     return Answer(row["status"], row["body"], row["resource"], replayed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key somebody wants to use, and for which request."""
+
+    principal: str
+    key: str
+    fingerprint: bytes
+
+
+async def claim_all(conn: Connection, claims: Sequence[Claim]) -> set[tuple[str, str]]:
+    """Take all the keys that nobody has taken; returns those (principal, key) of which this is the first use.
+
+    For a batch of independent requests in one transaction. A key that somebody else is just taking is waited for.
+    Whoever asked for one of the others is answered from what is stored, by `claim` in a transaction of its own.
+    """
+    rows = await conn.fetch(
+        _CLAIM_ALL,
+        [each.principal for each in claims],
+        [each.key for each in claims],
+        [each.fingerprint for each in claims],
+    )
+    return {(row["principal"], row["key"]) for row in rows}
+
+
+async def finish_all(conn: Connection, answers: Sequence[tuple[str, str, Answer]]) -> None:
+    """Store the answer of each (principal, key), as `finish` does."""
+    await conn.execute(
+        _FINISH_ALL,
+        [principal for principal, _, _ in answers],
+        [key for _, key, _ in answers],
+        [answer.status for _, _, answer in answers],
+        [answer.body for _, _, answer in answers],
+        [answer.resource for _, _, answer in answers],
+    )
 
 
 async def finish(conn: Connection, *, principal: str, key: str, answer: Answer) -> None:
@@ -130,6 +180,19 @@ _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, hashtextexten
 _CLAIM = """
     INSERT INTO idempotency (principal, key, fingerprint, resource) VALUES ($1, $2, $3, $4)
     ON CONFLICT DO NOTHING RETURNING true
+"""
+# In the order of the keys, so that two batches cannot wait for each other.
+_CLAIM_ALL = """
+    INSERT INTO idempotency (principal, key, fingerprint)
+    SELECT principal, key, fingerprint FROM unnest($1::text[], $2::text[], $3::bytea[]) AS c (principal, key, fingerprint)
+    ORDER BY principal, key
+    ON CONFLICT DO NOTHING RETURNING principal, key
+"""
+_FINISH_ALL = """
+    UPDATE idempotency i SET status = f.status, body = f.body, resource = coalesce(f.resource, i.resource)
+      FROM unnest($1::text[], $2::text[], $3::integer[], $4::json[], $5::text[])
+           AS f (principal, key, status, body, resource)
+     WHERE i.principal = f.principal AND i.key = f.key AND i.status IS NULL
 """
 _STORED = "SELECT fingerprint, status, body, resource FROM idempotency WHERE principal = $1 AND key = $2"
 _FINISH = """

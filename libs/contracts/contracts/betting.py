@@ -19,9 +19,10 @@ BasisPoints = Annotated[int, Field(strict=True, ge=0, le=10_000)]
 
 
 class TieRule(StrEnum):
-    """What a dead heat does to the bets: PUSH returns every stake without commission."""
+    """What a dead heat does to the bets: PUSH returns every stake without commission, SPLIT_POT halves each pot."""
 
     PUSH = "PUSH"
+    SPLIT_POT = "SPLIT_POT"
 
 
 class Runner(Wire):
@@ -50,6 +51,17 @@ class EventPublished(Event):
     starts_at: Moment
 
 
+class EventMoved(Event):
+    """A race day went live, closed or was cancelled."""
+
+    type: ClassVar[str] = "betting.event.moved.v1"
+
+    event_id: UUID
+    status: Text
+    reason: Text
+    moved_at: Moment
+
+
 class RaceScheduled(Event):
     """A match race is on the card."""
 
@@ -63,6 +75,29 @@ class RaceScheduled(Event):
     starts_at: Moment
 
 
+class RaceMoved(Event):
+    """A race came to the gate, went off, finished, was put off or does not count. Results have their own events."""
+
+    type: ClassVar[str] = "betting.race.moved.v1"
+
+    race_id: UUID
+    status: Text
+    reason: Text
+    starts_at: Moment
+    moved_at: Moment
+
+
+class RunnerScratched(Event):
+    """One of several runners does not start; the markets about it are void, the race is run."""
+
+    type: ClassVar[str] = "betting.runner.scratched.v1"
+
+    race_id: UUID
+    runner_id: UUID
+    reason: Text
+    scratched_at: Moment
+
+
 class RaceDeclared(Event):
     """One official entered a result. It is not said which: the second official must not see it."""
 
@@ -74,7 +109,7 @@ class RaceDeclared(Event):
 
 
 class RaceConfirmed(Event):
-    """Two officials agree. `winner` is null for a dead heat."""
+    """Two officials agree. `winner` is null for a dead heat. Objections are heard until `objection_until`."""
 
     type: ClassVar[str] = "betting.race.confirmed.v1"
 
@@ -85,16 +120,33 @@ class RaceConfirmed(Event):
     photo_sha256: Sha256
     officials: tuple[UUID, UUID]
     confirmed_at: Moment
+    objection_until: Moment
 
 
 class RaceDisputed(Event):
-    """Two officials disagree; nothing settles until a ruling."""
+    """Two officials disagree, or somebody objected; nothing settles until a third official has ruled."""
 
     type: ClassVar[str] = "betting.race.disputed.v1"
 
     race_id: UUID
     officials: tuple[UUID, UUID]
+    reason: Text
     disputed_at: Moment
+
+
+class RaceFinal(Event):
+    """The result counts: its markets are settled on it. A later `result_version` corrects an official error."""
+
+    type: ClassVar[str] = "betting.race.final.v1"
+
+    race_id: UUID
+    result_version: Ordinal
+    winner: UUID | None = None
+    margin: Text | None = None
+    off_time: Moment
+    places: tuple[tuple[UUID, ...], ...]
+    reason: Text
+    final_at: Moment
 
 
 class RaceScratched(Event):
@@ -130,6 +182,46 @@ class MarketSuspended(Event):
     market_id: UUID
     reason: Text
     suspended_at: Moment
+
+
+class MarketResumed(Event):
+    """Offers may be placed again, at this version of the market."""
+
+    type: ClassVar[str] = "betting.market.resumed.v1"
+
+    market_id: UUID
+    reason: Text
+    resumed_at: Moment
+
+
+class MarketResettling(Event):
+    """An official error is being corrected: what was paid too much comes back, then this version is paid."""
+
+    type: ClassVar[str] = "betting.market.resettling.v1"
+
+    market_id: UUID
+    settlement_version: Ordinal
+    reason: Text
+    resettling_at: Moment
+
+
+class BookLevel(Wire):
+    """Everything that rests at one ratio on one side now. Absolute: "0.00" removes the level."""
+
+    runner_id: UUID
+    ratio: Ratio
+    amount: Amount
+
+
+class BookChanged(Event):
+    """What everyone sees of a market moved; nobody's name is in it. The envelope's sequence orders the changes."""
+
+    type: ClassVar[str] = "betting.book.changed.v1"
+
+    market_id: UUID
+    market_version: Ordinal
+    levels: tuple[BookLevel, ...]
+    changed_at: Moment
 
 
 class MarketClosed(Event):

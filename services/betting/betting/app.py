@@ -9,6 +9,7 @@ from common import pg
 from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.client import ServiceClient
+from common.deadlines import DeadlineWorker, Handler
 from common.http import Check, build_app
 from common.repeating import repeating
 from common.signing import RequestSigner, SigningKey
@@ -16,16 +17,22 @@ from common.signing import RequestSigner, SigningKey
 from betting import api
 from betting.consumers import consume
 from betting.ledger import Holds
-from betting.service.officiating import Officiating
+from betting.service.calls import now_utc
+from betting.service.desk import Desk
+from betting.service.floor import EXPIRY, Floors
+from betting.service.gates import Gates
+from betting.service.officiating import OBJECTIONS, Officiating
 from betting.service.placing import Placing
-from betting.service.programme import Programme
+from betting.service.programme import POST_TIME, Programme
 from betting.service.reading import Reading
+from betting.service.registry import Registry
 from betting.service.settling import Settling
+from betting.service.suspending import Suspending
 from betting.service.trading import Trading
 from betting.settings import Settings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261121000600"
+NEWEST_MIGRATION = "20261121007050"
 
 POOL = web.AppKey("pool", pg.Pool)
 CONSUMER = web.AppKey("consumer", Consumer)
@@ -55,16 +62,18 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         )
         stack.push_async_callback(pool.close)
         ledger = await stack.enter_async_context(_ledger(settings))
-        placing = app[api.PLACING] = Placing(
-            pool,
-            Holds(ledger),
-            show=api.own_offer_answer,
-            patience=timedelta(seconds=settings.patience_seconds),
-        )
-        settling = Settling(pool)
-        app[api.PROGRAMME] = Programme(pool)
-        app[api.TRADING] = Trading(pool)
-        app[api.OFFICIATING] = Officiating(pool)
+        floors = Floors(pool, clock=now_utc)
+        desk = Desk(pool, patience=timedelta(seconds=settings.patience_seconds))
+        stack.push_async_callback(floors.drained)
+        stack.push_async_callback(desk.drained)
+        placing = app[api.PLACING] = Placing(pool, desk, Holds(ledger), floors, show=api.own_offer_answer)
+        trading = app[api.TRADING] = Trading(pool, floors)
+        programme = app[api.PROGRAMME] = Programme(pool)
+        gates = app[api.GATES] = Gates(pool, programme)
+        officiating = app[api.OFFICIATING] = Officiating(pool)
+        suspending = app[api.SUSPENDING] = Suspending(pool)
+        settling = Settling(pool, users_per_chunk=settings.users_per_chunk)
+        app[api.REGISTRY] = Registry(pool)
         app[api.READING] = Reading(pool)
         app[CONSUMER] = await stack.enter_async_context(
             consume(settling, settings.amqp_url.get_secret_value())
@@ -72,9 +81,19 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         for name, work, seconds in (
             ("finish pending offers", placing.resume, settings.sweep_seconds),
             ("settle decided markets", settling.settle_due, settings.settle_seconds),
+            ("keep step with suspensions", suspending.keep_step, settings.sweep_seconds),
         ):
             await stack.enter_async_context(repeating(name, work, every_seconds=seconds))
+        deadlines = DeadlineWorker(
+            pool, handlers(trading, gates, officiating), idle_seconds=settings.settle_seconds
+        )
+        await stack.enter_async_context(deadlines.running())
         yield
+
+
+def handlers(trading: Trading, gates: Gates, officiating: Officiating) -> dict[str, Handler]:
+    """What happens when a deadline is due, by its kind."""
+    return {EXPIRY: trading.expiry(), POST_TIME: gates.post_time(), OBJECTIONS: officiating.window()}
 
 
 def _ledger(settings: Settings) -> ServiceClient:

@@ -12,9 +12,10 @@ from contracts.ledger import EntryRequest, Posting, PostRequested, SettlementPar
 from betting.domain.ids import MarketId, Minor, OfferId, UserId
 from betting.domain.matching import Fill
 from betting.domain.offers import Offer
-from betting.domain.settlement import Chunk, Settlement
+from betting.domain.settlement import Chunk, ChunkKind, Outcome, Settlement
 
 HOUSE_COMMISSION = "house/commission"
+RECOVERY = "bet.resettle"
 
 
 def reference(market: MarketId) -> str:
@@ -69,30 +70,43 @@ def match(fill: Fill, currency: str) -> PostRequested:
 
 
 def settle(
-    market: MarketId, version: int, settlement: Settlement, chunk: Chunk, currency: str
+    market: MarketId, version: int, settlement: Settlement, chunk: Chunk, tax: str | None, currency: str
 ) -> PostRequested:
-    """Pay one chunk of a settlement out of the escrow: winnings less commission, or own stakes back."""
-    legs = [_leg(Side.DEBIT, _escrow(market), chunk.total, currency)]
-    legs += [
-        _leg(Side.CREDIT, _available(share.user_id), share.payout, currency)
-        for share in chunk.shares
-        if share.payout
+    """One chunk of a settlement.
+
+    A payment goes out of the escrow: winnings less what is taken, or own stakes back. A recovery goes back into it:
+    what an earlier version paid too much. What a player has not got becomes a debt; the ledger sees to that.
+    """
+    recovery = chunk.kind is ChunkKind.RECOVER
+    taken, given = (Side.CREDIT, Side.DEBIT) if recovery else (Side.DEBIT, Side.CREDIT)
+    legs = [
+        _leg(given, _available(move.user_id), move.payout, currency) for move in chunk.moves if move.payout
     ]
     if chunk.commission:
-        legs.append(_leg(Side.CREDIT, HOUSE_COMMISSION, chunk.commission, currency))
+        legs.append(_leg(given, HOUSE_COMMISSION, chunk.commission, currency))
+    if chunk.withheld and tax is not None:
+        legs.append(_leg(given, f"tax/{tax}", chunk.withheld, currency))
+    chunks = settlement.recoveries if recovery else settlement.payments
     return PostRequested(
-        idempotency_key=f"settle:{market}:{version}:{chunk.number}",
-        kind="bet.void" if settlement.outcome.winner is None else "bet.settle",
+        idempotency_key=f"{'resettle' if recovery else 'settle'}:{market}:{version}:{chunk.number}",
+        kind=_kind(chunk, version, settlement),
         reference=reference(market),
-        postings=tuple(legs),
+        postings=(_leg(taken, _escrow(market), chunk.total, currency), *legs),
         settlement=SettlementPart(
             market=market,
             version=version,
             total=str(Money.from_minor(settlement.total, currency)),
             chunk=chunk.number,
-            chunks=len(settlement.chunks),
+            chunks=len(chunks),
         ),
     )
+
+
+def _kind(chunk: Chunk, version: int, settlement: Settlement) -> str:
+    if chunk.kind is ChunkKind.RECOVER:
+        return RECOVERY
+    stakes_back = version == 1 and settlement.outcome in {Outcome.PUSH, Outcome.VOID}
+    return "bet.void" if stakes_back else "bet.settle"
 
 
 def _available(user: UserId) -> str:

@@ -4,6 +4,7 @@ A market is the aggregate of everything in it, offers included. Each event takes
 and makes its id from it, so a retried transaction tells the same events; a booking follows the event that caused it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -17,6 +18,7 @@ from contracts.topology import COMMAND_QUEUES, COMMANDS
 from contracts.wire import Event
 
 from betting import bookings
+from betting.domain.book import Level
 from betting.domain.ids import EventId, Minor
 from betting.domain.markets import Market
 from betting.domain.matching import Fill
@@ -105,6 +107,24 @@ class Chronicle:
 
     # -- the market
 
+    def book_changed(self, levels: Sequence[Level]) -> int:
+        """Which levels moved and what they are now. Nobody's name."""
+        return self._tell_of_market(
+            wire.BookChanged(
+                market_id=self.market.id,
+                market_version=self.market.version,
+                levels=tuple(
+                    wire.BookLevel(
+                        runner_id=self.market.runner_of(level.side),
+                        ratio=wire.Ratio(risk=level.ratio.risk, win=level.ratio.win),
+                        amount=self._amount(level.amount),
+                    )
+                    for level in levels
+                ),
+                changed_at=self.now,
+            )
+        )
+
     def opened(self, event_id: EventId) -> None:
         terms = self.market.terms
         self._tell_of_market(
@@ -132,6 +152,21 @@ class Chronicle:
     def suspended(self, reason: str) -> None:
         self._tell_of_market(
             wire.MarketSuspended(market_id=self.market.id, reason=reason[:200], suspended_at=self.now)
+        )
+
+    def resumed(self, reason: str) -> None:
+        self._tell_of_market(
+            wire.MarketResumed(market_id=self.market.id, reason=reason[:200], resumed_at=self.now)
+        )
+
+    def resettling(self, reason: str) -> None:
+        self._tell_of_market(
+            wire.MarketResettling(
+                market_id=self.market.id,
+                settlement_version=self.market.settlement,
+                reason=reason[:200],
+                resettling_at=self.now,
+            )
         )
 
     def settled(self, version: int, outcome: Outcome, total: Minor, commission: Minor) -> None:

@@ -16,7 +16,7 @@ from betting.service.settling import Settling
 PRINCIPAL: Final = "betting"
 """Our name at the ledger. What others asked of it, even about bets, is not ours to act on."""
 
-PAYING: Final = frozenset({"bet.settle", "bet.void"})
+PAYING: Final = frozenset({"bet.settle", "bet.void", "bet.resettle"})
 FACTS: Final = frozenset({"bet.match", "bet.release", *PAYING})
 """What has happened here and must be booked. A hold is a question, and may be refused."""
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from betting.domain.ids import MarketId, OfferId, UserId
 from betting.domain.matching import Fill, Matching, match
-from betting.domain.offers import Offer, OfferStatus, Side
+from betting.domain.offers import PLAIN, Offer, OfferStatus, Options, Side, Slip
 from betting.domain.ratios import EVENS, LADDER, Ratio
 from hypothesis import strategies as st
 
@@ -17,24 +17,30 @@ NOON = datetime(2026, 6, 7, 12, tzinfo=UTC)
 
 
 def offer(
-    number: int, *, user: int = 0, side: Side = Side.A, ratio: Ratio = EVENS, stake: int = 100
+    number: int,
+    *,
+    user: int = 0,
+    owner: int = 0,
+    side: Side = Side.A,
+    ratio: Ratio = EVENS,
+    stake: int = 100,
+    options: Options = PLAIN,
 ) -> Offer:
     """A held offer, number `number` in time; of a bettor of its own unless `user` says whose."""
-    return Offer(
+    bettor = UserId(UUID(int=user or 10_000 + number))
+    slip = Slip(
         id=OfferId(UUID(int=number)),
         market_id=MARKET,
         market_version=1,
-        user_id=UserId(UUID(int=user or 10_000 + number)),
+        user_id=bettor,
+        owner=UUID(int=owner) if owner else bettor,
         side=side,
         ratio=ratio,
         stake=stake,
-        matched=0,
-        remaining=stake,
-        released=0,
-        status=OfferStatus.PENDING,
         placed_at=NOON,
-        sequence=number,
+        options=options,
     )
+    return Offer.pending(slip).placed(number)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from betting.domain.errors import (
     StaleMarket,
 )
 from betting.domain.ids import UserId
-from betting.domain.races import Margin
+from betting.domain.margins import Margin
 from common.idempotency import KeyReused
 from contracts.ledger import PostRefused, RefusalReason
 from prometheus_client import REGISTRY
@@ -188,7 +188,7 @@ async def test_results_that_differ_are_a_dispute_and_nothing_is_paid(venue: Venu
     assert '"DISPUTED"' in answer.body
     await venue.settling.settle_due()
     assert await floor.status() == "CLOSED"
-    await floor.scratch("disputed")
+    await floor.no_contest("disputed")
     await venue.settling.settle_due()
     assert await floor.status() == "VOID"
 

@@ -54,6 +54,7 @@ class Day:
     async def begin(self) -> "Day":
         self.judges = (self.person("official"), self.person("official"))
         judge = self.judges[0]
+        await judge.ok("POST", "/v1/permits", PERMIT)
         event = await judge.ok("POST", "/v1/events", EVENT)
         self.race = await judge.ok("POST", f"/v1/events/{event['id']}/races", RACE)
         await judge.ok("POST", f"/v1/events/{event['id']}/publish", {})
@@ -91,13 +92,17 @@ EVENT = {
     "name": "Junta de mayo",
     "venue": "La Herradura",
     "permit": "P-1",
-    "starts_at": "2026-06-07T18:00:00Z",
+    "starts_at": "2036-06-07T18:00:00Z",
+    "objection_seconds": 0,
 }
+PERMIT = {
+    "number": "P-1", "venue": "La Herradura", "issuer": "SEGOB", "valid_from": "2036-06-01", "valid_to": "2036-06-30",
+}  # fmt: skip
 RACE = {
     "number": 1,
     "distance_m": 300,
     "horses": ["El Moro", "La Chula"],
-    "starts_at": "2026-06-07T18:10:00Z",
+    "starts_at": "2036-06-07T18:10:00Z",
 }
 MARKET = {"commission_bps": 300, "tie_rule": "PUSH"}
 
@@ -148,7 +153,7 @@ async def test_the_programme_is_shown_once_published(day: Day) -> None:
 async def test_a_market_without_bets_settles_by_itself_and_its_result_is_shown(day: Day) -> None:
     await day.judges[0].ok("POST", f"/v1/markets/{day.market['id']}/close", {})
     seen = {
-        "winner": day.race["runners"][0]["id"], "margin": "cabeza", "off_time": "2026-06-07T18:10:05Z",
+        "winner": day.race["runners"][0]["id"], "margin": "cabeza", "off_time": "2036-06-07T18:10:05Z",
         "photo_sha256": "ab" * 32,
     }  # fmt: skip
     first = await day.judges[0].ok("POST", f"/v1/races/{day.race['id']}/results", seen)
@@ -259,7 +264,9 @@ async def test_a_key_stands_for_one_request(day: Day) -> None:
 
 async def test_lists_come_in_pages(day: Day) -> None:
     ana, beto = day.person(), day.person()
-    placed = [(await ana.ok("POST", "/v1/offers", day.offer(stake="5.00")))["id"] for _ in range(5)]
+    placed = [
+        (await ana.ok("POST", "/v1/offers", day.offer(stake="5.00", repeat=True)))["id"] for _ in range(5)
+    ]
     await beto.ok("POST", "/v1/offers", day.offer(1, risk=4, win=5, stake="20.00"))
     for path, person, expected in (
         ("/v1/offers", ana, placed[::-1]),
@@ -282,11 +289,11 @@ async def test_lists_come_in_pages(day: Day) -> None:
 async def test_other_things_people_get_wrong(day: Day) -> None:
     judge, ana = day.judges[0], day.person()
     event, race = day.race["event_id"], day.race["id"]
-    seen = {"winner": None, "off_time": "2026-06-07T18:10:05Z", "photo_sha256": "ab" * 32}
+    seen = {"winner": None, "off_time": "2036-06-07T18:10:05Z", "photo_sha256": "ab" * 32}
     for path, body, status in (
         (f"/v1/events/{event}/races", RACE, 409),
         (f"/v1/events/{event}/races", {**RACE, "number": 2, "horses": ["El Moro", "el moro"]}, 400),
-        (f"/v1/events/{event}/races", {**RACE, "number": 2, "horses": ["uno", "dos", "tres"]}, 400),
+        (f"/v1/events/{event}/races", {**RACE, "number": 2, "horses": ["uno", "dos", "tres"]}, 201),
         (f"/v1/events/{uuid4()}/races", RACE, 404),
         (f"/v1/events/{event}/publish", {}, 409),
         ("/v1/events", {**EVENT, "permit": " "}, 400),

@@ -1,16 +1,14 @@
 """Placing is a saga: wherever it stops, the sweeper finishes it, and the money is where it belongs."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from betting.api import own_offer_answer
 from betting.domain.errors import OfferPending
-from betting.service.placing import Placing
 from common.errors import DomainError
 from common.idempotency import Answer, KeyInFlight
 from contracts.betting import OfferPlaced
@@ -19,21 +17,62 @@ from services.betting.tests.fake_ledger import Mood
 from services.betting.tests.venue import JUDGES, Floor, Placed, Venue, call
 
 
-class Interrupted(Awaitable[Answer]):
-    """Runs a coroutine and cancels its task when it waits for the n-th time."""
+class Crash:
+    """Runs work in a process of its own, as it were, that dies when anything in it waits for the n-th time.
 
-    def __init__(self, work: Coroutine[Any, Any, Answer], waits: int) -> None:
-        self._work = work
+    Every task begun meanwhile belongs to it: the request's own, and the batches'.
+    """
+
+    def __init__(self, waits: int) -> None:
         self._left = waits
-        self.cut = False
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.dead = False
 
-    def __await__(self) -> Generator[Any, Any, Answer]:
+    async def run(self, work: Coroutine[Any, Any, Answer]) -> bool:
+        """Whether it died before the work was done. Whatever was under way is gone when this returns."""
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        loop.set_task_factory(self._begin)
+        try:
+            with suppress(asyncio.CancelledError, DomainError):
+                await loop.create_task(work)
+        finally:
+            loop.set_task_factory(before)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return self.dead
+
+    def _begin(
+        self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **named: Any
+    ) -> "asyncio.Task[Any]":
+        task = asyncio.Task(self._counted(work), loop=loop, **named)
+        self._tasks.append(task)
+        if self.dead:
+            task.cancel()
+        return task
+
+    def _wait(self) -> None:
+        if self._left == 0:
+            self.dead = True
+            for task in self._tasks:
+                task.cancel()
+        self._left -= 1
+
+    async def _counted(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return await _Counted(work, self._wait)
+
+
+class _Counted(Awaitable[Any]):
+    def __init__(self, work: Coroutine[Any, Any, Any], waits: Callable[[], None]) -> None:
+        self._work = work
+        self._waits = waits
+
+    def __await__(self) -> Generator[Any, Any, Any]:
         inner = self._work.__await__()
         step = partial(next, inner)
         try:
             while True:
                 waited_for = step()
-                self._count()
+                self._waits()
                 try:
                     yield waited_for
                 except BaseException as error:  # noqa: BLE001 - it is passed on
@@ -41,26 +80,12 @@ class Interrupted(Awaitable[Answer]):
                 else:
                     step = partial(next, inner)
         except StopIteration as done:
-            answer: Answer = done.value
-            return answer
-
-    def _count(self) -> None:
-        task = asyncio.current_task()
-        if self._left == 0 and task is not None:
-            self.cut = task.cancel()
-        self._left -= 1
+            return done.value
 
 
 async def interrupted(work: Coroutine[Any, Any, Answer], waits: int) -> bool:
-    """Whether the work was cut off before it was done."""
-    attempt = Interrupted(work, waits)
-
-    async def run() -> Answer:
-        return await attempt
-
-    with suppress(asyncio.CancelledError, DomainError):
-        await asyncio.create_task(run())
-    return attempt.cut
+    """Whether everything was cut off before the work was done."""
+    return await Crash(waits).run(work)
 
 
 @pytest.fixture
@@ -78,6 +103,7 @@ async def test_a_placement_cut_off_anywhere_is_finished(venue: Venue, floor: Flo
         taker, key = venue.bettor("10.00"), f"cut-{waits}"
         wanted = floor.wanted(1, (1, 1), 4)
         cut = await interrupted(venue.placing.place(call(taker, key), wanted), waits)
+        venue.restart()
         await venue.sweep()
 
         answer = Placed.of(await venue.placing.place(call(taker, key), wanted))
@@ -159,7 +185,7 @@ async def test_a_hold_that_comes_after_the_gate_goes_back(venue: Venue, floor: F
 async def test_request_and_sweeper_at_once_place_one_offer(venue: Venue, floor: Floor) -> None:
     ana = venue.bettor()
     venue.ledger.slow_seconds = 0.3
-    venue.placing = Placing(venue.pool, venue.holds, show=own_offer_answer, patience=timedelta(0))
+    venue.restart(timedelta(0))
     asked = asyncio.create_task(floor.place(ana, 0, (1, 1), 100, key="tap"))
     await asyncio.sleep(0.1)
     await asyncio.gather(*(venue.placing.resume() for _ in range(3)))
@@ -182,6 +208,7 @@ async def test_a_settlement_cut_off_anywhere_is_finished(venue: Venue) -> None:
         await floor.close()
         await floor.declare(0)
         await floor.declare(0, judge=JUDGES[1])
+        await venue.time_passes()
 
         async def settle(market: Floor = floor) -> Answer:
             await venue.settling.settle(market.market.id)

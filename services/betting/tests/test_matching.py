@@ -1,9 +1,12 @@
 """Matching: money conserved, limits honoured, book never crossed, price before time, nobody against themselves."""
 
 from fractions import Fraction
+from uuid import UUID
 
-from betting.domain.matching import can_fill, match
-from betting.domain.offers import Ending, OfferStatus, Side
+from betting.domain.book import Book as RealBook
+from betting.domain.ids import UserId
+from betting.domain.matching import match
+from betting.domain.offers import Ending, OfferStatus, Options, Side
 from betting.domain.ratios import EVENS, LADDER, Ratio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -157,18 +160,83 @@ def test_it_agrees_with_the_reference_model(wanted: list[Wish]) -> None:
 
 
 @given(wishes(), st.sampled_from(LADDER), st.integers(1, 200))
-def test_makers_that_can_fill_a_taker_are_all_it_needs(wanted: list[Wish], ratio: Ratio, lots: int) -> None:
-    book = played(wanted)
-    taker = Wish(99, Side.B, ratio, lots).offer(1000)
-    makers = book.resting(Side.A)
-    whole = match(taker, makers, min_stake=MIN_STAKE)
-    for enough in range(len(makers) + 1):
-        crossing = [maker for maker in makers[:enough] if taker.ratio.crosses(maker.ratio)]
-        if can_fill(taker, crossing):
-            assert match(taker, crossing, min_stake=MIN_STAKE) == whole
+def test_the_book_gives_makers_best_price_first_then_by_time(
+    wanted: list[Wish], ratio: Ratio, lots: int
+) -> None:
+    """The book that the floor keeps, against the obvious one of the tests."""
+    plain, real = Book(), RealBook()
+    for number, wish in enumerate(wanted, start=1):
+        matching = plain.place(wish.offer(number))
+        for each in (matching.taker, *(fill.maker for fill in matching.fills)):
+            real.put(each)
+        for side in Side:
+            taker = Wish(99, side, ratio, lots).offer(1000)
+            crossing = [maker for maker in plain.resting(side.opposite) if taker.ratio.crosses(maker.ratio)]
+            assert list(real.makers(taker)) == crossing
+    assert {(level.side, level.ratio): level.amount for level in real.levels()} == {
+        (side, each.ratio): sum(one.remaining for one in plain.resting(side) if one.ratio == each.ratio)
+        for side in Side
+        for each in plain.resting(side)
+    }
+    assert real.resting() == sorted(
+        (*plain.resting(Side.A), *plain.resting(Side.B)), key=lambda each: each.sequence or 0
+    )
 
 
 def test_an_offer_partly_matched_meets_with_what_is_left() -> None:
     maker = partly(offer(1, stake=100), 60)
     (fill,) = match(offer(2, side=Side.B, stake=100), [maker], min_stake=MIN_STAKE).fills
     assert (fill.maker.matched, fill.maker.remaining, fill.pot) == (100, 0, 80)
+
+
+def test_nobody_is_matched_within_an_owner_group() -> None:
+    maker = offer(1, user=1, owner=50, stake=100)
+    taker = offer(2, user=2, owner=50, side=Side.B, stake=100)
+    assert match(taker, [maker], min_stake=MIN_STAKE).taker.ending is Ending.SELF_MATCH
+
+
+@given(wishes(), st.booleans(), st.integers(1, 4000), st.sampled_from(LADDER), st.integers(1, 200))
+def test_fill_or_kill_and_a_minimum_fill_are_all_or_nothing(
+    wanted: list[Wish], kill: bool, least: int, ratio: Ratio, lots: int
+) -> None:
+    book = played(wanted)
+    plain = Wish(99, Side.B, ratio, lots).offer(1000)
+    least = min(least, plain.stake)
+    asked = Options(fill_or_kill=kill, min_fill=least)
+    taker = offer(1000, user=99, side=Side.B, ratio=ratio, stake=plain.stake, options=asked)
+    free = match(plain, book.resting(Side.A), min_stake=MIN_STAKE)
+    bound = match(taker, book.resting(Side.A), min_stake=MIN_STAKE)
+    if free.taker.matched < least:
+        assert (bound.fills, bound.taker.status, bound.taker.released) == (
+            (),
+            OfferStatus.KILLED,
+            taker.stake,
+        )
+    else:
+        assert bound.taker.matched == free.taker.matched
+        assert bound.taker.is_live == (free.taker.is_live and not kill)
+
+
+def test_fill_or_kill_needs_everything_but_dust() -> None:
+    whole = Options(fill_or_kill=True)
+    short = offer(2, side=Side.B, stake=130, options=whole)
+    assert match(short, [offer(1, stake=100)], min_stake=MIN_STAKE).taker.status is OfferStatus.KILLED
+    dusty = offer(2, side=Side.B, stake=110, options=whole)
+    assert match(dusty, [offer(1, stake=100)], min_stake=MIN_STAKE).taker.status is OfferStatus.FILLED
+
+
+def test_a_challenge_is_taken_only_by_its_answer() -> None:
+    book = RealBook()
+    challenge = offer(1, user=1, stake=100, options=Options(challenges=UserId(UUID(int=2)))).rested(MIN_STAKE)
+    public = offer(2, user=3, stake=100).rested(MIN_STAKE)
+    for each in (challenge, public):
+        book.put(each)
+    assert book.level(Side.A, 0).amount == 100
+    answers = Options(answers=challenge.id)
+    assert list(book.makers(offer(9, user=8, side=Side.B))) == [public]
+    assert list(book.makers(offer(9, user=2, side=Side.B))) == [public]
+    assert list(book.makers(offer(9, user=8, side=Side.B, options=answers))) == []
+    assert list(book.makers(offer(9, user=2, side=Side.B, options=answers))) == [challenge]
+    larger = offer(9, user=2, side=Side.B, stake=150, options=answers)
+    met = match(larger, book.makers(larger), min_stake=MIN_STAKE)
+    assert (met.taker.matched, met.taker.released, met.taker.ending) == (100, 50, Ending.NOT_RESTING)

@@ -74,6 +74,19 @@ FORBIDDEN = {
     "forget a key": "DELETE FROM idempotency",
     "take from the outbox": "DELETE FROM outbox",
     "read the outbox": "SELECT * FROM outbox",
+    "rewrite a transition": "UPDATE transition SET reason = 'x'",
+    "forge a transition": "INSERT INTO transition (noun, subject, became, reason) VALUES ('race', {new}, 'FINAL', 'x')",
+    "rewrite a record": "UPDATE offer SET record = '{{}}'",
+    "change an option": "UPDATE offer SET challenges = NULL",
+    "move an owner group": "UPDATE offer SET owner = {new}",
+    "rewrite a result": "UPDATE result SET winner = NULL, margin = NULL",
+    "unsign a conformity": "DELETE FROM conformity",
+    "shorten the window": "UPDATE event SET objection_seconds = 0",
+    "rewrite what was seen": "UPDATE level_change SET amount = 0",
+    "forget a suspension": "DELETE FROM suspension",
+    "change a tax": "UPDATE withholding_rate SET bps = 0",
+    "release an official": "DELETE FROM appointment",
+    "leave a stable": "DELETE FROM stable_member",
     "rename a horse": "UPDATE runner SET horse = 'El Otro'",
     "empty a table": "TRUNCATE fill",
     "switch a rule off": "ALTER TABLE market DISABLE TRIGGER market_moves_forward",
@@ -112,8 +125,8 @@ async def test_the_relay_sees_no_bettor(database: Database) -> None:
 
 
 OFFER = """
-    INSERT INTO offer (id, market_id, market_version, user_id, idempotency_key, side, risk, win, rank, stake, remaining,
-        next_attempt_at) VALUES ({id}, {market}, 1, {new}, 'k', 'A', {risk}, {win}, {rank}, {stake}, {remaining}, now())
+    INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win, rank, stake,
+        remaining, next_attempt_at) VALUES ({id}, {market}, 1, {new}, {new}, 'k', 'A', {risk}, {win}, {rank}, {stake}, {remaining}, now())
 """
 FILL = """
     INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
@@ -161,9 +174,25 @@ def a_fill(
 
 
 CLOSE = "UPDATE market SET status = 'CLOSED', version = 2 WHERE id = {market};"
-AT_GATE = "UPDATE race SET status = 'AT_GATE' WHERE id = {race};"
-DECLARED = AT_GATE + "UPDATE race SET status = 'DECLARED' WHERE id = {race};"
+RACE_TO = "UPDATE race SET status = '{}' WHERE id = {{race}};"
+DECLARED = "".join(RACE_TO.format(status) for status in ("AT_GATE", "OFF", "FINISHED", "DECLARED"))
 SEEN = "'faja', now(), sha256('x')"
+DECLARE = """
+    INSERT INTO declaration (race_id, official_id, ordinal, winner, margin, off_time, photo_sha256)
+    VALUES ({race}, {new}, 1, {runner}, 'faja', '2026-01-01Z', sha256('x')),
+           ({race}, {newer}, 2, {runner}, 'faja', '2026-01-01Z', sha256('x'));
+"""
+A_RESULT = """
+    INSERT INTO result (race_id, version, winner, margin, off_time, photo_sha256, places, source, signed_by, reason)
+    VALUES ({race}, %s, {runner}, 'faja', '2026-01-01Z', sha256(%s), '[]', '%s', ARRAY[%s]::uuid[], 'r');
+"""
+RESULT = DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}, {newer}")
+CONFIRMED = (
+    DECLARED
+    + RESULT
+    + "UPDATE race SET status = 'CONFIRMED', result_version = 1, objection_until = now() + interval '1 hour' WHERE id = {race};"
+)
+FINAL = "UPDATE race SET status = 'FINAL' WHERE id = {race};"
 
 BROKEN = {
     "offer_ratio_on_ladder": an_offer(ratio="6, 5, 4"),
@@ -198,19 +227,56 @@ BROKEN = {
     "market_defect_suspends": "UPDATE market SET defect = 'x' WHERE id = {market}",
     "market_is_unique": """
         INSERT INTO market SELECT {new}, race_id, kind, runner_a, runner_b, currency, commission_bps, tie_rule,
-            min_stake, max_stake, terms_hash, 'OPEN', 1, 0, 0, NULL, opened_by FROM market WHERE id = {market}""",
+            min_stake, max_stake, terms_hash, 'OPEN', 1, 0, 0, NULL, opened_by, now(), NULL, giver, line, max_exposure
+            FROM market WHERE id = {market}""",
     "market_runner_a_in_race": "UPDATE market SET runner_a = {stranger} WHERE id = {market}",
     "race_moves_forward": "UPDATE race SET status = 'FINAL' WHERE id = {race}",
-    "race_has_two_declarations": DECLARED + "UPDATE race SET status = 'FINAL' WHERE id = {race}",
+    "race_has_two_declarations": DECLARED + "UPDATE race SET status = 'CONFIRMED' WHERE id = {race}",
+    "race_has_a_result": DECLARED + DECLARE + "UPDATE race SET status = 'CONFIRMED' WHERE id = {race}",
+    "objection_window_is_open": CONFIRMED + FINAL,
+    "dispute_ends_by_ruling": CONFIRMED + RACE_TO.format("DISPUTED") + FINAL,
+    "result_has_two_signatures": DECLARE + A_RESULT % (1, "'y'", "DECLARED", "{new}, {newer}"),
+    "result_has_two_signatures (corrected)": RESULT + A_RESULT % (2, "'x'", "CORRECTED", "{new}, {newer}"),
+    "result_version_is_next": DECLARE + A_RESULT % (2, "'x'", "DECLARED", "{new}, {newer}"),
+    "result_is_signed": DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}"),
+    "result_signatures_differ": DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}, {new}"),
+    "ruling_by_a_third": DECLARE + A_RESULT % (1, "'x'", "RULED", "{new}"),
+    "event_has_a_permit": "UPDATE event SET status = 'DRAFT'; UPDATE event SET permit = 'none', status = 'PUBLISHED'",
+    "event_closes_after_its_races": "UPDATE event SET status = 'CLOSED'",
+    "event_moves_forward": "UPDATE event SET status = 'DRAFT'",
+    "history_is_append_only": "UPDATE transition SET reason = 'another'",
+    "history_is_append_only (declaration)": DECLARE + "UPDATE declaration SET margin = 'cabeza'",
+    "history_is_append_only (levels)": "DELETE FROM level_change",
+    "market_terms_are_hashed": "UPDATE market SET terms = '{{}}' WHERE id = {market}",
+    "market_ventaja_has_a_line": "UPDATE market SET giver = 'A' WHERE id = {market}",
+    "market_post_time_is_told": "UPDATE market SET closes_at = now() WHERE id = {market}",
+    "fill_owners_differ": "UPDATE offer SET owner = {new};" + a_fill(maker="{also}"),
+    "fill_maker_has_time": "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {also};" + a_fill(maker="{also}"),
+    "fill_answers_its_challenge": "UPDATE offer SET challenges = {new} WHERE id = {also};" + a_fill(maker="{also}"),
+    "offer_that_kills_never_rests": "UPDATE offer SET fill_or_kill = true WHERE id = {resting}",
+    "offer_minimum_is_met": "UPDATE offer SET min_fill = 450.00 WHERE id = {made}",
+    "offer_by_an_official": "INSERT INTO appointment SELECT event_id, {new}, {new} FROM race WHERE id = {race};" + an_offer(),
+    "offer_by_a_connection": """
+        INSERT INTO stable VALUES ({newer}, 'Cuadra', {new});
+        INSERT INTO stable_member VALUES ({new}, {newer}, 'OWNER', {new});
+        UPDATE runner SET stable_id = {newer} WHERE race_id = {race} AND id <> {runner};""" + an_offer(),
+    "suspension_in_force_once": """
+        INSERT INTO suspension (id, scope, reason, imposed_by) VALUES
+            ({new}, 'GLOBAL', 'r', {new}), ({newer}, 'GLOBAL', 'r', {new})""",
     "race_scratch_has_reason": "UPDATE race SET status = 'NO_CORRE' WHERE id = {race}",
     "declaration_is_impartial": f"""
         INSERT INTO declaration SELECT {{race}}, user_id, 1, {{runner}}, {SEEN} FROM offer WHERE id = {{made}}""",
+    "official_has_no_horse": f"""
+        INSERT INTO stable VALUES ({{newer}}, 'Cuadra', {{new}});
+        INSERT INTO stable_member VALUES ({{new}}, {{newer}}, 'OWNER', {{new}});
+        UPDATE runner SET stable_id = {{newer}} WHERE id = {{runner}};
+        INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, {{runner}}, {SEEN})""",
     "declaration_winner_ran": f"INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, {{stranger}}, {SEEN})",
     "declaration_dead_heat_has_no_margin": f"INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, NULL, {SEEN})",
     "declaration_officials_differ": f"""
         INSERT INTO declaration VALUES ({{race}}, {{new}}, 1, {{runner}}, {SEEN}), ({{race}}, {{new}}, 2, {{runner}}, {SEEN})""",
     "declaration_ordinal_in_pair": f"INSERT INTO declaration VALUES ({{race}}, {{new}}, 3, {{runner}}, {SEEN})",
-    "runner_position_in_match_race": "INSERT INTO runner VALUES ({new}, {race}, 3, 'El Tercero')",
+    "runner_position_in_race": "INSERT INTO runner VALUES ({new}, {race}, 21, 'El Tercero')",
     "settlement_chunks_carry_total": "INSERT INTO settlement VALUES ({market}, 1, 'A', 9, 0)",
 }
 
@@ -295,8 +361,8 @@ async def test_the_ladder_is_the_same_in_both_nets(venue: Venue, scene: Scene) -
     for ratio in LADDER:
         await venue.owner.execute(
             """
-            INSERT INTO offer (id, market_id, market_version, user_id, idempotency_key, side, risk, win, rank, stake,
-                remaining, next_attempt_at) VALUES ($1, $2, 1, $1, 'k', 'A', $3, $4, $5, $6, $6, now())
+            INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win,
+                rank, stake, remaining, next_attempt_at) VALUES ($1, $2, 1, $1, $1, 'k', 'A', $3, $4, $5, $6, $6, now())
             """,
             uuid4(), market, ratio.risk, ratio.win, ratio.rank, ratio.risk,
         )  # fmt: skip

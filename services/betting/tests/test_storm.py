@@ -6,10 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from betting.api import own_offer_answer
 from betting.domain.errors import MarketNotOpen, StaleMarket
 from betting.domain.ids import UserId
-from betting.service.placing import Placing
 from common.repeating import repeating
 
 from services.betting.tests.venue import JUDGES, Floor, Venue, insist
@@ -47,7 +45,7 @@ async def storm(venue: Venue, floor: Floor, people: list[UserId], dice: random.R
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_hundred_at_once_and_the_gate(venue: Venue, seed: int) -> None:
     dice = random.Random(seed)
-    venue.placing = Placing(venue.pool, venue.holds, show=own_offer_answer, patience=timedelta(seconds=0.5))
+    venue.restart(timedelta(seconds=0.5))
     floor = await venue.market()
     people = [venue.bettor("5000.00") for _ in range(20)]
     cancelled = await storm(venue, floor, people, dice)
@@ -107,6 +105,7 @@ async def test_two_officials_and_two_settlers_at_once(venue: Venue) -> None:
         await floor.place(venue.bettor(), 1, (1, 1), 100)
         await floor.close()
         await asyncio.gather(*(floor.declare(0, judge=judge) for judge in JUDGES))
+        await venue.time_passes()
         await asyncio.gather(*(venue.settling.settle(floor.market.id) for _ in range(4)))
         await venue.deliver()
         assert await floor.status() == "SETTLED"

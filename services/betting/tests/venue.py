@@ -8,26 +8,40 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
 from betting import api
-from betting.api.views import CancelView, EventView, MarketView, RaceView
+from betting.api.own_views import CancelView
+from betting.api.views import EventView, MarketView, PermitView, RaceView, StableView
+from betting.app import handlers
 from betting.consumers import LedgerEvents
-from betting.domain.ids import EventId, MarketId, OfferId, RaceId, RunnerId, UserId
+from betting.domain.events import Event
+from betting.domain.ids import EventId, MarketId, OfferId, RaceId, RunnerId, StableId, UserId
+from betting.domain.margins import Margin
 from betting.domain.markets import Market, TieRule
-from betting.domain.races import Declaration, Event, Margin, Race
+from betting.domain.offers import PLAIN, Options
+from betting.domain.races import Race
 from betting.domain.ratios import Ratio
+from betting.domain.results import Declaration
 from betting.ledger import Holds
 from betting.service.calls import Call
+from betting.service.desk import Desk, WantedOffer
+from betting.service.floor import Floors
+from betting.service.gates import Gates
 from betting.service.officiating import Officiating
-from betting.service.placing import Placing, WantedOffer
+from betting.service.placing import Placing
 from betting.service.programme import Programme, WantedEvent, WantedMarket, WantedRace
+from betting.service.reading import Reading
+from betting.service.registry import Registry, WantedPermit
 from betting.service.settling import Settling
+from betting.service.suspending import Suspending
 from betting.service.trading import Trading
+from betting.store.registry import Stable
 from common.amqp import Delivery
 from common.client import ServiceClient
+from common.deadlines import DeadlineWorker
 from common.errors import NotReady, Unavailable
 from common.idempotency import Answer
 from common.money import Money
@@ -80,14 +94,35 @@ class Venue:
     ledger: FakeLedger
     holds: Holds
     clock: Clock = field(default_factory=Clock)
+    users_per_chunk: int = 200
     heard: list[Envelope] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.programme = Programme(self.pool, clock=self.clock)
-        self.placing = Placing(self.pool, self.holds, show=api.own_offer_answer, clock=self.clock)
-        self.trading = Trading(self.pool, clock=self.clock)
-        self.officiating = Officiating(self.pool, clock=self.clock)
-        self.settling = Settling(self.pool, clock=self.clock)
+        self.registry = Registry(self.pool)
+        self.gates = Gates(self.pool, self.programme, clock=self.clock)
+        self.officiating = Officiating(self.pool)  # the database looks at its own clock when a window closes
+        self.suspending = Suspending(self.pool, clock=self.clock)
+        self.settling = Settling(self.pool, clock=self.clock, users_per_chunk=self.users_per_chunk)
+        self.reading = Reading(self.pool)
+        self.restart()
+
+    def restart(self, patience: timedelta = timedelta(seconds=10)) -> None:
+        """What a new process would have: nothing in memory."""
+        self.floors = Floors(self.pool, clock=self.clock)
+        self.desk = Desk(self.pool, patience=patience, clock=self.clock)
+        self.placing = Placing(
+            self.pool, self.desk, self.holds, self.floors, show=api.own_offer_answer, clock=self.clock
+        )
+        self.trading = Trading(self.pool, self.floors, clock=self.clock)
+        self.deadlines = DeadlineWorker(
+            self.pool, handlers(self.trading, self.gates, self.officiating), clock=self.clock
+        )
+
+    async def time_passes(self) -> None:
+        """Whatever is due by now happens."""
+        while await self.deadlines.turn():
+            pass
 
     @property
     def books(self) -> Books:
@@ -99,11 +134,24 @@ class Venue:
         self.books.fund(user, pesos)
         return user
 
-    async def race(self) -> Race:
+    async def race(
+        self,
+        horses: tuple[str, ...] = ("El Moro", "La Chula"),
+        *,
+        objection_seconds: int = 0,
+        state: str = "SIN",
+    ) -> Race:
         """A race of a published event of its own."""
         events: list[Event] = []
         races: list[Race] = []
-        wanted = WantedEvent("Junta", "Carril La Herradura", "P-1", self.clock())
+        now = self.clock()
+        permit = WantedPermit(
+            "P-1", "Carril La Herradura", "SEGOB", now.date(), now.date() + timedelta(days=1)
+        )
+        await self.registry.add_permit(call(JUDGES[0]), permit, lambda each: Answer.of(PermitView.of(each)))
+        wanted = WantedEvent(
+            "Junta", "Carril La Herradura", "P-1", now, state, objection_seconds=objection_seconds
+        )
         await self.programme.create_event(
             call(JUDGES[0]), wanted, lambda event: _keep(events, event, EventView.of)
         )
@@ -111,7 +159,7 @@ class Venue:
         await self.programme.schedule_race(
             call(JUDGES[0]),
             event_id,
-            WantedRace(1, 300, ("El Moro", "La Chula"), self.clock()),
+            WantedRace(1, 300, horses, self.clock() + timedelta(hours=1)),
             lambda race: _keep(races, race, RaceView.of),
         )
         await self.programme.publish(
@@ -119,14 +167,49 @@ class Venue:
         )
         return races[0]
 
-    async def market(self, *, bps: int = 300, min_stake: int = 100) -> "Floor":
-        race = await self.race()
+    async def market(
+        self,
+        *,
+        bps: int = 300,
+        min_stake: int = 100,
+        race: Race | None = None,
+        objection_seconds: int = 0,
+        **terms: Any,
+    ) -> "Floor":
+        """An open market, of a race of its own unless told."""
+        race = race or await self.race(objection_seconds=objection_seconds)
         markets: list[Market] = []
-        terms = WantedMarket("MXN", bps, TieRule.PUSH, min_stake, 100_000_000)
+        wanted = WantedMarket(
+            **{
+                "currency": "MXN", "commission_bps": bps, "tie_rule": TieRule.PUSH, "min_stake": min_stake,
+                "max_stake": 100_000_000, **terms,
+            }
+        )  # fmt: skip
         await self.programme.open_market(
-            call(JUDGES[0]), race.id, terms, lambda market: _keep(markets, market, MarketView.of)
+            call(JUDGES[0]), race.id, wanted, lambda market: _keep(markets, market, MarketView.of)
         )
         return Floor(self, race, markets[0])
+
+    async def stable(self, name: str, *members: UserId) -> StableId:
+        """A stable and its people."""
+        stables: list[Stable] = []
+        await self.registry.add_stable(
+            call(JUDGES[0]), name, lambda stable: _keep(stables, stable, StableView.of)
+        )
+        for member in members:
+            await self.registry.add_member(
+                call(JUDGES[0]), stables[0].id, member, "OWNER", lambda each: Answer.of(StableView.of(each))
+            )
+        return stables[0].id
+
+    async def runs_for(self, race: Race, runner: int, stable: StableId) -> None:
+        await self.programme.set_stable(
+            call(JUDGES[0]),
+            race.runners[runner].id,
+            race.id,
+            stable,
+            lambda each: Answer.of(RaceView.of(each)),
+        )
 
     async def deliver(self) -> None:
         """What relay, broker and ledger do: book every command in order and bring the answers back."""
@@ -162,7 +245,7 @@ class Venue:
     async def sweep(self) -> None:
         """Let the sweeper take up whatever is pending, however fresh."""
         self.clock.ahead += timedelta(minutes=10)
-        while await self.placing.resume():
+        while await self.placing.resume(limit=500):
             self.clock.ahead += timedelta(minutes=10)
 
     async def check_money(self) -> None:
@@ -172,7 +255,7 @@ class Venue:
         ):
             assert self.books.holds.get(row["id"], Decimal(0)) == row["remaining"], tuple(row)
         for row in await self.owner.fetch("SELECT id, status, escrow FROM market"):
-            left = Decimal(0) if row["status"] in ("SETTLED", "VOID") else row["escrow"]
+            left = Decimal(0) if row["status"] in ("SETTLED", "VOID", "SETTLING") else row["escrow"]
             assert self.books.balances[f"markets/{row['id']}/escrow"] == left, tuple(row)
         assert not await self.owner.fetch(
             """
@@ -213,7 +296,16 @@ class Floor:
     race: Race
     market: Market
 
-    def wanted(self, side: int, ratio: tuple[int, int], pesos: int, *, version: int = 1) -> WantedOffer:
+    def wanted(
+        self,
+        side: int,
+        ratio: tuple[int, int],
+        pesos: int,
+        *,
+        version: int = 1,
+        options: Options = PLAIN,
+        repeat: bool = True,
+    ) -> WantedOffer:
         return WantedOffer(
             market_id=self.market.id,
             market_version=version,
@@ -222,6 +314,8 @@ class Floor:
             ratio=Ratio(*ratio),
             stake=pesos * 100,
             currency="MXN",
+            options=options,
+            repeat=repeat,
         )
 
     async def place(
@@ -233,36 +327,54 @@ class Floor:
         *,
         key: str | None = None,
         version: int = 1,
+        options: Options = PLAIN,
+        repeat: bool = True,
     ) -> "Placed":
-        wanted = self.wanted(side, ratio, pesos, version=version)
+        wanted = self.wanted(side, ratio, pesos, version=version, options=options, repeat=repeat)
         return Placed.of(await self.venue.placing.place(call(user, key), wanted))
 
     async def cancel(self, user: UUID, offer: UUID, *, key: str | None = None) -> int:
         """How much it took back, in centavos."""
         answer = await self.venue.trading.cancel(
-            call(user, key), OfferId(offer), lambda done: Answer.of(CancelView.of(*done))
+            call(user, key), OfferId(offer), lambda done: Answer.of(CancelView.of(done))
         )
         return Money.parse(json.loads(answer.body)["cancelled"], "MXN").minor
 
     async def close(self) -> Answer:
-        return await self.venue.trading.close(
+        return await self.venue.gates.close(
             call(JUDGES[0]), self.market.id, lambda market: Answer.of(MarketView.of(market))
         )
 
     async def scratch(self, reason: str = "cojea") -> Answer:
-        return await self.venue.trading.scratch(
+        return await self.venue.gates.scratch(
             call(JUDGES[0]), self.race.id, reason, lambda race: Answer.of(RaceView.of(race))
         )
 
-    async def declare(
-        self, winner: int | None, *, judge: UserId = JUDGES[0], margin: Margin = Margin.CABEZA
-    ) -> Answer:
-        seen = Declaration(
+    async def no_contest(self, reason: str = "crossed the rail") -> Answer:
+        return await self.venue.gates.no_contest(
+            call(JUDGES[0]), self.race.id, reason, lambda race: Answer.of(RaceView.of(race))
+        )
+
+    def seen(
+        self, winner: int | None, *, margin: Margin = Margin.CABEZA, off: datetime | None = None
+    ) -> Declaration:
+        """What an official could have seen; the race was off long after the last bet unless told."""
+        return Declaration(
             winner=None if winner is None else RunnerId(self.race.runners[winner].id),
             margin=None if winner is None else margin,
-            off_time=datetime(2026, 6, 7, 18, tzinfo=UTC),
+            off_time=off or datetime(2036, 6, 7, 18, tzinfo=UTC),
             photo_sha256=bytes(32),
         )
+
+    async def declare(
+        self,
+        winner: int | None,
+        *,
+        judge: UserId = JUDGES[0],
+        margin: Margin = Margin.CABEZA,
+        off: datetime | None = None,
+    ) -> Answer:
+        seen = self.seen(winner, margin=margin, off=off)
         return await self.venue.officiating.declare(
             call(judge), RaceId(self.race.id), seen, lambda race: Answer.of(RaceView.of(race))
         )
@@ -276,6 +388,7 @@ class Floor:
         """Two results, settle, book."""
         for judge in JUDGES:
             await self.declare(winner, judge=judge)
+        await self.venue.time_passes()
         await self.venue.settling.settle_due()
         await self.venue.deliver()
 

@@ -1,6 +1,30 @@
-"""Betting over HTTP: what is asked (`requests`), what is shown (`views`), and the handlers between them."""
+"""Betting over HTTP: what is asked (`requests`, `official_requests`), what is shown (`views`, `own_views`), and the
+handlers between them, by who they are for."""
 
-from betting.api.handlers import OFFICIATING, PLACING, PROGRAMME, READING, ROUTES, TRADING
-from betting.api.views import own_offer_answer
+from betting.api import betting_handlers, official_handlers, public_handlers
+from betting.api.own_views import own_offer_answer
+from betting.api.services import (
+    GATES,
+    OFFICIATING,
+    PLACING,
+    PROGRAMME,
+    READING,
+    REGISTRY,
+    SUSPENDING,
+    TRADING,
+)
 
-__all__ = ["OFFICIATING", "PLACING", "PROGRAMME", "READING", "ROUTES", "TRADING", "own_offer_answer"]
+ROUTES = (*official_handlers.ROUTES, *betting_handlers.ROUTES, *public_handlers.ROUTES)
+
+__all__ = [
+    "GATES",
+    "OFFICIATING",
+    "PLACING",
+    "PROGRAMME",
+    "READING",
+    "REGISTRY",
+    "ROUTES",
+    "SUSPENDING",
+    "TRADING",
+    "own_offer_answer",
+]

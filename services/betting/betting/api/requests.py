@@ -1,8 +1,9 @@
-"""What clients send, and its way into the domain's words."""
+"""What bettors send, and how pages are asked for; its way into the domain's words."""
 
+import hashlib
 from base64 import urlsafe_b64decode
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from common.errors import Invalid
@@ -10,12 +11,10 @@ from common.http import Body
 from common.wire import AmountText, CurrencyText, money_in
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from betting.domain.ids import MarketId, RunnerId
-from betting.domain.markets import DEFAULT_MAX_STAKE, DEFAULT_MIN_STAKE, MAX_COMMISSION_BPS, TieRule
-from betting.domain.races import Declaration, Margin
+from betting.domain.ids import MarketId, OfferId, RunnerId, UserId
+from betting.domain.offers import Options
 from betting.domain.ratios import Ratio
-from betting.service.placing import WantedOffer
-from betting.service.programme import WantedEvent, WantedMarket, WantedRace
+from betting.service.desk import WantedOffer
 from betting.service.reading import Page
 from betting.store.reading import Position
 
@@ -26,58 +25,14 @@ Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 LONGEST_PAGE = 100
 
 
-class EventRequest(Body):
-    """A day of races at one venue, under the permit it is held with."""
-
-    name: Name
-    venue: Name
-    permit: ShortName
-    starts_at: AwareDatetime
-
-    def to_domain(self) -> WantedEvent:
-        return WantedEvent(self.name, self.venue, self.permit, self.starts_at)
-
-
-class RaceRequest(Body):
-    """A match race. The first horse is the market's side A."""
-
-    number: Annotated[int, Field(ge=1, le=100)]
-    distance_m: Annotated[int, Field(ge=50, le=2000)]
-    horses: Annotated[
-        tuple[ShortName, ...], Field(min_length=2, max_length=2, examples=[["El Moro", "La Chula"]])
-    ]
-    starts_at: AwareDatetime
-
-    def to_domain(self) -> WantedRace:
-        return WantedRace(self.number, self.distance_m, self.horses, self.starts_at)
-
-
-class MarketRequest(Body):
-    """The terms of a market; fixed and shown from its opening on."""
-
-    commission_bps: Annotated[
-        int, Field(ge=0, le=MAX_COMMISSION_BPS, description="Of a bettor's net profit in the market.")
-    ]
-    tie_rule: TieRule
-    currency: Literal["MXN"] = "MXN"
-    min_stake: AmountText | None = None
-    max_stake: AmountText | None = None
-
-    def to_domain(self) -> WantedMarket:
-        return WantedMarket(
-            currency=self.currency,
-            commission_bps=self.commission_bps,
-            tie_rule=self.tie_rule,
-            min_stake=self._bound(self.min_stake, "min_stake", DEFAULT_MIN_STAKE),
-            max_stake=self._bound(self.max_stake, "max_stake", DEFAULT_MAX_STAKE),
-        )
-
-    def _bound(self, amount: str | None, field: str, default: int) -> int:
-        return default if amount is None else money_in(amount, self.currency, field=field).minor
-
-
 class OfferRequest(Body):
-    """Risk `stake` on a runner at risk:win, in the market as it was seen. "100 a 80" is 5:4."""
+    """Risk `stake` on a runner at risk:win, in the market as it was seen. "100 a 80" is 5:4.
+
+    `fill_or_kill`: match it at once, wholly or not at all (with `min_fill`: at least that much, the rest ends).
+    `min_fill` alone: at least that much at once, else nothing; the rest waits in the book. `expires_at`: what is not
+    matched by then ends. `challenges`: only this person may take it, and it is not in the public book. `answers`: take
+    that challenge. `repeat`: the same offer as a moment ago is meant.
+    """
 
     market_id: UUID
     market_version: Annotated[int, Field(ge=1)]
@@ -87,9 +42,15 @@ class OfferRequest(Body):
     stake: AmountText
     currency: CurrencyText
     terms_hash: Sha256Hex | None = None
+    fill_or_kill: bool = False
+    min_fill: AmountText | None = None
+    expires_at: AwareDatetime | None = None
+    challenges: UUID | None = None
+    answers: UUID | None = None
+    repeat: bool = False
 
-    def to_domain(self) -> WantedOffer:
-        """Raises RatioOffLadder, Invalid."""
+    def to_domain(self, session: str | None) -> WantedOffer:
+        """`session` names the session it came in; only its fingerprint is kept. Raises RatioOffLadder, Invalid."""
         return WantedOffer(
             market_id=MarketId(self.market_id),
             market_version=self.market_version,
@@ -98,31 +59,30 @@ class OfferRequest(Body):
             ratio=Ratio.on_ladder(self.risk, self.win),
             stake=money_in(self.stake, self.currency, field="stake").minor,
             currency=self.currency,
+            options=Options(
+                fill_or_kill=self.fill_or_kill,
+                min_fill=None
+                if self.min_fill is None
+                else money_in(self.min_fill, self.currency, field="min_fill").minor,
+                expires_at=self.expires_at,
+                challenges=None if self.challenges is None else UserId(self.challenges),
+                answers=None if self.answers is None else OfferId(self.answers),
+            ),
+            repeat=self.repeat,
+            session=None if session is None else hashlib.sha256(session.encode()).hexdigest()[:32],
         )
 
 
-class ResultRequest(Body):
-    """What one official saw. `winner` and `margin` are null for a dead heat."""
+class CancelAllRequest(Body):
+    """Take back everything that rests, in one market if it is named."""
 
-    winner: UUID | None
-    margin: Margin | None = None
-    off_time: AwareDatetime
-    photo_sha256: Sha256Hex
-
-    def to_domain(self) -> Declaration:
-        """Raises ResultInvalid."""
-        return Declaration(
-            winner=None if self.winner is None else RunnerId(self.winner),
-            margin=self.margin,
-            off_time=self.off_time,
-            photo_sha256=bytes.fromhex(self.photo_sha256),
-        )
+    market_id: UUID | None = None
 
 
-class ScratchRequest(Body):
-    """Why a race is not run; shown to everyone."""
+class ReasonedRequest(Body):
+    """The reasons, in full."""
 
-    reason: Name
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
 class PageQuery(Body):
@@ -137,9 +97,17 @@ class PageQuery(Body):
 
 
 class OffersQuery(PageQuery):
-    """Own offers, of one market if it is named."""
+    """Own offers, of one market if it is named; `open`: only those that have not ended."""
 
     market_id: UUID | None = None
+    open: bool = False
+
+
+class ChangesQuery(Body):
+    """A market's history after a sequence number; 0 is the beginning."""
+
+    after: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
 def _position(cursor: str) -> Position:

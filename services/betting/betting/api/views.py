@@ -1,20 +1,25 @@
-"""What clients are shown. Books never show who offers."""
+"""What everyone is shown: the programme, markets and their books. Books never show who offers."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from common.http import View
-from common.idempotency import Answer
 from common.money import Money
 
+from betting.domain.book import Level
+from betting.domain.events import Event, EventStatus, Permit
 from betting.domain.ids import Minor
-from betting.domain.markets import Market, MarketKind, MarketStatus, TieRule
-from betting.domain.offers import Ending, Offer, OfferStatus, Side
-from betting.domain.races import Declaration, Event, EventStatus, Margin, Race, RaceStatus
-from betting.domain.settlement import Verdict
-from betting.store.reading import Bet, Level, OwnFill, OwnOffer, RaceCard
+from betting.domain.margins import Margin
+from betting.domain.markets import CloseRule, Market, MarketKind, MarketStatus, TieRule
+from betting.domain.offers import Side
+from betting.domain.races import Race, RaceStatus
+from betting.store.accounts import Change, Transition
+from betting.store.reading import RaceCard
+from betting.store.registry import Carril, Stable, TaxRate
+from betting.store.results import Result, Source
+from betting.store.suspensions import Scope, Suspension
 
 
 def amount(minor: Minor, currency: str) -> str:
@@ -29,8 +34,11 @@ class EventView(View):
     id: UUID
     name: str
     venue: str
+    state: str
     permit: str
     starts_at: datetime
+    day: date
+    objection_seconds: int
     status: EventStatus
 
     @classmethod
@@ -39,8 +47,11 @@ class EventView(View):
             id=event.id,
             name=event.name,
             venue=event.venue,
+            state=event.state,
             permit=event.permit,
             starts_at=event.starts_at,
+            day=event.day,
+            objection_seconds=event.objection_seconds,
             status=event.status,
         )
 
@@ -60,20 +71,33 @@ class EventPage(View):
 
 
 class MarketView(View):
-    """A market and its terms. Send `version` with every offer: it says which market you saw."""
+    """A market and its terms. Send `version` with every offer: it says which market you saw. `terms_hash` is the
+    SHA-256 of `terms`, canonical JSON. `sequence` counts everything that happened in it; `settlement` its settlements.
+    """
 
     id: UUID
     race_id: UUID
     kind: MarketKind
     status: MarketStatus
     version: int
+    sequence: int
+    runners: tuple[UUID, UUID]
+    giver: UUID | None
+    line: Margin | None
     currency: str
     commission_bps: int
     tie_rule: TieRule
+    close_rule: CloseRule
+    closes_at: datetime | None
     min_stake: str
     max_stake: str
+    max_exposure: str
+    objection_seconds: int
+    terms: str
     terms_hash: str
     escrow: str
+    void_reason: str | None
+    settlement: int
 
     @classmethod
     def of(cls, market: Market) -> "MarketView":
@@ -102,37 +126,50 @@ class BookView(MarketView):
 
     @classmethod
     def showing(cls, market: Market, levels: Sequence[Level]) -> "BookView":
-        sides = tuple(
-            {"runner_id": market.runner_of(side), "levels": _levels(market, side, levels)} for side in Side
-        )
-        return cls.model_validate({**_market(market), "book": sides})
+        return cls.model_validate({**_market(market), "book": _book(market, levels)})
 
 
 class RunnerView(View):
+    """A horse, the stable it runs for and the lane it starts from."""
+
     id: UUID
     horse: str
+    stable: UUID | None
+    carril: int | None
+    scratched: bool
 
 
 class ResultView(View):
-    """A final result; `winner` is null for a dead heat."""
+    """A confirmed result; it counts once the race is FINAL. `winner` is null for a dead heat of the first."""
 
+    version: int
+    source: Source
     winner: UUID | None
     margin: Margin | None
+    places: tuple[tuple[UUID, ...], ...]
     off_time: datetime
     photo_sha256: str
+    reason: str
+    decided_at: datetime
 
     @classmethod
-    def of(cls, result: Declaration) -> "ResultView":
+    def of(cls, result: Result) -> "ResultView":
+        seen = result.declared
         return cls(
-            winner=result.winner,
-            margin=result.margin,
-            off_time=result.off_time,
-            photo_sha256=result.photo_sha256.hex(),
+            version=result.version,
+            source=result.source,
+            winner=seen.winner,
+            margin=seen.margin,
+            places=seen.places,
+            off_time=seen.off_time,
+            photo_sha256=seen.photo_sha256.hex(),
+            reason=result.reason,
+            decided_at=result.decided_at,
         )
 
 
 class RaceView(View):
-    """A race, with its market once it is open and its result once it is final."""
+    """A race with its markets, and its result once two officials agree. `market` is the first of the markets."""
 
     id: UUID
     event_id: UUID
@@ -140,13 +177,20 @@ class RaceView(View):
     distance_m: int
     starts_at: datetime
     status: RaceStatus
-    runners: tuple[RunnerView, RunnerView]
+    conditions: str | None
+    objection_until: datetime | None
+    runners: tuple[RunnerView, ...]
     market: MarketView | None = None
+    markets: tuple[MarketView, ...] = ()
     result: ResultView | None = None
 
     @classmethod
-    def of(cls, race: Race, market: Market | None = None, result: Declaration | None = None) -> "RaceView":
-        first, second = race.runners
+    def of(cls, race: Race) -> "RaceView":
+        return cls.showing(RaceCard(race))
+
+    @classmethod
+    def showing(cls, card: RaceCard) -> "RaceView":
+        race, markets = card.race, tuple(MarketView.of(market) for market in card.markets)
         return cls(
             id=race.id,
             event_id=race.event_id,
@@ -154,13 +198,32 @@ class RaceView(View):
             distance_m=race.distance_m,
             starts_at=race.starts_at,
             status=race.status,
-            runners=(
-                RunnerView(id=first.id, horse=first.horse),
-                RunnerView(id=second.id, horse=second.horse),
+            conditions=race.conditions,
+            objection_until=race.objection_until,
+            runners=tuple(
+                RunnerView(
+                    id=runner.id,
+                    horse=runner.horse,
+                    stable=runner.stable,
+                    carril=runner.carril,
+                    scratched=runner.scratched,
+                )
+                for runner in race.runners
             ),
-            market=None if market is None else MarketView.of(market),
-            result=None if result is None else ResultView.of(result),
+            market=markets[0] if markets else None,
+            markets=markets,
+            result=None if card.result is None else ResultView.of(card.result),
         )
+
+
+class ImportView(View):
+    """The races a card became."""
+
+    races: tuple[RaceView, ...]
+
+    @classmethod
+    def of(cls, races: Sequence[Race]) -> "ImportView":
+        return cls(races=tuple(RaceView.of(race) for race in races))
 
 
 class CardView(View):
@@ -171,151 +234,173 @@ class CardView(View):
 
     @classmethod
     def of(cls, event: Event, card: Sequence[RaceCard]) -> "CardView":
-        return cls(
-            event=EventView.of(event),
-            races=tuple(RaceView.of(entry.race, entry.market, entry.result) for entry in card),
-        )
+        return cls(event=EventView.of(event), races=tuple(RaceView.showing(entry) for entry in card))
 
 
-class FillView(View):
-    """A bet of yours: at this ratio you risk `stake`, and win the pot or nothing."""
+class ChangeView(View):
+    """Levels of the book that changed together, as they were then: amounts are absolute, "0.00" removes a level."""
 
-    id: UUID
-    risk: int
-    win: int
-    stake: str
-    pot: str
-    matched_at: datetime
-
-    @classmethod
-    def of(cls, fill: OwnFill, currency: str) -> "FillView":
-        return cls(
-            id=fill.id,
-            risk=fill.ratio.risk,
-            win=fill.ratio.win,
-            stake=amount(fill.stake, currency),
-            pot=amount(fill.pot, currency),
-            matched_at=fill.matched_at,
-        )
+    sequence: int
+    at: datetime
+    book: tuple[BookSideView, BookSideView]
 
 
-class OfferView(View):
-    """Your offer: `matched + remaining + released` is always its stake."""
+class ChangesView(View):
+    """A market's history, in order. Replayed from the beginning it is the book; `next` is where to go on."""
 
-    id: UUID
     market_id: UUID
-    market_version: int
-    runner_id: UUID
-    risk: int
-    win: int
-    stake: str
-    currency: str
-    status: OfferStatus
-    matched: str
-    remaining: str
-    released: str
-    ending: Ending | None
-    placed_at: datetime
-    fills: tuple[FillView, ...]
+    items: tuple[ChangeView, ...]
+    next: int | None
 
     @classmethod
-    def of(cls, own: OwnOffer) -> "OfferView":
-        offer, currency = own.offer, own.market.terms.currency
+    def of(cls, market: Market, changes: Sequence[Change], limit: int) -> "ChangesView":
         return cls(
-            id=offer.id,
-            market_id=offer.market_id,
-            market_version=offer.market_version,
-            runner_id=own.market.runner_of(offer.side),
-            risk=offer.ratio.risk,
-            win=offer.ratio.win,
-            stake=amount(offer.stake, currency),
-            currency=currency,
-            status=offer.status,
-            matched=amount(offer.matched, currency),
-            remaining=amount(offer.remaining, currency),
-            released=amount(offer.released, currency),
-            ending=offer.ending,
-            placed_at=offer.placed_at,
-            fills=tuple(FillView.of(fill, currency) for fill in own.fills),
+            market_id=market.id,
+            items=tuple(
+                ChangeView(sequence=change.sequence, at=change.at, book=_book(market, change.levels))
+                for change in changes
+            ),
+            next=changes[-1].sequence if len(changes) == limit else None,
         )
 
 
-class OfferPage(View):
-    """The newest first."""
+class TransitionView(View):
+    """A move from one state to the next: by whom (null: the platform itself), why and when."""
 
-    items: tuple[OfferView, ...]
-    next: str | None
+    id: int
+    was: str | None
+    became: str
+    actor: UUID | None
+    reason: str
+    at: datetime
+
+
+class TransitionsView(View):
+    """Every state one thing has been in."""
+
+    items: tuple[TransitionView, ...]
 
     @classmethod
-    def of(cls, offers: Sequence[OwnOffer], limit: int) -> "OfferPage":
-        last = offers[-1].offer if len(offers) == limit else None
+    def of(cls, moves: Sequence[Transition]) -> "TransitionsView":
         return cls(
-            items=tuple(OfferView.of(own) for own in offers),
-            next=None if last is None else cursor(last.placed_at, last.id),
+            items=tuple(
+                TransitionView(
+                    id=move.id,
+                    was=move.was,
+                    became=move.became,
+                    actor=move.actor,
+                    reason=move.reason,
+                    at=move.at,
+                )
+                for move in moves
+            )
         )
 
 
-class CancelView(View):
-    """What a cancel really took back; the rest had become bets or had ended before."""
+class CarrilView(View):
+    """A straight track."""
 
     id: UUID
-    status: OfferStatus
-    cancelled: str
-    matched: str
-    currency: str
+    name: str
+    state: str
+    length_m: int
+    margins: tuple[Margin, ...]
 
     @classmethod
-    def of(cls, offer: Offer, market: Market, cancelled: Minor) -> "CancelView":
-        currency = market.terms.currency
+    def of(cls, carril: Carril) -> "CarrilView":
         return cls(
-            id=offer.id,
-            status=offer.status,
-            cancelled=amount(cancelled, currency),
-            matched=amount(offer.matched, currency),
-            currency=currency,
+            id=carril.id,
+            name=carril.name,
+            state=carril.state,
+            length_m=carril.length_m,
+            margins=carril.margins,
         )
 
 
-class BetView(FillView):
-    """A bet of yours and, once its market is settled or void, how it came out."""
+class CarrilesView(View):
+    """All tracks, by name."""
 
-    offer_id: UUID
-    market_id: UUID
-    runner_id: UUID
-    currency: str
-    verdict: Verdict | None
+    items: tuple[CarrilView, ...]
+
+
+class PermitView(View):
+    """A permit."""
+
+    id: UUID
+    number: str
+    venue: str
+    issuer: str
+    valid_from: date
+    valid_to: date
 
     @classmethod
-    def showing(cls, bet: Bet) -> "BetView":
-        currency = bet.market.terms.currency
+    def of(cls, permit: Permit) -> "PermitView":
         return cls(
-            **dict(FillView.of(bet.fill, currency)),
-            offer_id=bet.fill.offer_id,
-            market_id=bet.market.id,
-            runner_id=bet.market.runner_of(bet.side),
-            currency=currency,
-            verdict=None if bet.outcome is None else bet.outcome.verdict(bet.side),
+            id=permit.id,
+            number=permit.number,
+            venue=permit.venue,
+            issuer=permit.issuer,
+            valid_from=permit.valid_from,
+            valid_to=permit.valid_to,
         )
 
 
-class BetPage(View):
-    """The newest first."""
+class StableView(View):
+    """A stable."""
 
-    items: tuple[BetView, ...]
-    next: str | None
+    id: UUID
+    name: str
 
     @classmethod
-    def of(cls, bets: Sequence[Bet], limit: int) -> "BetPage":
-        last = bets[-1].fill if len(bets) == limit else None
+    def of(cls, stable: Stable) -> "StableView":
+        return cls(id=stable.id, name=stable.name)
+
+
+class AppointmentView(View):
+    """An official of an event."""
+
+    official_id: UUID
+
+
+class RateView(View):
+    """A tax rate."""
+
+    state: str
+    valid_from: date
+    name: str
+    bps: int
+
+    @classmethod
+    def of(cls, rate: TaxRate) -> "RateView":
+        return cls(state=rate.state, valid_from=rate.valid_from, name=rate.name, bps=rate.bps)
+
+
+class SuspensionView(View):
+    """A suspension; in force until it is lifted."""
+
+    id: UUID
+    scope: Scope
+    subject: UUID | None
+    reason: str
+    imposed_by: UUID
+    imposed_at: datetime
+    lifted_by: UUID | None
+    lifted_at: datetime | None
+    lift_reason: str | None
+
+    @classmethod
+    def of(cls, suspension: Suspension) -> "SuspensionView":
         return cls(
-            items=tuple(BetView.showing(bet) for bet in bets),
-            next=None if last is None else cursor(last.matched_at, last.id),
+            id=suspension.id,
+            scope=suspension.scope,
+            subject=suspension.subject,
+            reason=suspension.reason,
+            imposed_by=suspension.imposed_by,
+            imposed_at=suspension.imposed_at,
+            lifted_by=suspension.lifted_by,
+            lifted_at=suspension.lifted_at,
+            lift_reason=suspension.lift_reason,
         )
-
-
-def own_offer_answer(own: OwnOffer) -> Answer:
-    """The answer to a placement, whoever finishes it."""
-    return Answer.of(OfferView.of(own), status=201, resource=f"offers/{own.offer.id}")
 
 
 def _market(market: Market) -> dict[str, object]:
@@ -326,14 +411,32 @@ def _market(market: Market) -> dict[str, object]:
         "kind": terms.kind,
         "status": market.status,
         "version": market.version,
+        "sequence": market.sequence,
+        "runners": (terms.runner_a, terms.runner_b),
+        "giver": None if terms.giver is None else market.runner_of(terms.giver),
+        "line": terms.line,
         "currency": terms.currency,
         "commission_bps": terms.commission_bps,
         "tie_rule": terms.tie_rule,
+        "close_rule": terms.close_rule,
+        "closes_at": terms.closes_at,
         "min_stake": amount(terms.min_stake, terms.currency),
         "max_stake": amount(terms.max_stake, terms.currency),
+        "max_exposure": amount(terms.max_exposure, terms.currency),
+        "objection_seconds": terms.objection_seconds,
+        "terms": terms.wording,
         "terms_hash": terms.digest.hex(),
         "escrow": amount(market.escrow, terms.currency),
+        "void_reason": market.void_reason,
+        "settlement": market.settlement,
     }
+
+
+def _book(market: Market, levels: Sequence[Level]) -> tuple[BookSideView, BookSideView]:
+    first, second = (
+        BookSideView(runner_id=market.runner_of(side), levels=_levels(market, side, levels)) for side in Side
+    )
+    return first, second
 
 
 def _levels(market: Market, side: Side, levels: Sequence[Level]) -> tuple[LevelView, ...]:

@@ -1,6 +1,6 @@
 """Why betting says no. Each refusal has a slug of its own; one middleware turns them into problem+json."""
 
-from common.errors import Conflict, Forbidden, Invalid, NotFound, NotReady, Refused
+from common.errors import Conflict, Forbidden, Invalid, NotFound, NotReady, Refused, TooMany
 
 
 class RatioOffLadder(Invalid):
@@ -135,3 +135,132 @@ class AccountClosed(HoldRefused):
 class OfferKeyUsed(Conflict):
     slug = "offer-key-used"
     title = "The key has placed an offer before"
+
+
+class OptionsInvalid(Invalid):
+    slug = "options-invalid"
+    title = "These options cannot be meant"
+
+
+class CardInvalid(Refused):
+    """Nothing was imported; `rows` in the problem says what is wrong with each bad row."""
+
+    slug = "card-invalid"
+    title = "The race card has bad rows"
+
+
+class PermitMissing(Refused):
+    slug = "permit-missing"
+    title = "No permit covers the event"
+
+
+class PermitExists(Conflict):
+    slug = "permit-exists"
+    title = "The permit is registered already"
+
+
+class CarrilExists(Conflict):
+    slug = "carril-exists"
+    title = "The carril is registered already"
+
+
+class CarrilNotFound(NotFound):
+    slug = "carril-not-found"
+    title = "No such carril"
+
+
+class StableNotFound(NotFound):
+    slug = "stable-not-found"
+    title = "No such stable"
+
+
+class StableExists(Conflict):
+    slug = "stable-exists"
+    title = "A stable has this name already"
+
+
+class MemberOfStable(Conflict):
+    slug = "member-of-a-stable"
+    title = "This person belongs to a stable already"
+
+
+class RunnerNotFound(NotFound):
+    slug = "runner-not-found"
+    title = "No such runner in this race"
+
+
+class ChallengeNotFound(NotFound):
+    slug = "challenge-not-found"
+    title = "No such challenge to you"
+
+
+class DuplicateSlip(Conflict):
+    """Place it again with `repeat` if you mean it."""
+
+    slug = "duplicate-slip"
+    title = "You placed the same offer a moment ago"
+
+
+class ExposureExceeded(Refused):
+    slug = "exposure-exceeded"
+    title = "You would have too much at risk in this market"
+
+
+class TooManyOffers(Refused):
+    slug = "too-many-offers"
+    title = "You have too many open offers"
+
+
+class BettingSuspended(Conflict):
+    slug = "betting-suspended"
+    title = "Betting is suspended"
+
+
+class OfficialBarred(Forbidden):
+    slug = "official-barred"
+    title = "Whoever officiates at an event does not bet in it"
+
+
+class ConnectionBarred(Forbidden):
+    slug = "connection-barred"
+    title = "A horse's connections bet only on it"
+
+
+class OfficialConnected(Forbidden):
+    slug = "official-connected"
+    title = "A horse's connections do not judge its event"
+
+
+class SuspensionNotFound(NotFound):
+    slug = "suspension-not-found"
+    title = "No such suspension in force"
+
+
+class NotAParty(Forbidden):
+    slug = "not-a-party"
+    title = "You are not of the stables in this race"
+
+
+class WindowClosed(Conflict):
+    slug = "objection-window-closed"
+    title = "The objection window has closed"
+
+
+class AlreadySigned(Conflict):
+    slug = "already-signed"
+    title = "You have signed before"
+
+
+class CorrectionDiffers(Conflict):
+    slug = "correction-differs"
+    title = "The second signature says something else"
+
+
+class Overloaded(TooMany):
+    slug = "overloaded"
+    title = "Too many offers at once"
+
+
+class RateExists(Conflict):
+    slug = "rate-exists"
+    title = "That day has its rate already"

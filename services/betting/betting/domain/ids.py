@@ -10,6 +10,8 @@ MarketId = NewType("MarketId", UUID)
 OfferId = NewType("OfferId", UUID)
 FillId = NewType("FillId", UUID)
 UserId = NewType("UserId", UUID)
+StableId = NewType("StableId", UUID)
+SuspensionId = NewType("SuspensionId", UUID)
 
 Minor: TypeAlias = int
 """A whole number of minor units (centavos) of the market's currency."""

@@ -4,7 +4,7 @@ An arriving offer (the taker) meets resting opposite offers (makers) in price-ti
 the **maker's** ratio, so that every improvement is the taker's and nobody risks more than offered.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import uuid5
 
@@ -55,28 +55,45 @@ def match(taker: Offer, makers: Iterable[Offer], *, min_stake: Minor) -> Matchin
 
     Stops at the first maker that does not cross, and at an offer of the taker's own owner, which cancels the
     taker's remainder. A residual below `min_stake` is released on either side instead of resting; `min_stake`
-    is at least `ratios.LARGEST_PART`, so whatever rests can pay for a lot at every ratio.
+    is at least `ratios.LARGEST_PART`, so whatever rests can pay for a lot at every ratio. A taker that asked for
+    more at once than the book has is killed, and no bet is made.
     """
+    met = _meet(taker, makers, min_stake)
+    asked = taker.slip.options
+    if asked.fill_or_kill or asked.min_fill is not None or not asked.rests:
+        return _as_asked(taker, met, min_stake)
+    return met
+
+
+def _meet(taker: Offer, makers: Iterable[Offer], min_stake: Minor) -> Matching:
     fills: list[Fill] = []
+    mine = taker.slip.ratio
     for maker in makers:
-        affordable = taker.remaining // maker.ratio.win
-        if not affordable or not taker.ratio.crosses(maker.ratio):
+        slip = maker.slip
+        theirs = slip.ratio
+        affordable = taker.remaining // theirs.win
+        if not affordable or not mine.crosses(theirs):
             break
-        if maker.user_id == taker.user_id:
+        if slip.owner == taker.slip.owner:
             return Matching(taker.ended(OfferStatus.CANCELLED, Ending.SELF_MATCH), tuple(fills))
-        offered = maker.remaining // maker.ratio.risk
+        offered = maker.remaining // theirs.risk
         lots = min(affordable, offered)
-        taker = taker.drawn(maker.ratio.win * lots)
-        after = maker.drawn(maker.ratio.risk * lots).rested(min_stake)
-        fills.append(Fill(maker=after, taker=taker, lots=lots))
+        taker = taker.drawn(theirs.win * lots)
+        fills.append(Fill(maker.drawn(theirs.risk * lots).rested(min_stake), taker, lots))
         if affordable < offered:
             break  # not a lot more of the best price: a crumb must not trade past it at a worse one
     return Matching(taker.rested(min_stake), tuple(fills))
 
 
-def can_fill(taker: Offer, makers: Sequence[Offer]) -> bool:
-    """Whether these makers are enough to decide the taker's fate, be there more behind them or not."""
-    if any(maker.user_id == taker.user_id for maker in makers):
-        return True
-    capacity = sum(maker.ratio.win * (maker.remaining // maker.ratio.risk) for maker in makers)
-    return capacity >= taker.remaining
+def _as_asked(taker: Offer, met: Matching, min_stake: Minor) -> Matching:
+    """What the taker's options make of it: killed with no bet at all, or the rest of it ended."""
+    asked = taker.slip.options
+    wanted = asked.min_fill
+    if wanted is None and asked.fill_or_kill:
+        wanted = taker.stake - min_stake + 1  # less than the minimum stake left over is as good as filled
+    if met.taker.matched < (wanted or 0):
+        return Matching(taker.ended(OfferStatus.KILLED, Ending.NOT_ENOUGH), ())
+    if asked.rests or not met.taker.is_live:
+        return met
+    why = Ending.NOT_RESTING if met.fills else Ending.NOT_ENOUGH
+    return Matching(met.taker.ended(OfferStatus.KILLED, why), met.fills)

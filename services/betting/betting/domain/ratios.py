@@ -19,10 +19,9 @@ class Ratio:
     @classmethod
     def on_ladder(cls, risk: int, win: int) -> "Ratio":
         """Raises RatioOffLadder unless risk:win is a rung as written (10:8 is not 5:4)."""
-        ratio = cls(risk, win)
-        if ratio not in _RANKS:
+        if (risk, win) not in _RANKS:
             raise RatioOffLadder(f"{risk}:{win} is not on the ladder", field="risk")
-        return ratio
+        return cls(risk, win)
 
     @property
     def inverse(self) -> "Ratio":
@@ -36,7 +35,7 @@ class Ratio:
         The ladder is closed under inversion, so `ratio.inverse.rank == -ratio.rank`, and two offers cross
         exactly if their ranks do not sum below zero. Stored with each offer: an index can order by it.
         """
-        return _RANKS[self]
+        return _RANKS[self.risk, self.win]
 
     def crosses(self, other: "Ratio") -> bool:
         """Whether an offer at this ratio and an opposite one at `other` can make a bet."""
@@ -63,7 +62,11 @@ LADDER: tuple[Ratio, ...] = (
 )
 """Every ratio an offer may have, from the least risked per part won to the most."""
 
-_RANKS: Mapping[Ratio, int] = {ratio: place - len(_LONG) for place, ratio in enumerate(LADDER)}
+_RANKS: Mapping[tuple[int, int], int] = {
+    (ratio.risk, ratio.win): place - len(_LONG) for place, ratio in enumerate(LADDER)
+}
+
+BY_RANK: Mapping[int, Ratio] = {ratio.rank: ratio for ratio in LADDER}
 
 LARGEST_PART: int = max(ratio.risk for ratio in LADDER)
 """No rung risks or wins more parts than this: an amount at least this large holds a lot at every ratio."""

@@ -1,106 +1,145 @@
-"""What happens to resting offers and whole markets: cancelling, closing at the gate, scratching."""
+"""What bettors do to their resting offers: take one back, take all back, decline a challenge; and what time does."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from uuid import UUID
 
-from common.idempotency import Answer
-from common.outbox import announce_all
-from common.pg import Connection, Pool
-from contracts import betting as wire
+from common.deadlines import Deadline, Handler
+from common.idempotency import Answer, claim, stored_answer
+from common.pg import Connection, Pool, transaction
 
-from betting.chronicle import Chronicle, announcement
-from betting.domain.errors import MarketNotFound
-from betting.domain.ids import MarketId, OfferId, RaceId
-from betting.domain.markets import Market, MarketStatus
-from betting.domain.offers import Ending, Offer, OfferStatus
-from betting.domain.races import Race, RaceStatus
-from betting.ledger import pending
+from betting.domain.errors import ChallengeNotFound
+from betting.domain.ids import MarketId, OfferId
+from betting.domain.markets import Market
+from betting.domain.offers import RESTING, Ending, Offer, OfferStatus
 from betting.service.calls import Call, Clock, Show, now_utc, once_in
+from betting.service.floor import Floors, KeyTaken, session_in, write
+from betting.service.session import Session
 from betting.store.exchange import ExchangeStore
-from betting.store.programme import ProgrammeStore
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """An offer after it was taken back, and how much that really was: a match may have been first."""
+
+    offer: Offer
+    market: Market
+    amount: int
 
 
 class Trading:
-    def __init__(self, pool: Pool, *, clock: Clock = now_utc) -> None:
+    def __init__(self, pool: Pool, floors: Floors, *, clock: Clock = now_utc) -> None:
         self._pool = pool
+        self._floors = floors
         self._clock = clock
 
-    async def cancel(self, call: Call, offer_id: OfferId, show: Show[tuple[Offer, Market, int]]) -> Answer:
-        """Take back what is not matched. The answer shows how much that really was: a match may have been first.
+    async def cancel(self, call: Call, offer_id: OfferId, show: Show[Cancelled]) -> Answer:
+        """Take back what is not matched. Raises OfferNotFound (also for another bettor's offer), OfferPending."""
+        async with transaction(self._pool, readonly=True) as conn:
+            market_id = await ExchangeStore(conn).market_of_offer(offer_id, call.user_id)
+        return await self._once(market_id, End(call, offer_id, Ending.BY_OWNER, show))
 
-        Raises OfferNotFound (also for another bettor's offer), OfferPending.
+    async def decline(self, call: Call, offer_id: OfferId, show: Show[Cancelled]) -> Answer:
+        """Say no to a challenge: it ends. Raises ChallengeNotFound, OfferPending."""
+        async with transaction(self._pool, readonly=True) as conn:
+            market_id = await ExchangeStore(conn).market_of_challenge(offer_id, call.user_id)
+        if market_id is None:
+            raise ChallengeNotFound("nobody challenged you with this offer")
+        return await self._once(market_id, End(call, offer_id, Ending.DECLINED, show))
+
+    async def cancel_all(
+        self, call: Call, market_id: MarketId | None, show: Show[Sequence[Cancelled]]
+    ) -> Answer:
+        """Take back everything that rests, in one market or in all.
+
+        Market by market: if it is interrupted, asking again with the same key goes on where it stopped.
         """
-
-        async def work(conn: Connection) -> Answer:
-            store = ExchangeStore(conn)
-            market_id = await store.market_of_offer(offer_id, call.user_id)
-            chronicle = Chronicle(await store.market_for_update(market_id), self._clock())
-            offer = await store.offer(offer_id)
-            if offer.status is OfferStatus.PENDING:
-                raise pending(offer)
-            cancelled = offer.remaining
-            if offer.is_live:
-                offer = offer.ended(OfferStatus.CANCELLED, Ending.BY_OWNER)
-                await _end(conn, chronicle, [offer])
-            return show((offer, chronicle.market, cancelled))
-
-        return await once_in(self._pool, call, work)
-
-    async def close(self, call: Call, market_id: MarketId, show: Show[Market]) -> Answer:
-        """Close the market at the gate, for ever. What rests unmatched lapses.
-
-        Raises MarketNotFound; MarketStateConflict and RaceStateConflict are stored answers.
-        """
-
-        async def work(conn: Connection) -> Answer:
-            programme = ProgrammeStore(conn)
-            race_id = await programme.race_of_market(market_id)
-            if race_id is None:
-                raise MarketNotFound("no such market")
-            race = (await programme.race_for_update(race_id)).moved(RaceStatus.AT_GATE)
-            market = await ExchangeStore(conn).market_for_update(market_id)
-            await programme.save_race(race, told=False)  # the market's closing says it all
-            return show(await close_market(conn, market, Ending.MARKET_CLOSED, self._clock()))
-
-        return await once_in(self._pool, call, work)
-
-    async def scratch(self, call: Call, race_id: RaceId, reason: str, show: Show[Race]) -> Answer:
-        """The race will not be run: its market stops at once, and every stake in it goes back.
-
-        Raises RaceNotFound; RaceStateConflict is a stored answer.
-        """
-
-        async def work(conn: Connection) -> Answer:
-            programme, now = ProgrammeStore(conn), self._clock()
-            race = (await programme.race_for_update(race_id)).moved(RaceStatus.NO_CORRE)
-            version = await programme.save_race(race, scratch_reason=reason)
-            told = wire.RaceScratched(
-                race_id=race.id, reason=reason, scratched_by=call.user_id, scratched_at=now
+        async with transaction(self._pool) as conn:
+            stored = await stored_answer(
+                conn, principal=str(call.user_id), key=call.key, fingerprint=call.fingerprint
             )
-            await announce_all(conn, (announcement("races", race.id, version, told, now),))
-            market = await ExchangeStore(conn).market_of_race_for_update(race_id)
-            if market is not None and market.status is MarketStatus.OPEN:
-                await close_market(conn, market, Ending.RACE_SCRATCHED, now)
-            return show(race)
+            if stored is not None:
+                return stored
+            markets = await ExchangeStore(conn).markets_with_offers_of(call.user_id)
+        done: dict[OfferId, Cancelled] = {}
+        for each in markets:
+            if market_id in (None, each):
+                await self._floors.do(each, EndAll(call, done))
+
+        async def work(_: Connection) -> Answer:
+            return show(tuple(done.values()))
 
         return await once_in(self._pool, call, work)
 
+    def expiry(self) -> Handler:
+        """What the deadline of an offer does: what is left of it ends."""
 
-async def close_market(conn: Connection, market: Market, why: Ending, now: datetime) -> Market:
-    """Close a locked market and let everything that rests in it lapse."""
-    store = ExchangeStore(conn)
-    chronicle = Chronicle(market.moved(MarketStatus.CLOSED), now)
-    chronicle.closed()
-    resting = await store.resting(market.id, chronicle.currency)
-    await _end(conn, chronicle, [offer.ended(OfferStatus.LAPSED, why) for offer in resting], closed_at=now)
-    return chronicle.market
+        async def lock(conn: Connection, deadline: Deadline) -> None:
+            await self._lock(conn, deadline)
+
+        async def effect(conn: Connection, deadline: Deadline) -> None:
+            market = await self._lock(conn, deadline)
+            session = await session_in(conn, market, self._clock())  # ends whatever has no time left
+            await write(conn, market, session)
+
+        return Handler(lock, effect)
+
+    async def _lock(self, conn: Connection, deadline: Deadline) -> Market:
+        store = ExchangeStore(conn)
+        offer = await store.offer(OfferId(UUID(deadline.subject.removeprefix("offers/"))))
+        return await store.market_for_update(offer.market_id)
+
+    async def _once(self, market_id: MarketId, act: "End") -> Answer:
+        try:
+            return await self._floors.do(market_id, act)
+        except KeyTaken:
+            async with transaction(self._pool) as conn:
+                call = act.call
+                stored = await claim(
+                    conn, principal=str(call.user_id), key=call.key, fingerprint=call.fingerprint
+                )
+            if stored is None:
+                raise AssertionError("a key that was taken cannot be claimed") from None
+            return stored
 
 
-async def _end(
-    conn: Connection, chronicle: Chronicle, ended: Sequence[Offer], *, closed_at: datetime | None = None
-) -> None:
-    """Write offers that have ended with their market, tell of them and give back what they held."""
-    for offer in ended:
-        chronicle.ended(offer)
-    await ExchangeStore(conn).save(chronicle.market, now=chronicle.now, offers=ended, closed_at=closed_at)
-    await announce_all(conn, chronicle.announcements)
+@dataclass(frozen=True, slots=True)
+class End:
+    """Somebody ends one offer; if it has ended already, there is nothing left to take back."""
+
+    call: Call
+    id: OfferId
+    why: Ending
+    show: Show[Cancelled]
+
+    @property
+    def offers(self) -> Sequence[OfferId]:
+        return (self.id,)
+
+    def happen(self, session: Session) -> Answer:
+        offer = session.offer(self.id)
+        left = offer.remaining
+        if offer.is_live:
+            offer = session.end(self.id, OfferStatus.CANCELLED, self.why, actor=self.call.user_id)
+        return self.show(Cancelled(offer, session.market, left))
+
+
+@dataclass(frozen=True, slots=True)
+class EndAll:
+    """A bettor's resting offers in one market end; they are added to `done`."""
+
+    by: Call
+    done: dict[OfferId, Cancelled]
+    call: Call | None = None
+
+    @property
+    def offers(self) -> Sequence[OfferId]:
+        return ()
+
+    def happen(self, session: Session) -> Answer:
+        user = self.by.user_id
+        for offer in session.book.resting():
+            if offer.user_id == user and offer.status in RESTING:
+                ended = session.end(offer.id, OfferStatus.CANCELLED, Ending.BY_OWNER, actor=user)
+                self.done[offer.id] = Cancelled(ended, session.market, offer.remaining)
+        return Answer(200, "")

@@ -5,19 +5,36 @@ look-ups of offers being written down.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from common.pg import Connection, translate
 
-from betting.domain.errors import MarketExists, MarketNotFound, OfferKeyUsed, OfferNotFound
+from betting.domain.book import Level
+from betting.domain.errors import MarketExists, MarketNotFound, OfferNotFound
 from betting.domain.ids import MarketId, Minor, OfferId, RaceId, UserId
 from betting.domain.markets import Market
-from betting.domain.matching import Fill, can_fill
+from betting.domain.matching import Fill
 from betting.domain.offers import Offer
-from betting.store.rows import MARKET_COLUMNS, OFFER_COLUMNS, market_of, numeric, offer_of
+from betting.store.rows import MARKET_COLUMNS, OFFER_COLUMNS, market_of, numeric, offer_of, text
 
-MAKERS_PER_READ = 64
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An offer as it stands now, and who made it so (None: the platform) and why."""
+
+    offer: Offer
+    actor: UserId | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An offer as it was found, the key it was placed under, and whether its bettor is suspended."""
+
+    offer: Offer
+    key: str
+    suspended: bool
 
 
 class ExchangeStore:
@@ -29,22 +46,25 @@ class ExchangeStore:
     async def add_market(self, market: Market, *, opened_by: UserId, now: datetime) -> None:
         """Raises MarketExists."""
         terms = market.terms
-        with translate({"market_is_unique": lambda: MarketExists("the race has a market already")}):
+        with translate({"market_is_unique": lambda: MarketExists("the race has this market already")}):
             await self._conn.execute(
                 """
-                INSERT INTO market (id, race_id, kind, runner_a, runner_b, currency, commission_bps, tie_rule,
-                    min_stake, max_stake, terms_hash, status, version, sequence, opened_by, opened_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                INSERT INTO market (id, race_id, kind, runner_a, runner_b, giver, line, currency, commission_bps,
+                    tie_rule, min_stake, max_stake, max_exposure, close_rule, closes_at, objection_seconds, permit,
+                    terms, terms_hash, status, version, sequence, opened_by, opened_at, moved_by, moved_why)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                        $21, $22, $23, $24, $23, 'drafted')
                 """,
-                market.id, terms.race_id, terms.kind, terms.runner_a, terms.runner_b, terms.currency,
-                terms.commission_bps, terms.tie_rule, numeric(terms.min_stake, terms.currency),
-                numeric(terms.max_stake, terms.currency), terms.digest, market.status, market.version,
-                market.sequence, opened_by, now,
+                market.id, terms.race_id, terms.kind, terms.runner_a, terms.runner_b, terms.giver, terms.line,
+                terms.currency, terms.commission_bps, terms.tie_rule, numeric(terms.min_stake, terms.currency),
+                numeric(terms.max_stake, terms.currency), numeric(terms.max_exposure, terms.currency),
+                terms.close_rule, terms.closes_at, terms.objection_seconds, terms.permit, terms.wording,
+                terms.digest, market.status, market.version, market.sequence, opened_by, now,
             )  # fmt: skip
 
     async def market(self, market_id: MarketId) -> Market:
         """As it is now; it may change at any moment. Raises MarketNotFound."""
-        row = await self._conn.fetchrow(f"SELECT {MARKET_COLUMNS} FROM market WHERE id = $1", market_id)
+        row = await self._conn.fetchrow(f"SELECT {MARKET_COLUMNS} FROM market m WHERE m.id = $1", market_id)
         if row is None:
             raise MarketNotFound("no such market")
         return market_of(row)
@@ -52,33 +72,21 @@ class ExchangeStore:
     async def market_for_update(self, market_id: MarketId) -> Market:
         """Locked: nothing else happens in the market before this transaction ends. Raises MarketNotFound."""
         row = await self._conn.fetchrow(
-            f"SELECT {MARKET_COLUMNS} FROM market WHERE id = $1 FOR NO KEY UPDATE", market_id
+            f"SELECT {MARKET_COLUMNS} FROM market m WHERE m.id = $1 FOR NO KEY UPDATE", market_id
         )
         if row is None:
             raise MarketNotFound("no such market")
         return market_of(row)
 
-    async def market_of_race_for_update(self, race_id: RaceId) -> Market | None:
-        row = await self._conn.fetchrow(
-            f"SELECT {MARKET_COLUMNS} FROM market WHERE race_id = $1 FOR NO KEY UPDATE", race_id
+    async def markets_of_race_for_update(self, race_id: RaceId) -> list[Market]:
+        """All of them, locked in the order of their ids."""
+        rows = await self._conn.fetch(
+            f"SELECT {MARKET_COLUMNS} FROM market m WHERE m.race_id = $1 ORDER BY m.id FOR NO KEY UPDATE",
+            race_id,
         )
-        return None if row is None else market_of(row)
+        return [market_of(row) for row in rows]
 
     # -- offers
-
-    async def add_offer(self, offer: Offer, currency: str, *, key: str, next_attempt_at: datetime) -> None:
-        """Write a PENDING offer down. Raises OfferKeyUsed if its bettor's key made an offer before."""
-        with translate({"offer_key_is_used_once": lambda: OfferKeyUsed("this key placed an offer long ago")}):
-            await self._conn.execute(
-                """
-                INSERT INTO offer (id, market_id, market_version, user_id, idempotency_key, side, risk, win, rank,
-                    stake, remaining, status, next_attempt_at, placed_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-                """,
-                offer.id, offer.market_id, offer.market_version, offer.user_id, key, offer.side,
-                offer.ratio.risk, offer.ratio.win, offer.ratio.rank, numeric(offer.stake, currency),
-                numeric(offer.remaining, currency), offer.status, next_attempt_at, offer.placed_at,
-            )  # fmt: skip
 
     async def offer(self, offer_id: OfferId) -> Offer:
         """Raises OfferNotFound."""
@@ -99,38 +107,38 @@ class ExchangeStore:
             raise OfferNotFound("no such offer")
         return market_id
 
-    async def pending(self, offer_id: OfferId) -> tuple[Offer, str] | None:
-        """An offer still to be finished and the key it was placed under; None if somebody finished it."""
-        row = await self._conn.fetchrow(
-            f"""
-            SELECT {OFFER_COLUMNS}, o.idempotency_key, m.currency FROM offer o JOIN market m ON m.id = o.market_id
-            WHERE o.id = $1 AND o.status = 'PENDING'
-            """,
-            offer_id,
+    async def market_of_challenge(self, offer_id: OfferId, challenged: UserId) -> MarketId | None:
+        market_id: MarketId | None = await self._conn.fetchval(
+            "SELECT market_id FROM offer WHERE id = $1 AND challenges = $2", offer_id, challenged
         )
-        return None if row is None else (offer_of(row, row["currency"]), row["idempotency_key"])
+        return market_id
 
-    async def makers(self, taker: Offer, currency: str) -> list[Offer]:
-        """The resting offers that `taker` can meet, in price-time order: enough to decide its fate."""
-        makers: list[Offer] = []
-        while True:
-            last = makers[-1] if makers else None
-            rows = await self._conn.fetch(
-                f"""
-                SELECT {OFFER_COLUMNS} FROM offer o
-                WHERE o.market_id = $1 AND o.side = $2 AND o.status IN ('OPEN', 'PARTIAL') AND o.rank >= $3
-                  AND ($4::smallint IS NULL OR (-o.rank, o.sequence) > (-$4, $5::bigint))
-                ORDER BY o.rank DESC, o.sequence LIMIT {MAKERS_PER_READ}
-                """,
-                taker.market_id,
-                taker.side.opposite,
-                taker.ratio.inverse.rank,
-                None if last is None else last.ratio.rank,
-                None if last is None else last.sequence,
-            )
-            makers += [offer_of(row, currency) for row in rows]
-            if len(rows) < MAKERS_PER_READ or can_fill(taker, makers):
-                return makers
+    async def markets_with_offers_of(self, owner: UserId) -> list[MarketId]:
+        """Markets in which the bettor has anything that can still be cancelled."""
+        rows = await self._conn.fetch(
+            """
+            SELECT DISTINCT market_id FROM offer
+            WHERE user_id = $1 AND status IN ('OPEN', 'PARTIAL') ORDER BY market_id
+            """,
+            owner,
+        )
+        return [MarketId(row["market_id"]) for row in rows]
+
+    async def waiting(self, ids: Sequence[OfferId], currency: str) -> dict[OfferId, Waiting]:
+        """Offers by id, as they are now, with what decides about them besides the book."""
+        rows = await self._conn.fetch(
+            f"""
+            SELECT {OFFER_COLUMNS}, o.idempotency_key,
+                   EXISTS (SELECT FROM suspension s WHERE s.scope = 'USER' AND s.subject = o.user_id
+                              AND s.lifted_at IS NULL) AS suspended
+              FROM offer o WHERE o.id = ANY ($1)
+            """,
+            ids,
+        )
+        return {
+            OfferId(row["id"]): Waiting(offer_of(row, currency), row["idempotency_key"], row["suspended"])
+            for row in rows
+        }
 
     async def resting(self, market_id: MarketId, currency: str) -> list[Offer]:
         """Every offer resting in the market, the earliest first."""
@@ -143,11 +151,23 @@ class ExchangeStore:
         )
         return [offer_of(row, currency) for row in rows]
 
+    async def pending(self, offer_id: OfferId) -> tuple[Offer, str] | None:
+        """An offer still to be finished and the key it was placed under; None if somebody finished it."""
+        row = await self._conn.fetchrow(
+            f"""
+            SELECT {OFFER_COLUMNS}, o.idempotency_key, m.currency FROM offer o JOIN market m ON m.id = o.market_id
+            WHERE o.id = $1 AND o.status = 'PENDING' FOR NO KEY UPDATE OF o
+            """,
+            offer_id,
+        )
+        return None if row is None else (offer_of(row, row["currency"]), row["idempotency_key"])
+
     async def reject(self, offer: Offer, *, now: datetime) -> None:
         """Write that a pending offer never took part: its market is not concerned, and not locked."""
         await self._conn.execute(
             """
-            UPDATE offer SET status = 'REJECTED', remaining = 0, released = stake, ending = $2, ended_at = $3
+            UPDATE offer SET status = 'REJECTED', remaining = 0, released = stake, ending = $2, ended_at = $3,
+                   moved_by = NULL, moved_why = 'the hold was refused'
             WHERE id = $1
             """,
             offer.id,
@@ -177,6 +197,18 @@ class ExchangeStore:
         )
         return [(offer_of(row, row["currency"]), row["currency"]) for row in rows]
 
+    async def markets_with_expired(self, now: datetime, limit: int) -> list[MarketId]:
+        """Markets in which an offer's own time is over."""
+        rows = await self._conn.fetch(
+            """
+            SELECT DISTINCT market_id FROM offer
+            WHERE status IN ('OPEN', 'PARTIAL') AND expires_at IS NOT NULL AND expires_at <= $1 LIMIT $2
+            """,
+            now,
+            limit,
+        )
+        return [MarketId(row["market_id"]) for row in rows]
+
     # -- everything that happened in a market
 
     async def save(
@@ -184,20 +216,26 @@ class ExchangeStore:
         market: Market,
         *,
         now: datetime,
-        offers: Sequence[Offer] = (),
+        actor: UserId | None,
+        why: str,
+        offers: Sequence[Moved] = (),
         fills: Sequence[tuple[Fill, int]] = (),
+        levels: Sequence[Level] = (),
         closed_at: datetime | None = None,
     ) -> None:
         """Write how a locked market and some of its offers stand now, and the bets that were made.
 
-        Each bet comes with its sequence. One statement: every round trip is waited for by all who want the market.
+        Each bet comes with its sequence; `levels` are what the public sees of it, under the market's. `actor` and
+        `why` are of the market's own move, if it moved. One statement: every round trip is waited for by all who
+        want the market.
         """
         currency = market.terms.currency
 
-        def money(amounts: Iterable[Minor]) -> list[Decimal]:
-            return [numeric(amount, currency) for amount in amounts]
+        def money(amounts: Iterable[Minor]) -> list[str]:
+            return [text(amount, currency) for amount in amounts]
 
         bets = [fill for fill, _ in fills]
+        stands = [moved.offer for moved in offers]
         await self._conn.execute(
             _SAVE,
             market.id,
@@ -208,13 +246,13 @@ class ExchangeStore:
             market.defect,
             closed_at,
             now,
-            [offer.id for offer in offers],
-            [offer.status for offer in offers],
-            [offer.sequence for offer in offers],
-            money(offer.matched for offer in offers),
-            money(offer.remaining for offer in offers),
-            money(offer.released for offer in offers),
-            [offer.ending for offer in offers],
+            [offer.id for offer in stands],
+            [offer.status for offer in stands],
+            [offer.sequence for offer in stands],
+            money(offer.matched for offer in stands),
+            money(offer.remaining for offer in stands),
+            money(offer.released for offer in stands),
+            [offer.ending for offer in stands],
             [bet.id for bet in bets],
             [sequence for _, sequence in fills],
             [bet.maker.id for bet in bets],
@@ -231,26 +269,44 @@ class ExchangeStore:
             [bet.taker.ratio.win for bet in bets],
             [bet.lots for bet in bets],
             money(bet.pot for bet in bets),
+            actor,
+            why,
+            [moved.actor for moved in offers],
+            [moved.why for moved in offers],
+            [level.side for level in levels],
+            [level.ratio.rank for level in levels],
+            money(level.amount for level in levels),
+            market.void_reason,
+            market.settlement,
+            market.settled_result,
+            market.suspension,
         )
 
 
 _SAVE = """
     WITH moved AS (
         UPDATE market SET status = $2, version = $3, sequence = $4, escrow = $5, defect = $6,
-               closed_at = coalesce(closed_at, $7)
+               closed_at = coalesce(closed_at, $7), void_reason = $39, settlement = $40,
+               settled_result = $41, suspension = $42,
+               moved_by = CASE WHEN status = $2 THEN moved_by ELSE $32 END,
+               moved_why = CASE WHEN status = $2 THEN moved_why ELSE $33 END
          WHERE id = $1),
     changed AS (
         UPDATE offer o
            SET status = n.status, sequence = n.sequence, matched = n.matched, remaining = n.remaining,
-               released = n.released, ending = n.ending,
+               released = n.released, ending = n.ending, moved_by = n.actor, moved_why = n.why,
                ended_at = CASE WHEN n.remaining = 0 THEN $8::timestamptz END
-          FROM unnest($9::uuid[], $10::text[], $11::bigint[], $12::numeric[], $13::numeric[], $14::numeric[],
-                      $15::text[]) AS n (id, status, sequence, matched, remaining, released, ending)
-         WHERE o.id = n.id)
+          FROM unnest($9::uuid[], $10::text[], $11::bigint[], $12::text[]::numeric[], $13::text[]::numeric[],
+                      $14::text[]::numeric[], $15::text[], $34::uuid[], $35::text[])
+               AS n (id, status, sequence, matched, remaining, released, ending, actor, why)
+         WHERE o.id = n.id),
+    seen AS (
+        INSERT INTO level_change (market_id, sequence, at, side, rank, amount)
+        SELECT $1, $4, $8, * FROM unnest($36::text[], $37::smallint[], $38::text[]::numeric[]))
     INSERT INTO fill (market_id, matched_at, id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
         taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot)
     SELECT $1, $8, * FROM unnest(
-        $16::uuid[], $17::bigint[], $18::uuid[], $19::uuid[], $20::text[], $21::numeric[], $22::smallint[],
-        $23::smallint[], $24::uuid[], $25::uuid[], $26::text[], $27::numeric[], $28::smallint[], $29::smallint[],
-        $30::bigint[], $31::numeric[])
+        $16::uuid[], $17::bigint[], $18::uuid[], $19::uuid[], $20::text[], $21::text[]::numeric[], $22::smallint[],
+        $23::smallint[], $24::uuid[], $25::uuid[], $26::text[], $27::text[]::numeric[], $28::smallint[], $29::smallint[],
+        $30::bigint[], $31::text[]::numeric[])
 """

@@ -1,50 +1,46 @@
-"""Events, races, runners and declarations."""
+"""Events, races and runners: the rows that move, locked before they do. A race before its event before its markets."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from common.pg import Connection, translate
 
-from betting.domain.errors import (
-    EventNotFound,
-    OfficialHasBet,
-    RaceNotFound,
-    RaceNumberTaken,
-    ResultAlreadyDeclared,
-)
-from betting.domain.ids import EventId, MarketId, RaceId, RunnerId, UserId
-from betting.domain.races import Declaration, Event, Margin, Race, RaceStatus, Runner
+from betting.domain.errors import EventNotFound, PermitMissing, RaceNotFound, RaceNumberTaken
+from betting.domain.events import Event
+from betting.domain.ids import EventId, MarketId, RaceId, RunnerId, StableId, UserId
+from betting.domain.races import Race, RaceStatus, Runner
 from betting.store.rows import EVENT_COLUMNS, Row, event_of
 
 RACE_COLUMNS = """
-    r.id, r.event_id, r.number, r.distance_m, r.starts_at, r.status,
-    array(SELECT id FROM runner WHERE race_id = r.id ORDER BY position) AS runner_ids,
-    array(SELECT horse FROM runner WHERE race_id = r.id ORDER BY position) AS horses
+    r.id, r.event_id, r.number, r.distance_m, r.starts_at, r.status, r.conditions, r.objection_until, r.result_version,
+    (SELECT json_agg(json_build_array(id, horse, stable_id, carril, scratched_at IS NOT NULL) ORDER BY position)
+       FROM runner WHERE race_id = r.id) AS runners
 """
 
 
 def race_of(row: Row) -> Race:
-    first, second = (
-        Runner(RunnerId(runner), horse)
-        for runner, horse in zip(row["runner_ids"], row["horses"], strict=True)
-    )
     return Race(
         id=RaceId(row["id"]),
         event_id=EventId(row["event_id"]),
         number=row["number"],
         distance_m=row["distance_m"],
         starts_at=row["starts_at"],
-        runners=(first, second),
+        runners=tuple(
+            Runner(
+                id=RunnerId(UUID(id)),
+                horse=horse,
+                stable=None if stable is None else StableId(UUID(stable)),
+                carril=carril,
+                scratched=scratched,
+            )
+            for id, horse, stable, carril, scratched in json.loads(row["runners"])
+        ),
         status=RaceStatus(row["status"]),
-    )
-
-
-def declaration_of(row: Row) -> Declaration:
-    return Declaration(
-        winner=None if row["winner"] is None else RunnerId(row["winner"]),
-        margin=None if row["margin"] is None else Margin(row["margin"]),
-        off_time=row["off_time"],
-        photo_sha256=row["photo_sha256"],
+        conditions=row["conditions"],
+        objection_until=row["objection_until"],
+        result_version=row["result_version"],
     )
 
 
@@ -52,13 +48,17 @@ class ProgrammeStore:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
 
-    async def add_event(self, event: Event, created_by: UserId) -> None:
+    # -- events
+
+    async def add_event(self, event: Event, created_by: UserId, carril: UUID | None) -> None:
         await self._conn.execute(
             """
-            INSERT INTO event (id, name, venue, permit, starts_at, status, created_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO event (id, name, venue, state, permit, starts_at, day, objection_seconds, status, carril_id,
+                created_by, moved_by)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
             """,
-            event.id, event.name, event.venue, event.permit, event.starts_at, event.status, created_by,
+            event.id, event.name, event.venue, event.state, event.permit, event.starts_at, event.day,
+            event.objection_seconds, event.status, carril, created_by,
         )  # fmt: skip
 
     async def event_for_update(self, event_id: EventId) -> Event:
@@ -70,14 +70,25 @@ class ProgrammeStore:
             raise EventNotFound("no such event")
         return event_of(row)
 
-    async def save_event(self, event: Event) -> int:
-        """The event's new version."""
-        version: int = await self._conn.fetchval(
-            "UPDATE event SET status = $2, sequence = sequence + 1 WHERE id = $1 RETURNING sequence",
-            event.id,
-            event.status,
-        )
+    async def save_event(self, event: Event, *, actor: UserId, why: str) -> int:
+        """The event's new version. Raises PermitMissing if it may not be published."""
+        refusals = {
+            "event_has_a_permit": lambda: PermitMissing("no permit covers this venue and day", field="permit")
+        }
+        with translate(refusals):
+            version: int = await self._conn.fetchval(
+                """
+                UPDATE event SET status = $2, sequence = sequence + 1, moved_by = $3, moved_why = $4
+                WHERE id = $1 RETURNING sequence
+                """,
+                event.id,
+                event.status,
+                actor,
+                why,
+            )
         return version
+
+    # -- races
 
     async def add_race(self, race: Race, created_by: UserId) -> int:
         """The race's first version. Raises RaceNumberTaken."""
@@ -86,30 +97,44 @@ class ProgrammeStore:
         ):
             await self._conn.execute(
                 """
-                INSERT INTO race (id, event_id, number, distance_m, starts_at, status, sequence, created_by)
-                VALUES ($1, $2, $3, $4, $5, $6, 1, $7)
+                INSERT INTO race (id, event_id, number, distance_m, starts_at, status, conditions, sequence, created_by,
+                    moved_by)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8)
                 """,
-                race.id, race.event_id, race.number, race.distance_m, race.starts_at, race.status, created_by,
+                race.id, race.event_id, race.number, race.distance_m, race.starts_at, race.status,
+                race.conditions, created_by,
             )  # fmt: skip
         await self._conn.execute(
             """
-            INSERT INTO runner (id, race_id, position, horse)
-            SELECT id, $1, position, horse FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS r (id, horse, position)
+            INSERT INTO runner (id, race_id, position, horse, stable_id, carril)
+            SELECT id, $1, position, horse, stable, carril
+              FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::smallint[]) WITH ORDINALITY
+                   AS r (id, horse, stable, carril, position)
             """,
             race.id,
             [runner.id for runner in race.runners],
             [runner.horse for runner in race.runners],
+            [runner.stable for runner in race.runners],
+            [runner.carril for runner in race.runners],
         )
         return 1
 
     async def race_for_update(self, race_id: RaceId) -> Race:
-        """Raises RaceNotFound. A race is locked before its market, always."""
+        """Raises RaceNotFound. A race is locked before its markets, always."""
         row = await self._conn.fetchrow(
             f"SELECT {RACE_COLUMNS} FROM race r WHERE r.id = $1 FOR NO KEY UPDATE OF r", race_id
         )
         if row is None:
             raise RaceNotFound("no such race")
         return race_of(row)
+
+    async def races_of_event_for_update(self, event_id: EventId) -> list[Race]:
+        """All of them, locked in the order of their ids."""
+        rows = await self._conn.fetch(
+            f"SELECT {RACE_COLUMNS} FROM race r WHERE r.event_id = $1 ORDER BY r.id FOR NO KEY UPDATE OF r",
+            event_id,
+        )
+        return [race_of(row) for row in rows]
 
     async def race(self, race_id: RaceId) -> Race:
         """As it is now. Raises RaceNotFound."""
@@ -124,48 +149,44 @@ class ProgrammeStore:
         )
         return race_id
 
-    async def save_race(self, race: Race, *, scratch_reason: str | None = None, told: bool = True) -> int:
-        """The race's version, a new one if an event will tell of the change."""
-        version: int = await self._conn.fetchval(
-            """
-            UPDATE race SET status = $2, scratch_reason = $3, sequence = sequence + $4::boolean::integer
-            WHERE id = $1 RETURNING sequence
-            """,
-            race.id,
-            race.status,
-            scratch_reason,
-            told,
-        )
+    async def save_races(
+        self,
+        states: Sequence[Race],
+        *,
+        actor: UserId | None,
+        why: str,
+        told: int,
+        off_at: datetime | None = None,
+    ) -> int:
+        """Write the states a race passes, each as a move of its own; `told` events will tell of them.
+
+        The race's version after them.
+        """
+        version = 0
+        for at, race in enumerate(states):
+            version = await self._conn.fetchval(
+                """
+                UPDATE race SET status = $2, sequence = sequence + $3, moved_by = $4, moved_why = $5, starts_at = $6,
+                       scratch_reason = CASE WHEN $2 = 'NO_CORRE' THEN $5 END, objection_until = $7,
+                       result_version = $8, off_at = coalesce(off_at, $9)
+                WHERE id = $1 RETURNING sequence
+                """,
+                race.id,
+                race.status,
+                told if at == len(states) - 1 else 0,
+                actor,
+                why,
+                race.starts_at,
+                race.objection_until,
+                race.result_version,
+                off_at,
+            )
         return version
 
-    async def declarations(self, race_id: RaceId) -> Mapping[UserId, Declaration]:
-        """In the order they were made."""
-        rows = await self._conn.fetch(
-            """
-            SELECT official_id, winner, margin, off_time, photo_sha256
-            FROM declaration WHERE race_id = $1 ORDER BY ordinal
-            """,
-            race_id,
+    async def scratch_runner(self, runner: RunnerId, why: str, now: datetime) -> None:
+        await self._conn.execute(
+            "UPDATE runner SET scratched_at = $2, scratch_reason = $3 WHERE id = $1", runner, now, why
         )
-        return {UserId(row["official_id"]): declaration_of(row) for row in rows}
 
-    async def add_declaration(
-        self, race_id: RaceId, official: UserId, declared: Declaration, *, ordinal: int, now: datetime
-    ) -> None:
-        """Raises OfficialHasBet, ResultAlreadyDeclared."""
-        refusals = {
-            "declaration_is_impartial": lambda: OfficialHasBet("you have an offer in this event"),
-            "declaration_officials_differ": lambda: ResultAlreadyDeclared(
-                "a different official declares as well"
-            ),
-        }
-        with translate(refusals):
-            await self._conn.execute(
-                """
-                INSERT INTO declaration
-                    (race_id, official_id, ordinal, winner, margin, off_time, photo_sha256, declared_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                """,
-                race_id, official, ordinal, declared.winner, declared.margin, declared.off_time,
-                declared.photo_sha256, now,
-            )  # fmt: skip
+    async def set_stable(self, runner: RunnerId, stable: StableId) -> None:
+        await self._conn.execute("UPDATE runner SET stable_id = $2 WHERE id = $1", runner, stable)

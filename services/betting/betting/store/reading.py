@@ -8,14 +8,17 @@ from uuid import UUID
 
 from common.pg import Connection
 
+from betting.domain.book import Level
 from betting.domain.errors import EventNotFound, OfferNotFound
+from betting.domain.events import Event
 from betting.domain.ids import EventId, FillId, MarketId, Minor, OfferId, RaceId, UserId
 from betting.domain.markets import Market, MarketStatus
 from betting.domain.offers import Offer, Side
-from betting.domain.races import Declaration, Event, Race
+from betting.domain.races import Race
 from betting.domain.ratios import Ratio
 from betting.domain.settlement import Outcome
-from betting.store.programme import RACE_COLUMNS, declaration_of, race_of
+from betting.store.programme import RACE_COLUMNS, race_of
+from betting.store.results import Result, result_of
 from betting.store.rows import (
     EVENT_COLUMNS,
     MARKET_COLUMNS,
@@ -38,20 +41,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class RaceCard:
-    """A race with its market, and with its result once that is final."""
+    """A race with its markets, and with its result once two officials agree on it."""
 
     race: Race
-    market: Market | None
-    result: Declaration | None
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Everything that rests at one ratio on one side, whoever offers it."""
-
-    side: Side
-    ratio: Ratio
-    amount: Minor
+    markets: tuple[Market, ...] = ()
+    result: Result | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +113,46 @@ class ReadingStore:
             f"SELECT {RACE_COLUMNS} FROM race r WHERE r.event_id = $1 ORDER BY r.number", event_id
         )
         ids = [row["id"] for row in races]
-        markets = await self._conn.fetch(f"SELECT {MARKET_COLUMNS} FROM market WHERE race_id = ANY ($1)", ids)
+        return await self._with_markets([race_of(row) for row in races], ids)
+
+    async def race_card(self, race_id: RaceId, *, drafts: bool) -> RaceCard | None:
+        """One race; None if it is not there, or its event is a draft and `drafts` is false."""
+        row = await self._conn.fetchrow(
+            f"""
+            SELECT {RACE_COLUMNS} FROM race r JOIN event e ON e.id = r.event_id
+            WHERE r.id = $1 AND ($2 OR e.status <> 'DRAFT')
+            """,
+            race_id,
+            drafts,
+        )
+        if row is None:
+            return None
+        return (await self._with_markets([race_of(row)], [row["id"]]))[0]
+
+    async def _with_markets(self, races: Sequence[Race], ids: Sequence[UUID]) -> list[RaceCard]:
+        found = await self._conn.fetch(
+            f"SELECT {MARKET_COLUMNS} FROM market m WHERE m.race_id = ANY ($1) ORDER BY m.opened_at, m.id",
+            ids,
+        )
         results = await self._conn.fetch(
             """
-            SELECT d.* FROM declaration d JOIN race r ON r.id = d.race_id
-            WHERE d.race_id = ANY ($1) AND d.ordinal = 1 AND r.status = 'FINAL'
+            SELECT d.* FROM result d JOIN race r ON r.id = d.race_id AND r.result_version = d.version
+            WHERE d.race_id = ANY ($1)
             """,
             ids,
         )
-        market = {RaceId(row["race_id"]): market_of(row) for row in markets}
-        result = {RaceId(row["race_id"]): declaration_of(row) for row in results}
-        return [
-            RaceCard(race, market.get(race.id), result.get(race.id))
-            for race in (race_of(row) for row in races)
-        ]
+        markets: dict[RaceId, list[Market]] = defaultdict(list)
+        for row in found:
+            markets[RaceId(row["race_id"])].append(market_of(row))
+        result = {RaceId(row["race_id"]): result_of(row) for row in results}
+        return [RaceCard(race, tuple(markets[race.id]), result.get(race.id)) for race in races]
 
     async def book(self, market_id: MarketId, currency: str) -> list[Level]:
         """Best price for a taker first, per side. Nobody's name."""
         rows = await self._conn.fetch(
             """
             SELECT side, risk, win, sum(remaining) AS amount FROM offer
-            WHERE market_id = $1 AND side IN ('A', 'B') AND status IN ('OPEN', 'PARTIAL')
+            WHERE market_id = $1 AND side IN ('A', 'B') AND status IN ('OPEN', 'PARTIAL') AND challenges IS NULL
             GROUP BY side, rank, risk, win ORDER BY side, rank DESC
             """,
             market_id,
@@ -159,19 +172,43 @@ class ReadingStore:
         return (await self._with_fills(rows))[0]
 
     async def own_offers(
-        self, owner: UserId, *, market_id: MarketId | None, after: Position | None, limit: int
+        self,
+        owner: UserId,
+        *,
+        market_id: MarketId | None,
+        open_only: bool,
+        after: Position | None,
+        limit: int,
     ) -> list[OwnOffer]:
-        """The newest first."""
+        """The newest first; `open_only`: those that have not ended."""
         rows = await self._conn.fetch(
             f"""
             SELECT {OFFER_COLUMNS} FROM offer o
             WHERE o.user_id = $1 AND ($2::uuid IS NULL OR o.market_id = $2)
+              AND (NOT $6 OR o.status IN ('PENDING', 'OPEN', 'PARTIAL'))
               AND ($3::timestamptz IS NULL OR (o.placed_at, o.id) < ($3, $4::uuid))
             ORDER BY o.placed_at DESC, o.id DESC LIMIT $5
             """,
             owner, market_id, None if after is None else after.at, None if after is None else after.id, limit,
+            open_only,
         )  # fmt: skip
         return await self._with_fills(rows)
+
+    async def challenges(self, challenged: UserId) -> list[tuple[Offer, Market]]:
+        """Open offers that only this person may take, the newest first."""
+        rows = await self._conn.fetch(
+            f"""
+            SELECT {OFFER_COLUMNS} FROM offer o
+            WHERE o.challenges = $1 AND o.status IN ('OPEN', 'PARTIAL') ORDER BY o.placed_at DESC LIMIT 100
+            """,
+            challenged,
+        )
+        markets = await self._markets([row["market_id"] for row in rows])
+        return [
+            (offer_of(row, market.terms.currency), market)
+            for row in rows
+            for market in (markets[row["market_id"]],)
+        ]
 
     async def own_bets(self, owner: UserId, *, after: Position | None, limit: int) -> list[Bet]:
         """The newest first."""
@@ -183,10 +220,12 @@ class ReadingStore:
         """
         rows = await self._conn.fetch(
             f"""
-            SELECT bet.*, s.outcome
+            SELECT bet.*, s.outcome, coalesce(bet.matched_at > s.late_after, false) AS late
               FROM (({part.format(mine="maker", risk="risk", win="win")})
                     UNION ALL ({part.format(mine="taker", risk="win", win="risk")})) bet
-              LEFT JOIN settlement s ON s.market_id = bet.market_id AND s.booked_at IS NOT NULL
+              JOIN market m ON m.id = bet.market_id
+              LEFT JOIN settlement s ON s.market_id = bet.market_id AND s.version = m.settlement
+                                    AND s.booked_at IS NOT NULL
              ORDER BY matched_at DESC, id DESC LIMIT $4
             """,
             owner,
@@ -225,7 +264,7 @@ class ReadingStore:
 
     async def _markets(self, ids: Sequence[UUID]) -> Mapping[UUID, Market]:
         rows = await self._conn.fetch(
-            f"SELECT {MARKET_COLUMNS} FROM market WHERE id = ANY ($1)", list(set(ids))
+            f"SELECT {MARKET_COLUMNS} FROM market m WHERE m.id = ANY ($1)", list(set(ids))
         )
         return {row["id"]: market_of(row) for row in rows}
 
@@ -247,5 +286,5 @@ def _bet_of(row: Row, market: Market) -> Bet:
         fill=_fill_of(row, market.terms.currency),
         market=market,
         side=Side(row["side"]),
-        outcome=Outcome(row["outcome"]) if settled else None,
+        outcome=(Outcome.VOID if row["late"] else Outcome(row["outcome"])) if settled else None,
     )

@@ -1,6 +1,5 @@
 """Settlements, their chunks and everybody's share."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,8 +7,20 @@ from common.pg import Connection
 
 from betting.domain.ids import MarketId, UserId
 from betting.domain.offers import Side
-from betting.domain.settlement import Outcome, Position, Settlement
-from betting.store.rows import minor, numeric
+from betting.domain.settlement import ChunkKind, Outcome, Position, Settlement, Share
+from betting.store.rows import Row, minor, numeric, text
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a settlement was computed on. Bets matched after `late_after` are no bets; `tax` is withheld."""
+
+    outcome: Outcome
+    late_after: datetime | None
+    tax: str | None
+    withholding_bps: int
+    result_version: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +28,7 @@ class Booked:
     """A settlement all of whose chunks the ledger has booked. Amounts are minor units."""
 
     outcome: Outcome
+    reason: str
     total: int
     commission: int
 
@@ -26,90 +38,149 @@ class SettlementStore:
         self._conn = conn
 
     async def awaiting(self, limit: int) -> list[MarketId]:
-        """Closed markets of races whose fate is decided."""
+        """Closed markets whose fate is decided, and settled ones of races whose result was corrected."""
         rows = await self._conn.fetch(
             """
-            SELECT m.id FROM market m JOIN race r ON r.id = m.race_id
-            WHERE m.status = 'CLOSED' AND r.status IN ('FINAL', 'NO_CORRE') LIMIT $1
+            (SELECT m.id FROM market m JOIN race r ON r.id = m.race_id
+              WHERE m.status = 'CLOSED' AND (r.status = 'FINAL' OR m.void_reason IS NOT NULL) LIMIT $1)
+            UNION ALL
+            (SELECT m.id FROM race r JOIN market m ON m.race_id = r.id
+              WHERE r.result_version > 1 AND r.status = 'FINAL' AND m.status IN ('SETTLED', 'VOID')
+                AND m.void_reason IS NULL AND m.settled_result < r.result_version LIMIT $1)
             """,
             limit,
         )
         return [MarketId(row["id"]) for row in rows]
 
-    async def positions(self, market_id: MarketId, currency: str) -> list[Position]:
+    async def positions(
+        self, market_id: MarketId, late_after: datetime | None, currency: str
+    ) -> list[Position]:
         """What every bettor has in the market."""
-        rows = await self._conn.fetch(
-            "SELECT user_id, stake_a, stake_b, pot_a, pot_b FROM market_position WHERE market_id = $1",
-            market_id,
-        )
+        rows = await self._conn.fetch("SELECT * FROM positions_in($1, $2)", market_id, late_after)
+
+        def sides(row: Row, what: str) -> dict[Side, int]:
+            return {side: minor(row[f"{what}_{side.value.lower()}"], currency) for side in Side}
+
         return [
             Position(
                 user_id=UserId(row["user_id"]),
-                stakes={Side.A: minor(row["stake_a"], currency), Side.B: minor(row["stake_b"], currency)},
-                pots={Side.A: minor(row["pot_a"], currency), Side.B: minor(row["pot_b"], currency)},
+                stakes=sides(row, "stake"),
+                pots=sides(row, "pot"),
+                halves=sides(row, "half"),
+                late=minor(row["late"], currency),
             )
             for row in rows
         ]
 
+    async def basis(self, market_id: MarketId, version: int) -> Basis:
+        row = await self._conn.fetchrow(
+            "SELECT * FROM settlement WHERE market_id = $1 AND version = $2", market_id, version
+        )
+        if row is None:
+            raise AssertionError(f"market {market_id} has no settlement {version}")
+        return Basis(
+            Outcome(row["outcome"]), row["late_after"], row["tax"], row["withholding_bps"],
+            row["result_version"], row["reason"],
+        )  # fmt: skip
+
+    async def shares(self, market_id: MarketId, version: int, currency: str) -> dict[UserId, Share]:
+        """Everybody's share in one version."""
+        rows = await self._conn.fetch(
+            """
+            SELECT user_id, staked, late, payout, commission, withheld FROM settlement_share
+            WHERE market_id = $1 AND version = $2
+            """,
+            market_id,
+            version,
+        )
+        return {
+            UserId(row["user_id"]): Share(
+                UserId(row["user_id"]),
+                *(
+                    minor(row[name], currency)
+                    for name in ("staked", "late", "payout", "commission", "withheld")
+                ),
+            )
+            for row in rows
+        }
+
     async def add(
-        self, market_id: MarketId, version: int, settlement: Settlement, currency: str, *, now: datetime
+        self,
+        market_id: MarketId,
+        version: int,
+        settlement: Settlement,
+        basis: Basis,
+        currency: str,
+        *,
+        now: datetime,
     ) -> None:
         """Write a settlement down whole. One without chunks is booked at once: there is nothing to pay."""
         chunks = settlement.chunks
         await self._conn.execute(
             """
-            INSERT INTO settlement (market_id, version, outcome, total, chunks, settled_at, booked_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO settlement (market_id, version, outcome, total, chunks, settled_at, booked_at, late_after, tax,
+                withholding_bps, result_version, reason)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             """,
             market_id, version, settlement.outcome, numeric(settlement.total, currency), len(chunks), now,
-            None if chunks else now,
+            None if chunks else now, basis.late_after, basis.tax, basis.withholding_bps, basis.result_version,
+            basis.reason,
         )  # fmt: skip
         await self._conn.execute(
             """
-            INSERT INTO settlement_chunk (market_id, version, chunk, total)
-            SELECT $1, $2, * FROM unnest($3::integer[], $4::numeric[])
+            INSERT INTO settlement_chunk (market_id, version, kind, chunk, total)
+            SELECT $1, $2, * FROM unnest($3::text[], $4::integer[], $5::text[]::numeric[])
             """,
             market_id,
             version,
+            [chunk.kind for chunk in chunks],
             [chunk.number for chunk in chunks],
-            [numeric(chunk.total, currency) for chunk in chunks],
+            [text(chunk.total, currency) for chunk in chunks],
         )
         await self._add_shares(market_id, version, settlement, currency)
 
     async def _add_shares(
         self, market_id: MarketId, version: int, settlement: Settlement, currency: str
     ) -> None:
-        paid_in = {share.user_id: chunk.number for chunk in settlement.chunks for share in chunk.shares}
-        shares: Sequence[tuple[UserId, int | None, object, object, object]] = [
-            (
-                share.user_id,
-                paid_in.get(share.user_id),
-                numeric(share.staked, currency),
-                numeric(share.payout, currency),
-                numeric(share.commission, currency),
-            )
-            for share in settlement.shares
-        ]
+        paid = {move.user_id: chunk.number for chunk in settlement.payments for move in chunk.moves}
+        recovered = {move.user_id: chunk.number for chunk in settlement.recoveries for move in chunk.moves}
+        shares = settlement.shares
         await self._conn.execute(
             """
-            INSERT INTO settlement_share (market_id, version, user_id, chunk, staked, payout, commission)
-            SELECT $1, $2, * FROM unnest($3::uuid[], $4::integer[], $5::numeric[], $6::numeric[], $7::numeric[])
+            INSERT INTO settlement_share (market_id, version, user_id, chunk, recovery, staked, late, payout, commission,
+                withheld)
+            SELECT $1, $2, * FROM unnest($3::uuid[], $4::integer[], $5::integer[], $6::text[]::numeric[],
+                $7::text[]::numeric[], $8::text[]::numeric[], $9::text[]::numeric[], $10::text[]::numeric[])
             """,
             market_id,
             version,
-            *([share[column] for share in shares] for column in range(5)),
+            [share.user_id for share in shares],
+            [paid.get(share.user_id) for share in shares],
+            [recovered.get(share.user_id) for share in shares],
+            [text(share.staked, currency) for share in shares],
+            [text(share.late, currency) for share in shares],
+            [text(share.payout, currency) for share in shares],
+            [text(share.commission, currency) for share in shares],
+            [text(share.withheld, currency) for share in shares],
         )
 
     async def book_chunk(
-        self, market_id: MarketId, version: int, chunk: int, *, entry_sequence: int, now: datetime
+        self,
+        market_id: MarketId,
+        version: int,
+        kind: ChunkKind,
+        chunk: int,
+        *,
+        entry_sequence: int,
+        now: datetime,
     ) -> bool:
         """Note that the ledger booked a chunk. True if no chunk of the settlement is left to book."""
         await self._conn.execute(
             """
-            UPDATE settlement_chunk SET entry_sequence = $4, booked_at = $5
-            WHERE market_id = $1 AND version = $2 AND chunk = $3 AND booked_at IS NULL
+            UPDATE settlement_chunk SET entry_sequence = $5, booked_at = $6
+            WHERE market_id = $1 AND version = $2 AND kind = $3 AND chunk = $4 AND booked_at IS NULL
             """,
-            market_id, version, chunk, entry_sequence, now,
+            market_id, version, kind, chunk, entry_sequence, now,
         )  # fmt: skip
         whole: bool = await self._conn.fetchval(
             """
@@ -126,8 +197,8 @@ class SettlementStore:
         row = await self._conn.fetchrow(
             """
             UPDATE settlement SET booked_at = $3 WHERE market_id = $1 AND version = $2
-            RETURNING outcome, total, (SELECT coalesce(sum(commission), 0) FROM settlement_share
-                                       WHERE market_id = $1 AND version = $2) AS commission
+            RETURNING outcome, total, reason, (SELECT coalesce(sum(commission), 0) FROM settlement_share
+                                               WHERE market_id = $1 AND version = $2) AS commission
             """,
             market_id,
             version,
@@ -135,5 +206,8 @@ class SettlementStore:
         )
         assert row is not None  # noqa: S101 - the chunk just booked has a foreign key to it
         return Booked(
-            Outcome(row["outcome"]), minor(row["total"], currency), minor(row["commission"], currency)
+            Outcome(row["outcome"]),
+            row["reason"],
+            minor(row["total"], currency),
+            minor(row["commission"], currency),
         )
