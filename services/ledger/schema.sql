@@ -997,6 +997,7 @@ CREATE TABLE public.account_class (
     floored boolean NOT NULL,
     owner_kind text,
     requires_hold boolean DEFAULT false NOT NULL,
+    address text,
     segregation text GENERATED ALWAYS AS (
 CASE
     WHEN (chart <> 'el-carril'::text) THEN NULL::text
@@ -1004,6 +1005,7 @@ CASE
     WHEN ((side = 'credit'::text) AND (name !~~ 'house%'::text)) THEN 'owed'::text
     ELSE NULL::text
 END) STORED,
+    CONSTRAINT account_class_address_is_of_holds CHECK (((address IS NULL) OR (requires_hold AND (address ~~ '%{owner}%'::text)))),
     CONSTRAINT account_class_owner_kind_is_known CHECK ((owner_kind = ANY (ARRAY['player'::text, 'market'::text, 'account'::text]))),
     CONSTRAINT account_class_side_is_known CHECK ((side = ANY (ARRAY['debit'::text, 'credit'::text])))
 );

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from contracts.wire import (
     AccountPath,
+    Amount,
     Command,
     Count,
     Currency,
@@ -78,16 +79,26 @@ class SettlementPart(Request):
         return self
 
 
-class EntryRequest(Request):
-    """A wish to post one entry; its idempotency key travels beside it (header) or in the command."""
+class EntryParts(Request):
+    """What there is to say about an entry beside its postings.
+
+    `effective_at` is when it takes effect, from the year 2000 to now; without it, when it is posted.
+    `expires_at` is when the hold that it opens goes back of itself.
+    """
 
     kind: EntryKind
-    postings: Annotated[tuple[Posting, ...], Field(min_length=2, max_length=MAX_POSTINGS)]
     reference: Reference
     metadata: Metadata = Field(default_factory=dict)
     effective_at: Moment | None = None
     receipt: UUID | None = None
     settlement: SettlementPart | None = None
+    expires_at: Moment | None = None
+
+
+class EntryRequest(EntryParts):
+    """A wish to post one entry; its idempotency key travels beside it (header) or in the command."""
+
+    postings: Annotated[tuple[Posting, ...], Field(min_length=2, max_length=MAX_POSTINGS)]
 
 
 class PostRequested(EntryRequest, Command):
@@ -111,13 +122,18 @@ class PostedLeg(Wire):
 
 
 class EntryView(Wire):
-    """An entry of the journal. `sequence` is its place in the ledger's one total order."""
+    """An entry of the journal. `sequence` is its place in the ledger's one total order; entries that were
+    posted together or not at all have the same `link`."""
 
     id: UUID
     sequence: Ordinal
     kind: EntryKind
     posted_at: Moment
+    effective_at: Moment | None = None
     reference: Reference
+    metadata: Metadata = Field(default_factory=dict)
+    reverses: UUID | None = None
+    link: UUID | None = None
     postings: tuple[PostedLeg, ...]
 
 
@@ -131,8 +147,6 @@ class EntryCommitted(EntryView, Event):
 
     principal: Text
     idempotency_key: IdempotencyKey
-    metadata: Metadata = Field(default_factory=dict)
-    effective_at: Moment | None = None
     receipt: UUID | None = None
     settlement: SettlementPart | None = None
 
@@ -154,6 +168,62 @@ class SealMade(Event):
     hash: Sha256
     statement: str = Field(max_length=1000)
     signature: Text
+
+
+class LedgerAccountClosed(Event):
+    """An account takes no posting any more, for ever. It was at zero."""
+
+    type: ClassVar[str] = "ledger.account.closed.v1"
+
+    account: AccountPath
+    currency: Currency
+    account_sequence: Count
+    principal: Text
+    closed_at: Moment
+
+
+class HoldChange(Wire):
+    """What happened to a hold: `amount` of it, by `entry`, and the hold right after that."""
+
+    hold: UUID
+    entry: UUID
+    sequence: Ordinal
+    kind: EntryKind
+    principal: Text
+    reference: Reference
+    account: AccountPath
+    origin: AccountPath | None = None
+    currency: Currency
+    amount: PositiveAmount
+    opened: PositiveAmount
+    captured: Amount
+    released: Amount
+    remaining: Amount
+    expires_at: Moment | None = None
+
+
+class HoldOpened(HoldChange, Event):
+    """Money was set aside."""
+
+    type: ClassVar[str] = "ledger.hold.opened.v1"
+
+
+class HoldCaptured(HoldChange, Event):
+    """Part of a hold, or all of it, went where it was meant for."""
+
+    type: ClassVar[str] = "ledger.hold.captured.v1"
+
+
+class HoldReleased(HoldChange, Event):
+    """Part of a hold, or all of it, went back."""
+
+    type: ClassVar[str] = "ledger.hold.released.v1"
+
+
+class HoldExpired(HoldChange, Event):
+    """A hold was due: all that remained went back."""
+
+    type: ClassVar[str] = "ledger.hold.expired.v1"
 
 
 class RefusalReason(Wire):

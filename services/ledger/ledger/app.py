@@ -10,6 +10,7 @@ from aiohttp import web
 from common import pg, redis
 from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
+from common.deadlines import DeadlineWorker
 from common.http import Check, build_app
 from common.rate_limits import tell_standing
 from common.repeating import repeating
@@ -19,10 +20,12 @@ from ledger.attestation import load_public_keys
 from ledger.balance_cache import BalanceCache
 from ledger.consumers import consume
 from ledger.engine import PostingEngine
+from ledger.expiry import KIND as EXPIRY
+from ledger.expiry import expiry
 from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
 from ledger.sealing import Sealer, Seals
-from ledger.service import Exporting, Finding, Ledger, Reading
+from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Reading
 from ledger.settings import LedgerSettings, ReceiptsSettings, SealerSettings
 from ledger.store.chart import ledgers, load_chart
 
@@ -87,14 +90,20 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
             engine.start()
             stack.push_async_callback(engine.close)
         balances = await stack.enter_async_context(_balance_cache(settings))
+        charts = {ledger: engine.chart for ledger, engine in engines.items()}
         app[api.LEDGER] = Ledger(engines, balances)
+        app[api.CORRECTING] = Correcting(app[api.LEDGER], app[READING], charts)
+        app[api.HOLDING] = Holding(app[api.LEDGER], app[READING], charts)
+        app[api.ACCOUNTS] = AccountKeeping(app[READING])
+        due = DeadlineWorker(posting, {EXPIRY: expiry(charts)})
+        await stack.enter_async_context(due.running())
         sources = Sources(app[READING], await stack.enter_async_context(_replica(app[READING], settings)))
         app[SOURCES] = sources
         app[api.READER] = Reading(sources, balances)
         app[api.FINDING] = Finding(sources, app[api.READER])
         app[api.EXPORTING] = Exporting(app[api.READER], app[api.FINDING])
         app[api.SEALS] = Seals(app[READING])
-        app[api.CHARTS] = {ledger: engine.chart for ledger, engine in engines.items()}
+        app[api.CHARTS] = charts
         app[CONSUMERS] = await stack.enter_async_context(
             consume(app[api.LEDGER], settings.amqp_url.get_secret_value())
         )

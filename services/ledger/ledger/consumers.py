@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 
 from common.amqp import Consumer, Delivery, Link, Poison
 from common.errors import DomainError, NotReady, TooMany, Unavailable
@@ -47,15 +48,22 @@ class CommandDoor:
             Poison: the message can never be posted.
         """
         wanted = PostRequested.model_validate(delivery.envelope.data)
-        command = wire.command(EL_CARRIL, self._producer, wanted.idempotency_key, wanted, traceparent())
         try:
+            command = wire.command(
+                EL_CARRIL,
+                self._producer,
+                wanted.idempotency_key,
+                wanted,
+                traceparent(),
+                now=datetime.now(UTC),
+            )
             await self._ledger.post(command)
         except (NotReady, TooMany, Unavailable):
             raise
         except DomainError as why:
             if why.slug not in STORED:
                 raise Poison(f"{why.slug}: {why.detail}") from why
-            log.warning("%s of %s refused: %s", command.kind, self._producer, why.detail)
+            log.warning("%s of %s refused: %s", wanted.kind, self._producer, why.detail)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings, CacheSettings):
     """The posting process: both doors and the engines.
 
+    max_body_bytes   enough for a batch of a thousand entries
     max_batch    commands in one transaction
     max_queued   commands that may wait for one; beyond it they are answered 429
     signing_roots   a JSON file {name: base64 of a root secret}, for keys whose requests must be signed
@@ -21,6 +22,7 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
     """
 
     service: str = "ledger"
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_batch: int = Field(default=256, ge=1, le=1_000)
     max_queued: int = Field(default=4_000, ge=1)
     signing_roots: Path | None = None

@@ -5,13 +5,16 @@ Amounts are positive decimal strings with a side on the wire, signed `Decimal`s 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from common.http import Rendered
 from contracts.ledger import EntryRequest, EntryView, PostedLeg
 from contracts.ledger import Side as SideName
+from contracts.ledger_batches import KeyedEntry
 from pydantic_core import to_json
 
+from ledger.domain import refusals
 from ledger.domain.chart import Chart, Side
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.store.outcomes import PostedEntry
@@ -19,11 +22,31 @@ from ledger.store.outcomes import PostedEntry
 _SIGNS = {"debit": Side.DEBIT, "credit": Side.CREDIT}
 
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(minutes=5)
+"""How far ahead of our clock a caller's may be when it says that an entry takes effect now."""
+
+LONGEST_HOLD = timedelta(days=366)
+
+
 def command(
-    ledger: int, principal: str, key: str, wanted: EntryRequest, traceparent: str | None = None
+    ledger: int,
+    principal: str,
+    key: str,
+    wanted: EntryRequest | KeyedEntry,
+    traceparent: str | None = None,
+    *,
+    now: datetime,
+    at: str = "",
 ) -> Command:
-    """The command a request asks for. Whether it makes sense is for the engine to decide."""
+    """The command a request asks for. Whether it makes sense is for the engine to decide; only moments are
+    looked at here, since deciding knows no clock. `at` is the path of `wanted` in the request.
+
+    Raises:
+        MomentOutOfRange: it would take effect before 2000 or in the future, or hold for more than a year.
+    """
     part = wanted.settlement
+    check_moments(wanted.effective_at, wanted.expires_at, now, at)
     return Command(
         ledger,
         principal,
@@ -39,9 +62,33 @@ def command(
         SettlementPart(part.market, part.version, Decimal(part.total), part.chunk, part.chunks)
         if part
         else None,
-        wanted.effective_at,
+        utc(wanted.effective_at),
         traceparent,
+        wanted.reverses if isinstance(wanted, KeyedEntry) else None,
+        wanted.drains if isinstance(wanted, KeyedEntry) else None,
+        utc(wanted.expires_at),
     )
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """As the journal gives it back: the first answer and every repetition are the same, letter by letter."""
+    return moment and moment.astimezone(UTC)
+
+
+def check_moments(
+    effective_at: datetime | None, expires_at: datetime | None, now: datetime, at: str = ""
+) -> None:
+    """Moments that pass once pass for ever, so that a request can be repeated: no bound moves towards them.
+
+    Raises:
+        MomentOutOfRange: see `command`.
+    """
+    if effective_at is not None and not EARLIEST <= effective_at <= now + AHEAD:
+        raise refusals.MomentOutOfRange(
+            "an entry takes effect between the year 2000 and now", field=f"{at}effective_at"
+        )
+    if expires_at is not None and not EARLIEST <= expires_at <= now + LONGEST_HOLD:
+        raise refusals.MomentOutOfRange("a hold lasts at most 366 days", field=f"{at}expires_at")
 
 
 def entry_view(entry: PostedEntry, chart: Chart) -> EntryView:
@@ -51,7 +98,11 @@ def entry_view(entry: PostedEntry, chart: Chart) -> EntryView:
         sequence=entry.sequence,
         kind=entry.kind,
         posted_at=entry.posted_at,
+        effective_at=entry.effective_at,
         reference=entry.reference,
+        metadata=entry.metadata,
+        reverses=entry.reverses,
+        link=entry.link,
         postings=tuple(
             PostedLeg.model_construct(
                 account=leg.account,
@@ -69,29 +120,34 @@ def entry_view(entry: PostedEntry, chart: Chart) -> EntryView:
 
 def entry_json(entry: PostedEntry, chart: Chart) -> Rendered:
     """The same view, written out: making its models would take longer than deciding the entry."""
-    return Rendered(
-        to_json(
+    return Rendered(to_json(entry_parts(entry, chart)))
+
+
+def entry_parts(entry: PostedEntry, chart: Chart) -> dict[str, object]:
+    """What `entry_view` shows, as plain values to be written out."""
+    return {
+        "id": entry.id,
+        "sequence": entry.sequence,
+        "kind": entry.kind,
+        "posted_at": entry.posted_at,
+        "effective_at": entry.effective_at,
+        "reference": entry.reference,
+        "metadata": entry.metadata,
+        "reverses": entry.reverses,
+        "link": entry.link,
+        "postings": [
             {
-                "id": entry.id,
-                "sequence": entry.sequence,
-                "kind": entry.kind,
-                "posted_at": entry.posted_at,
-                "reference": entry.reference,
-                "postings": [
-                    {
-                        "account": leg.account,
-                        "side": "debit" if leg.amount > 0 else "credit",
-                        "amount": written(abs(leg.amount), chart.exponents[leg.currency]),
-                        "currency": leg.currency,
-                        "balance": written(leg.balance * leg.side, chart.exponents[leg.currency]),
-                        "account_sequence": leg.account_sequence,
-                        "hold": leg.hold,
-                    }
-                    for leg in entry.legs
-                ],
+                "account": leg.account,
+                "side": "debit" if leg.amount > 0 else "credit",
+                "amount": written(abs(leg.amount), chart.exponents[leg.currency]),
+                "currency": leg.currency,
+                "balance": written(leg.balance * leg.side, chart.exponents[leg.currency]),
+                "account_sequence": leg.account_sequence,
+                "hold": leg.hold,
             }
-        )
-    )
+            for leg in entry.legs
+        ],
+    }
 
 
 def written(amount: Decimal, exponent: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 from common.testing import Database, fresh_database
 
 from services.ledger.tests.door import Door, open_door
+from services.ledger.tests.shop import Desk, open_desk
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, connected, open_bank
 
 
@@ -33,4 +34,10 @@ async def bank(database: Database) -> AsyncIterator[Bank]:
 @pytest.fixture
 async def door(database: Database, tmp_path: Path) -> AsyncIterator[Door]:
     async with open_door(database, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk(database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with open_desk(database, tmp_path) as opened:
         yield opened

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from contracts.envelope import Envelope
 from contracts.ledger import EntryCommitted, EntryView, PostRefused
-from ledger.wire import entry_view
+from ledger.wire import entry_json, entry_view
 
 from services.ledger.tests.vocabulary import Bank, connected, hold, match, posted, refused, settle
 
@@ -27,6 +27,7 @@ async def test_a_committed_event_carries_the_answer_word_for_word(bank: Bank) ->
     view = entry_view(answer.outcome, bank.engine.chart)  # type: ignore[arg-type] # posted
     told = (await envelopes(bank, EntryCommitted.type))[-1]
     event = told.read(EntryCommitted)
+    assert json.loads(entry_json(answer.outcome, bank.engine.chart)) == json.loads(view.model_dump_json())  # type: ignore[arg-type] # posted
     assert told.id == view.id
     assert (told.subject, told.partitionkey, told.sequence) == (
         f"markets/{market}",

@@ -97,17 +97,22 @@ async def assert_sound(connection: asyncpg.Connection) -> None:
         """
     )
     assert not await connection.fetch(
-        "SELECT sequence FROM posting JOIN account ON id = account_id GROUP BY sequence, currency HAVING sum(amount) <> 0"
+        """
+        SELECT sequence FROM posting p JOIN account ON id = account_id
+         GROUP BY p.ledger_id, sequence, currency HAVING sum(amount) <> 0
+        """
     )
-    head, entries, top = await one_row(
-        connection,
-        "SELECT (SELECT sequence FROM head WHERE ledger_id = 1), count(*), coalesce(max(sequence), 0) FROM entry",
+    assert not await connection.fetch(
+        """
+        SELECT h.ledger_id FROM head h LEFT JOIN entry e ON e.ledger_id = h.ledger_id
+         GROUP BY h.ledger_id, h.sequence
+        HAVING h.sequence <> count(e.sequence) OR h.sequence <> coalesce(max(e.sequence), 0)
+        """
     )
-    assert head == entries == top
     assert not await connection.fetch(
         """
         SELECT h.id FROM hold h
-         WHERE h.remaining <> (SELECT -sum(amount) FROM posting p WHERE p.hold = h.id)
+         WHERE h.remaining <> (SELECT -sum(amount) FROM posting p WHERE p.hold = h.id AND p.ledger_id = h.ledger_id)
         """
     )
     held = await connection.fetchval(

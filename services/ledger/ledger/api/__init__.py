@@ -3,11 +3,24 @@
 One file per group of routes; each has its ROUTES.
 """
 
-from ledger.api import closes, exports, posting, reading, seals, wallet
-from ledger.api.parts import CHARTS, EXPORTING, FINDING, LEDGER, READER, SEALS
+from ledger.api import accounts, batch, closes, exports, holds, posting, reading, seals, wallet
+from ledger.api.parts import (
+    ACCOUNTS,
+    CHARTS,
+    CORRECTING,
+    EXPORTING,
+    FINDING,
+    HOLDING,
+    LEDGER,
+    READER,
+    SEALS,
+)
 
 ROUTES = (
     *posting.ROUTES,
+    *batch.ROUTES,
+    *holds.ROUTES,
+    *accounts.ROUTES,
     *reading.ROUTES,
     *closes.ROUTES,
     *exports.ROUTES,
@@ -15,4 +28,15 @@ ROUTES = (
     *seals.ROUTES,
 )
 
-__all__ = ["CHARTS", "EXPORTING", "FINDING", "LEDGER", "READER", "ROUTES", "SEALS"]
+__all__ = [
+    "ACCOUNTS",
+    "CHARTS",
+    "CORRECTING",
+    "EXPORTING",
+    "FINDING",
+    "HOLDING",
+    "LEDGER",
+    "READER",
+    "ROUTES",
+    "SEALS",
+]

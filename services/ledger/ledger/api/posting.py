@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from aiohttp import web
 from common.http import IDEMPOTENCY_KEY, Route, read, reply
 from common.telemetry.traces import traceparent
@@ -20,7 +22,7 @@ async def post_entry(request: web.Request) -> web.Response:
     holder.require_kind(wanted.kind)
     key = request[IDEMPOTENCY_KEY]
     entry, replayed = await request.app[LEDGER].post(
-        wire.command(holder.ledger, holder.principal, key, wanted, traceparent())
+        wire.command(holder.ledger, holder.principal, key, wanted, traceparent(), now=datetime.now(UTC))
     )
     told = wire.entry_json(entry, request.app[CHARTS][holder.ledger])
     return reply(told, status=201, headers={"Idempotent-Replayed": "true"} if replayed else None)
@@ -32,6 +34,8 @@ POST_REFUSALS = (
     refusals.HoldNotReady,
     refusals.ReceiptNotReady,
     refusals.EscrowNotReady,
+    refusals.EntryNotReady,
+    refusals.MomentOutOfRange,
     refusals.ReadOnlyKey,
     refusals.ScopeMissing,
     refusals.Overloaded,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 from aiohttp import web
 from common.errors import Invalid
@@ -11,7 +10,7 @@ from common.http import Route, read_query, reply
 from common.http.cursors import read_cursor
 
 from ledger.api import queries, views
-from ledger.api.parts import CHARTS, FINDING, READER
+from ledger.api.parts import CHARTS, FINDING, READER, path_id
 from ledger.domain import refusals
 from ledger.keys import HOLDER
 from ledger.replica import ReplicaBehind
@@ -21,11 +20,7 @@ from ledger.service.finding import EntryFilter, Place
 async def get_entry(request: web.Request) -> web.Response:
     """An entry by its id."""
     ledger = request[HOLDER].ledger
-    try:
-        id = UUID(request.match_info["id"])
-    except ValueError:
-        raise refusals.NoSuchEntry("an entry's id is a UUID", field="id") from None
-    entry = await request.app[READER].entry(ledger, id)
+    entry = await request.app[READER].entry(ledger, path_id(request, refusals.NoSuchEntry))
     return reply(views.journal_entry_view(entry, request.app[CHARTS][ledger]))
 
 

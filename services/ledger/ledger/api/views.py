@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -68,8 +68,6 @@ class JournalEntryView(EntryView):
     """An entry with everything the journal keeps of it."""
 
     principal: str
-    effective_at: datetime
-    metadata: Mapping[str, str]
     receipt: UUID | None
 
 
@@ -151,8 +149,6 @@ def journal_entry_view(entry: PostedEntry, chart: Chart) -> JournalEntryView:
     return JournalEntryView.model_construct(
         **{name: getattr(told, name) for name in EntryView.model_fields},
         principal=entry.principal,
-        effective_at=entry.effective_at,
-        metadata=entry.metadata,
         receipt=entry.receipt,
     )
 

@@ -32,6 +32,7 @@ class AccountClass:
     owner_kind      what the pattern's first group names: a player, a market, an account that owns
                     itself (and what is held of it), nothing
     requires_hold   every posting on it opens or draws a hold
+    address         the path of the account that holds an owner's money; `{owner}` stands for the owner
     """
 
     name: str
@@ -40,6 +41,7 @@ class AccountClass:
     floored: bool
     owner_kind: Literal["player", "market", "account"] | None
     requires_hold: bool
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,21 @@ class Chart:
     def expiry(self) -> str | None:
         """The kind by which a hold that is due goes back, if holds of this chart may expire."""
         return next((kind.name for kind in self.kinds.values() if kind.draws == "expire"), None)
+
+    @property
+    def mirror(self) -> str | None:
+        """The kind of a reversal."""
+        return next((kind.name for kind in self.kinds.values() if kind.mirror), None)
+
+    def holding_account(self, kind: str, path: str) -> str | None:
+        """Where a hold of that kind puts the money of the account at `path`; None when it holds none of it."""
+        opening, known = self.kinds.get(kind), self.classify(path)
+        if opening is None or opening.hold != "open" or known is None or known[1] is None:
+            return None
+        for held in self.classes:
+            if held.address and (Side.CREDIT, held.name) in opening.template:
+                return held.address.replace("{owner}", known[1])
+        return None
 
     def classify(self, path: str) -> tuple[AccountClass, str | None] | None:
         """The class of `path` and its owner, or None when the chart knows no such account."""

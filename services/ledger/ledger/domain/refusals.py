@@ -6,7 +6,17 @@ A `Verdict` is a business refusal: it is stored under the command's id and repla
 
 from __future__ import annotations
 
-from common.errors import Conflict, DomainError, Forbidden, NotFound, NotReady, Refused, TooMany, Unavailable
+from common.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotReady,
+    Refused,
+    TooMany,
+    Unavailable,
+)
 
 
 class InsufficientFunds(Refused):
@@ -111,6 +121,10 @@ class RefusedByDatabase(Refused):
     slug, title = "refused-by-database", "The entry breaks a rule of the journal"
 
 
+class MomentOutOfRange(Invalid):
+    slug, title = "moment-out-of-range", "The moment is too early or too late"
+
+
 class NoSuchEntry(NotFound):
     slug, title = "entry-not-found", "No such entry"
 
@@ -129,6 +143,10 @@ class AccountNotEmpty(Conflict):
 
 class MayNotClose(Forbidden):
     slug, title = "account-close-not-permitted", "This principal may not close accounts"
+
+
+class MayNotDescribe(Forbidden):
+    slug, title = "account-describe-not-permitted", "This principal may not describe accounts"
 
 
 class EntryNotReady(NotReady):

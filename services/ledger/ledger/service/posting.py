@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 from common.errors import DomainError
 from common.pg import Pool, transaction
 
 from ledger.balance_cache import BalanceCache
 from ledger.domain import refusals
 from ledger.domain.attestations import check_purpose
-from ledger.domain.commands import Command
+from ledger.domain.commands import Command, Group
 from ledger.engine import PostedEntry, PostingEngine
+from ledger.engine.batch import Answer
 from ledger.store.outcomes import StoredRefusal
 from ledger.store.receipts import ReceiptRow, add_receipt, stored_attestation
 
@@ -40,6 +44,20 @@ class Ledger:
                 raise _again(why, replayed=answer.replayed)
             case DomainError() as why:
                 raise _again(why, replayed=False)
+
+    async def post_groups(self, ledger: int, groups: Sequence[Group]) -> list[tuple[Answer, ...]]:
+        """Post independent groups of linked commands; each command has its own answer, refusals included.
+
+        Raises:
+            Overloaded, Draining: nothing was done of any group.
+        """
+        engine = self._engines[ledger]
+        told = await engine.post_groups(groups)
+        if self._cache is not None:
+            for answer in chain.from_iterable(told):
+                if isinstance(answer.outcome, PostedEntry) and not answer.replayed:
+                    self._cache.moved(ledger, answer.outcome, engine.chart.exponents)
+        return told
 
 
 def _again(why: DomainError, *, replayed: bool) -> DomainError:

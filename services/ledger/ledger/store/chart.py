@@ -33,9 +33,13 @@ async def load_chart(connection: Connection, ledger: int) -> Chart:
                 row["floored"],
                 row["owner_kind"],
                 row["requires_hold"],
+                row["address"],
             )
             for row in await connection.fetch(
-                "SELECT name, pattern, side, floored, owner_kind, requires_hold FROM account_class WHERE chart = $1",
+                """
+                SELECT name, pattern, side, floored, owner_kind, requires_hold, address
+                  FROM account_class WHERE chart = $1
+                """,
                 name,
             )
         ),
