@@ -20,6 +20,17 @@ BEGIN
       WHERE r.id = judged LIMIT 1;
 END $$;
 
+CREATE FUNCTION public.deadline_ends_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state <> 'ARMED' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'deadline_ends_once',
+            MESSAGE = format('deadline %s of %s has ended', OLD.kind, OLD.subject);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.declaration_is_impartial() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -387,6 +398,25 @@ CREATE TABLE public.correction (
     CONSTRAINT correction_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 2000)))
 );
 
+CREATE TABLE public.deadline (
+    subject text NOT NULL,
+    kind text NOT NULL,
+    generation integer NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    state text DEFAULT 'ARMED'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone NOT NULL,
+    last_error text,
+    armed_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT deadline_ends_with_its_state CHECK (((state = 'ARMED'::text) = (ended_at IS NULL))),
+    CONSTRAINT deadline_generation_from_one CHECK ((generation >= 1)),
+    CONSTRAINT deadline_kind_is_bounded CHECK (((length(kind) >= 1) AND (length(kind) <= 64))),
+    CONSTRAINT deadline_state_is_known CHECK ((state = ANY (ARRAY['ARMED'::text, 'DONE'::text, 'CANCELLED'::text, 'FAILED'::text]))),
+    CONSTRAINT deadline_subject_is_bounded CHECK (((length(subject) >= 1) AND (length(subject) <= 200)))
+)
+WITH (fillfactor='70');
+
 CREATE TABLE public.declaration (
     race_id uuid NOT NULL,
     official_id uuid NOT NULL,
@@ -529,7 +559,6 @@ CREATE TABLE public.market (
     CONSTRAINT market_settled_result_in_range CHECK (((settled_result >= 0) AND (settled_result <= 100))),
     CONSTRAINT market_settlement_is_counted CHECK (((settlement >= 0) AND (settlement <= 100))),
     CONSTRAINT market_terms_hash_is_sha256 CHECK ((octet_length(terms_hash) = 32)),
-    CONSTRAINT market_version_is_positive CHECK ((version >= 1)),
     CONSTRAINT market_void_reason_is_bounded CHECK (((length(void_reason) >= 1) AND (length(void_reason) <= 500)))
 )
 WITH (fillfactor='50');
@@ -847,6 +876,9 @@ ALTER TABLE ONLY public.conformity
 ALTER TABLE ONLY public.correction
     ADD CONSTRAINT correction_is_signed_once PRIMARY KEY (race_id, corrects, official_id);
 
+ALTER TABLE ONLY public.deadline
+    ADD CONSTRAINT deadline_generation_is_unique PRIMARY KEY (subject, kind, generation);
+
 ALTER TABLE ONLY public.declaration
     ADD CONSTRAINT declaration_officials_differ PRIMARY KEY (race_id, official_id);
 
@@ -899,7 +931,10 @@ ALTER TABLE public.market
     ADD CONSTRAINT market_tie_rule_is_known CHECK ((tie_rule = ANY (ARRAY['PUSH'::text, 'SPLIT_POT'::text]))) NOT VALID;
 
 ALTER TABLE public.market
-    ADD CONSTRAINT market_ventaja_has_a_line CHECK (((kind = 'VENTAJA'::text) = ((giver IS NOT NULL) AND (line IS NOT NULL)))) NOT VALID;
+    ADD CONSTRAINT market_ventaja_has_a_line CHECK ((((kind = 'VENTAJA'::text) = (giver IS NOT NULL)) AND ((kind = 'VENTAJA'::text) = (line IS NOT NULL)))) NOT VALID;
+
+ALTER TABLE public.market
+    ADD CONSTRAINT market_version_is_counted CHECK (((version >= 1) OR ((version = 0) AND (status = 'DRAFT'::text)))) NOT VALID;
 
 ALTER TABLE ONLY public.objection
     ADD CONSTRAINT objection_pkey PRIMARY KEY (id);
@@ -1014,6 +1049,8 @@ ALTER TABLE ONLY public.withholding_rate
 
 CREATE UNIQUE INDEX carril_name_is_unique ON public.carril USING btree (lower(name));
 
+CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
+
 CREATE INDEX event_by_start ON public.event USING btree (starts_at, id);
 
 CREATE INDEX fill_of_maker_offer ON public.fill USING btree (maker_offer);
@@ -1069,6 +1106,8 @@ CREATE TRIGGER conformity_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON 
 CREATE TRIGGER correction_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.correction FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER correction_is_impartial BEFORE INSERT ON public.correction FOR EACH ROW EXECUTE FUNCTION public.declaration_is_impartial();
+
+CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
 
 CREATE TRIGGER declaration_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.declaration FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1245,6 +1284,18 @@ GRANT SELECT,INSERT ON TABLE public.carril TO betting_app;
 GRANT SELECT,INSERT ON TABLE public.conformity TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.correction TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.deadline TO betting_app;
+
+GRANT UPDATE(state) ON TABLE public.deadline TO betting_app;
+
+GRANT UPDATE(attempts) ON TABLE public.deadline TO betting_app;
+
+GRANT UPDATE(retry_at) ON TABLE public.deadline TO betting_app;
+
+GRANT UPDATE(last_error) ON TABLE public.deadline TO betting_app;
+
+GRANT UPDATE(ended_at) ON TABLE public.deadline TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.declaration TO betting_app;
 

@@ -15,7 +15,7 @@ from tools.stack.running import PYTHON, output
 from tools.stack.secrets import ATTESTOR_KEY_ID, write
 
 LEDGER_KINDS: Final = {
-    "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void",
+    "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void,bet.resettle",
     "payments": "deposit,deposit.suspense,suspense.assign,suspense.return,"
     "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"
     "card.capture,card.settle,card.clear,refund.request,refund.done,refund.fail,refund.returned",

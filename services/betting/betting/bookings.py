@@ -86,7 +86,6 @@ def settle(
         legs.append(_leg(given, HOUSE_COMMISSION, chunk.commission, currency))
     if chunk.withheld and tax is not None:
         legs.append(_leg(given, f"tax/{tax}", chunk.withheld, currency))
-    chunks = settlement.recoveries if recovery else settlement.payments
     return PostRequested(
         idempotency_key=f"{'resettle' if recovery else 'settle'}:{market}:{version}:{chunk.number}",
         kind=_kind(chunk, version, settlement),
@@ -97,7 +96,7 @@ def settle(
             version=version,
             total=str(Money.from_minor(settlement.total, currency)),
             chunk=chunk.number,
-            chunks=len(chunks),
+            chunks=len(settlement.chunks),
         ),
     )
 

@@ -4,13 +4,13 @@ The real one is tried by the end-to-end tests. This one can be made to fall sile
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from contracts.ledger import EntryCommitted, EntryRequest, PostedLeg, PostRequested, Side
+from contracts.ledger import EntryCommitted, EntryRequest, PostedLeg, Posting, PostRequested, Side
 
 CREDIT = {Side.DEBIT: -1, Side.CREDIT: 1}
 
@@ -61,12 +61,24 @@ class Books:
 
     def _book(self, wanted: EntryRequest) -> None:
         self._check(wanted)
-        for leg in wanted.postings:
+        for leg in self._with_debts(wanted):
             self.balances[leg.account] += CREDIT[leg.side] * Decimal(leg.amount)
             if leg.hold is not None:
                 self.holds[leg.hold] = self.holds.get(leg.hold, Decimal(0)) + CREDIT[leg.side] * Decimal(
                     leg.amount
                 )
+
+    def _with_debts(self, wanted: EntryRequest) -> Iterator[Posting]:
+        """What a player lacks when too much is taken back becomes a debt."""
+        for leg in wanted.postings:
+            left = self.balances[leg.account] - Decimal(leg.amount)
+            if wanted.kind != "bet.resettle" or leg.side is Side.CREDIT or left >= 0:
+                yield leg
+                continue
+            owed = leg.account.replace("/available", "/debt")
+            if left + Decimal(leg.amount):
+                yield leg.model_copy(update={"amount": str(left + Decimal(leg.amount))})
+            yield leg.model_copy(update={"account": owed, "amount": str(-left)})
 
     def _check(self, wanted: EntryRequest) -> None:
         sums: dict[str, Decimal] = defaultdict(Decimal)
@@ -80,14 +92,16 @@ class Books:
         if sum(sums.values()) != 0:
             raise Refusal("unbalanced-entry")
         part = wanted.settlement
+        recovery = wanted.kind == "bet.resettle"
         if part is not None:
             escrow = f"markets/{part.market}/escrow"
-            if self.balances[escrow] + self.paid_out(part.market, part.version) < Decimal(part.total):
+            there = self.balances[escrow] + self.paid_out(part.market, part.version)
+            if not recovery and there < Decimal(part.total):
                 raise NotYet
-            if self.paid[escrow, part.chunk]:
+            if self.paid[f"{escrow}:{part.version}", part.chunk]:
                 raise Refusal("settlement-mismatch")
-            self.paid[escrow, part.chunk] += 1
-        if any(self.balances[account] + amount < 0 for account, amount in sums.items()):
+            self.paid[f"{escrow}:{part.version}", part.chunk] += 1
+        if not recovery and any(self.balances[account] + amount < 0 for account, amount in sums.items()):
             raise Refusal("insufficient-funds")
 
     def paid_out(self, market: UUID, version: int) -> Decimal:

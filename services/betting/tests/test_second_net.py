@@ -126,7 +126,8 @@ async def test_the_relay_sees_no_bettor(database: Database) -> None:
 
 OFFER = """
     INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win, rank, stake,
-        remaining, next_attempt_at) VALUES ({id}, {market}, 1, {new}, {new}, 'k', 'A', {risk}, {win}, {rank}, {stake}, {remaining}, now())
+        remaining, next_attempt_at)
+    VALUES ({id}, {market}, 1, {new}, {new}, 'k', 'A', {risk}, {win}, {rank}, {stake}, {remaining}, now())
 """
 FILL = """
     INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
@@ -238,10 +239,12 @@ BROKEN = {
     "result_has_two_signatures": DECLARE + A_RESULT % (1, "'y'", "DECLARED", "{new}, {newer}"),
     "result_has_two_signatures (corrected)": RESULT + A_RESULT % (2, "'x'", "CORRECTED", "{new}, {newer}"),
     "result_version_is_next": DECLARE + A_RESULT % (2, "'x'", "DECLARED", "{new}, {newer}"),
-    "result_is_signed": DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}"),
-    "result_signatures_differ": DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}, {new}"),
+    "result_is_signed": DECLARE + A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}', '{uuid4()}'"),
     "ruling_by_a_third": DECLARE + A_RESULT % (1, "'x'", "RULED", "{new}"),
-    "event_has_a_permit": "UPDATE event SET status = 'DRAFT'; UPDATE event SET permit = 'none', status = 'PUBLISHED'",
+    "event_has_a_permit": """
+        INSERT INTO event (id, name, venue, permit, starts_at, day, created_by)
+        VALUES ({new}, 'n', 'Carril La Herradura', 'P-1', now(), '2020-01-01', {new});
+        UPDATE event SET status = 'PUBLISHED' WHERE id = {new}""",
     "event_closes_after_its_races": "UPDATE event SET status = 'CLOSED'",
     "event_moves_forward": "UPDATE event SET status = 'DRAFT'",
     "history_is_append_only": "UPDATE transition SET reason = 'another'",
@@ -250,16 +253,21 @@ BROKEN = {
     "market_terms_are_hashed": "UPDATE market SET terms = '{{}}' WHERE id = {market}",
     "market_ventaja_has_a_line": "UPDATE market SET giver = 'A' WHERE id = {market}",
     "market_post_time_is_told": "UPDATE market SET closes_at = now() WHERE id = {market}",
-    "fill_owners_differ": "UPDATE offer SET owner = {new};" + a_fill(maker="{also}"),
-    "fill_maker_has_time": "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {also};" + a_fill(maker="{also}"),
-    "fill_answers_its_challenge": "UPDATE offer SET challenges = {new} WHERE id = {also};" + a_fill(maker="{also}"),
+    "fill_owners_differ": "ALTER TABLE offer DISABLE TRIGGER offer_has_ended; UPDATE offer SET owner = {new};"
+    + a_fill(maker="{also}"),
+    "fill_maker_has_time": "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {also};"
+    + a_fill(maker="{also}"),
+    "fill_answers_its_challenge": "UPDATE offer SET challenges = {new} WHERE id = {also};"
+    + a_fill(maker="{also}"),
     "offer_that_kills_never_rests": "UPDATE offer SET fill_or_kill = true WHERE id = {resting}",
     "offer_minimum_is_met": "UPDATE offer SET min_fill = 450.00 WHERE id = {made}",
-    "offer_by_an_official": "INSERT INTO appointment SELECT event_id, {new}, {new} FROM race WHERE id = {race};" + an_offer(),
+    "offer_by_an_official": "INSERT INTO appointment SELECT event_id, {new}, {new} FROM race WHERE id = {race};"
+    + an_offer(),
     "offer_by_a_connection": """
         INSERT INTO stable VALUES ({newer}, 'Cuadra', {new});
         INSERT INTO stable_member VALUES ({new}, {newer}, 'OWNER', {new});
-        UPDATE runner SET stable_id = {newer} WHERE race_id = {race} AND id <> {runner};""" + an_offer(),
+        UPDATE runner SET stable_id = {newer} WHERE race_id = {race} AND id <> {runner};"""
+    + an_offer(),
     "suspension_in_force_once": """
         INSERT INTO suspension (id, scope, reason, imposed_by) VALUES
             ({new}, 'GLOBAL', 'r', {new}), ({newer}, 'GLOBAL', 'r', {new})""",

@@ -211,9 +211,18 @@ class Venue:
             lambda each: Answer.of(RaceView.of(each)),
         )
 
-    async def deliver(self) -> None:
-        """What relay, broker and ledger do: book every command in order and bring the answers back."""
-        waiting = await self.owner.fetch("DELETE FROM outbox RETURNING id, exchange, body")
+    async def deliver(self, most: int | None = None) -> None:
+        """What relay, broker and ledger do: book every command in order and bring the answers back.
+
+        `most`: only so many messages, the first ones.
+        """
+        waiting = await self.owner.fetch(
+            """
+            DELETE FROM outbox WHERE (shard, id) IN (SELECT shard, id FROM outbox ORDER BY id LIMIT $1)
+            RETURNING id, exchange, body
+            """,
+            most,
+        )
         for row in sorted(waiting, key=lambda row: int(row["id"])):
             message = Envelope.model_validate_json(row["body"])
             self.heard.append(message)

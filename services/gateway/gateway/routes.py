@@ -4,6 +4,8 @@ What is not here cannot be reached from outside: no `/internal/*`, no other serv
 or account of the ledger. Each service checks the token's role again; the roles here spare it the trip.
 """
 
+from dataclasses import replace
+
 from common.roles import Role
 
 from gateway.domain import KIB, Access, LimitClass, Owner, Priority, PublicRoute, Service
@@ -17,10 +19,13 @@ CASE_READERS = frozenset({Role.ADMIN, Role.CASHIER, Role.AUDITOR})
 EVIDENCE_BYTES = 2 * 1024 * KIB
 CASHIER = frozenset({Role.CASHIER})
 DESK_READERS = frozenset({Role.CASHIER, Role.AUDITOR})
+STAFF = frozenset({Role.OFFICIAL, Role.ADMIN, Role.AUDITOR})
 EVERYONE: frozenset[Role] = frozenset()
 
 # Longer than a hold may wait in the ledger's queue; the answer after it would be a guess.
 MONEY_TIMEOUT_SECONDS = 15.0
+CARD_BYTES = 512 * 1024
+"""A race card comes as a whole file."""
 
 
 def _browse(path: str, service: Service, roles: frozenset[Role] = EVERYONE) -> PublicRoute:
@@ -69,6 +74,18 @@ def _desk(method: str, path: str) -> PublicRoute:
         roles=DESK_READERS if method == "GET" else CASHIER,
         priority=Priority.MONEY,
         max_body_bytes=0 if method == "GET" else 16 * KIB,
+        timeout_seconds=MONEY_TIMEOUT_SECONDS,
+    )
+
+
+def _keep(path: str) -> PublicRoute:
+    """To keep order: what officials and administrators may both do."""
+    return PublicRoute(
+        "POST",
+        path,
+        Service.BETTING,
+        roles=frozenset({Role.OFFICIAL, Role.ADMIN}),
+        priority=Priority.MONEY,
         timeout_seconds=MONEY_TIMEOUT_SECONDS,
     )
 
@@ -153,24 +170,57 @@ ROUTES = (
     _administer("GET", "/v1/approvals", DECIDERS),
     _administer("POST", "/v1/approvals/{approval_id}/approve", DECIDERS),
     _administer("POST", "/v1/approvals/{approval_id}/refuse", DECIDERS),
+    # What stands behind the race card
+    _keep("/v1/carriles"),
+    _keep("/v1/permits"),
+    _keep("/v1/stables"),
+    _keep("/v1/stables/{stable_id}/members"),
+    _keep("/v1/events/{event_id}/officials"),
+    _keep("/v1/races/{race_id}/runners/{runner_id}/stable"),
+    _keep("/v1/suspensions"),
+    _keep("/v1/suspensions/{suspension_id}/lift"),
+    PublicRoute("POST", "/v1/withholding-rates", Service.BETTING, roles=ADMIN),
     # The race card, as officials run it
     _officiate("/v1/events"),
     _officiate("/v1/events/{event_id}/publish"),
+    _officiate("/v1/events/{event_id}/close"),
+    _officiate("/v1/events/{event_id}/cancel"),
     _officiate("/v1/events/{event_id}/races"),
+    replace(_officiate("/v1/events/{event_id}/card"), max_body_bytes=CARD_BYTES),
     _officiate("/v1/races/{race_id}/market"),
+    _officiate("/v1/markets/{market_id}/open"),
     _officiate("/v1/markets/{market_id}/close"),
-    _officiate("/v1/races/{race_id}/results"),
+    _officiate("/v1/races/{race_id}/off"),
+    _officiate("/v1/races/{race_id}/finish"),
+    _officiate("/v1/races/{race_id}/postpone"),
     _officiate("/v1/races/{race_id}/scratch"),
+    _officiate("/v1/races/{race_id}/runners/{runner_id}/scratch"),
+    _officiate("/v1/races/{race_id}/no-contest"),
+    _officiate("/v1/races/{race_id}/results"),
+    _officiate("/v1/races/{race_id}/ruling"),
+    _officiate("/v1/races/{race_id}/corrections"),
+    replace(_officiate("/v1/races/{race_id}/objections"), roles=BETTOR | OFFICIAL),
+    replace(_officiate("/v1/races/{race_id}/conformity"), roles=BETTOR),
     # The race card, as everyone sees it
+    _browse("/v1/carriles", Service.BETTING),
     _browse("/v1/events", Service.BETTING),
     _browse("/v1/events/{event_id}", Service.BETTING),
+    _browse("/v1/races/{race_id}", Service.BETTING),
     _browse("/v1/markets/{market_id}", Service.BETTING),
+    _browse("/v1/markets/{market_id}/history", Service.BETTING),
+    _browse("/v1/transitions/{subject_id}", Service.BETTING, STAFF),
     # Betting
     _money("POST", "/v1/offers", Service.BETTING),
     _money("DELETE", "/v1/offers/{offer_id}", Service.BETTING),
+    _money("POST", "/v1/offers/cancel", Service.BETTING, signed=False),
     _own("/v1/offers", Service.BETTING),
     _own("/v1/offers/{offer_id}", Service.BETTING),
+    _own("/v1/offers/{offer_id}/receipt", Service.BETTING),
+    _own("/v1/challenges", Service.BETTING),
+    _money("POST", "/v1/challenges/{offer_id}/decline", Service.BETTING, signed=False),
     _own("/v1/bets", Service.BETTING),
+    _own("/v1/exposure", Service.BETTING),
+    _own("/v1/profits", Service.BETTING),
     # Money in and out
     _own("/v1/clabe", Service.PAYMENTS),
     _money("POST", "/v1/deposits", Service.PAYMENTS, signed=False),

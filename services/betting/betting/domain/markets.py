@@ -95,7 +95,9 @@ class Terms:
             raise TermsInvalid("one stake must fit into the exposure", field="max_exposure")
         given = self.giver is not None, self.line is not None
         if given != (self.kind is MarketKind.VENTAJA,) * 2:
-            raise TermsInvalid("a VENTAJA market names who gives it and the line, no other does", field="line")
+            raise TermsInvalid(
+                "a VENTAJA market names who gives it and the line, no other does", field="line"
+            )
         if (self.close_rule is CloseRule.POST_TIME) != (self.closes_at is not None):
             raise TermsInvalid("a market that closes at post time says when", field="close_rule")
 

@@ -120,7 +120,8 @@ class ChunkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One ledger entry's worth of bettors; each bettor is in at most one chunk of a kind."""
+    """One ledger entry's worth of bettors; each bettor is in at most one chunk of a kind. Recoveries are numbered
+    first, and payments after them."""
 
     kind: ChunkKind
     number: int
@@ -176,12 +177,13 @@ def settle(
     differences = [_difference(share, (before or {}).get(share.user_id)) for share in shares]
     gains = (_positive(move, 1) for move in differences)
     losses = (_positive(move, -1) for move in differences)
-    payments = tuple(_chunked(ChunkKind.PAY, gains, users_per_chunk))
+    recoveries = tuple(_chunked(ChunkKind.RECOVER, losses, users_per_chunk))
+    payments = tuple(_chunked(ChunkKind.PAY, gains, users_per_chunk, after=len(recoveries)))
     return Settlement(
         outcome=outcome,
         total=sum(chunk.total for chunk in payments),
         shares=shares,
-        recoveries=tuple(_chunked(ChunkKind.RECOVER, losses, users_per_chunk)),
+        recoveries=recoveries,
         payments=payments,
     )
 
@@ -224,9 +226,9 @@ def _positive(move: Move, sign: int) -> Move:
     )
 
 
-def _chunked(kind: ChunkKind, moves: Iterable[Move], size: int) -> Iterable[Chunk]:
+def _chunked(kind: ChunkKind, moves: Iterable[Move], size: int, *, after: int = 0) -> Iterable[Chunk]:
     moving: Iterator[Move] = (move for move in moves if move.total)
-    number = 0
+    number = after
     while part := tuple(islice(moving, size)):
         number += 1
         yield Chunk(kind, number, part)

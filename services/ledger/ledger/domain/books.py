@@ -84,6 +84,8 @@ class Settlement:
     escrow_id: int
     seen: frozenset[int]
     """The chunks posted so far."""
+    recovered: Decimal = Decimal(0)
+    """What a later version has taken back so far; it pays once that is its whole total."""
 
     @property
     def closed(self) -> bool:

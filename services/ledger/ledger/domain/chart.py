@@ -53,7 +53,7 @@ class Kind:
     players: int | None
     hold: Literal["open", "draw"] | None
     stake: bool
-    settlement: Literal["settle", "void"] | None
+    settlement: Literal["settle", "void", "recover"] | None
     template: frozenset[tuple[Side, str]]
     receipt_debits: tuple[str, ...] = ()
     """What may be debited for the receipt; `{rail}` stands for the receipt's rail."""

@@ -17,7 +17,7 @@ from ledger.domain import refusals
 from ledger.domain.books import Account, Books, Hold, Settlement, Stake
 from ledger.domain.chart import Kind, Side
 from ledger.domain.commands import Command, Leg, SettlementPart
-from ledger.domain.derived import check_derivation, legs_of
+from ledger.domain.derived import check_derivation, legs_of, with_debts
 
 ZERO = Decimal(0)
 MARKETS = "markets/"
@@ -52,6 +52,8 @@ def decide(command: Command, books: Books) -> Decision:
     kind = _permitted_kind(command, books)
     check_derivation(command, kind)
     legs = command.legs if command.plain else legs_of(command, books)
+    if kind.settlement == "recover":
+        legs = with_debts(legs, books)
     lines = _lines(legs, books)
     _check_template(command, kind, lines)
     _check_balance(legs)
@@ -273,9 +275,11 @@ def _settlement_after(command: Command, kind: Kind, lines: list[_Line], books: B
     escrow = next((line.account for line in lines if line.account.cls.owner_kind == "market"), None)
     if escrow is None:
         raise refusals.TemplateViolation(f"{kind.name} pays out of an escrow", field="postings")
-    header = _header(command, part, escrow, books)
+    header = _header(command, kind, part, escrow, books)
     if part.chunk in header.seen:
         raise refusals.SettlementMismatch(f"chunk {part.chunk} was posted before", field="settlement.chunk")
+    if kind.settlement == "recover":
+        return _recovered(header, part.chunk, _into_market(lines))
     paid = header.paid + _out_of_market(lines)
     last = len(header.seen) + 1 == header.chunks
     if paid > header.total or (last and paid != header.total):
@@ -286,8 +290,9 @@ def _settlement_after(command: Command, kind: Kind, lines: list[_Line], books: B
     return replace(header, paid=paid, seen=header.seen | {part.chunk})
 
 
-def _header(command: Command, part: SettlementPart, escrow: Account, books: Books) -> Settlement:
-    """The open settlement this chunk belongs to, or a new one when the whole escrow is there."""
+def _header(command: Command, kind: Kind, part: SettlementPart, escrow: Account, books: Books) -> Settlement:
+    """The open settlement this chunk belongs to, or a new one: a first version when the whole escrow is there, a
+    later one when something is recovered for it."""
     known = books.settlements.get(command.reference)
     if known is not None and known.version == part.version:
         if known.closed or (known.total, known.chunks, known.escrow_id) != (
@@ -298,8 +303,18 @@ def _header(command: Command, part: SettlementPart, escrow: Account, books: Book
             raise refusals.SettlementMismatch(
                 "the chunk does not fit its settlement's header", field="settlement"
             )
+        if known.version > 1 and kind.settlement != "recover" and known.recovered < known.total:
+            raise refusals.EscrowNotReady(
+                f"{known.recovered} of {known.total} has been recovered",
+                field="settlement.total",
+                retry_after=1,
+            )
         return known
-    if part.version != 1 or known is not None:
+    if known is not None and known.closed and part.version == known.version + 1:
+        if kind.settlement != "recover":
+            raise refusals.EscrowNotReady("nothing has been recovered yet", field="settlement", retry_after=1)
+        return Settlement(part.version, part.total, ZERO, part.chunks, escrow.id, frozenset())
+    if part.version != 1 or known is not None or kind.settlement == "recover":
         raise refusals.SettlementMismatch(f"version {part.version} is not next", field="settlement.version")
     escrowed = books.escrowed.get(command.reference, ZERO)
     if escrowed < part.total:
@@ -311,6 +326,16 @@ def _header(command: Command, part: SettlementPart, escrow: Account, books: Book
             f"the escrow holds {escrowed}, not {part.total}", field="settlement.total"
         )
     return Settlement(part.version, part.total, ZERO, part.chunks, escrow.id, frozenset())
+
+
+def _recovered(header: Settlement, chunk: int, amount: Decimal) -> Settlement:
+    """The header after a chunk that takes back; the last chunk is one that pays."""
+    recovered = header.recovered + amount
+    if recovered > header.total or len(header.seen) + 1 == header.chunks:
+        raise refusals.SettlementMismatch(
+            f"the chunks recover {recovered} of {header.total}", field="settlement.total"
+        )
+    return replace(header, recovered=recovered, seen=header.seen | {chunk})
 
 
 def _returned_stakes(

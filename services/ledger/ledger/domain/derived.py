@@ -3,6 +3,8 @@ and what remains of a hold going back where it came from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledger.domain import refusals
 from ledger.domain.books import Books
 from ledger.domain.chart import Kind
@@ -77,3 +79,24 @@ def _rest(command: Command, books: Books) -> tuple[Leg, ...]:
         Leg(hold.account, hold.currency, hold.remaining, command.drains),
         Leg(hold.origin, hold.currency, -hold.remaining),
     )
+
+
+def debt_of(account: str) -> str:
+    """Where what is missing on a player's available account is booked; any other account is its own answer."""
+    player, is_available, rest = account.rpartition("/available")
+    return f"{player}/debt" if is_available and not rest else account
+
+
+def with_debts(legs: Sequence[Leg], books: Books) -> tuple[Leg, ...]:
+    """A recovery's legs: each player gives what is there, and owes the rest."""
+    after: list[Leg] = []
+    for leg in legs:
+        account = books.accounts.get((leg.account, leg.currency))
+        debt = debt_of(leg.account)
+        if account is None or leg.amount <= 0 or debt == leg.account or -account.balance >= leg.amount:
+            after.append(leg)
+            continue
+        if account.balance:
+            after.append(Leg(leg.account, leg.currency, -account.balance))
+        after.append(Leg(debt, leg.currency, leg.amount + account.balance))
+    return tuple(after)

@@ -17,8 +17,9 @@ from common.pg import Connection
 
 from ledger.domain.books import Account, AccountKey, Books, Hold, Receipt, Settlement, Stake, StakeKey
 from ledger.domain.chart import Chart
-from ledger.domain.commands import Command, canonical
+from ledger.domain.commands import Command, Leg, canonical
 from ledger.domain.decide import Decision
+from ledger.domain.derived import debt_of
 from ledger.store.derivations import load_drained, load_originals
 
 
@@ -144,7 +145,7 @@ async def load_settlements(
     """The newest settlement of each market in `references`, if it has any."""
     rows = await connection.fetch(
         """
-        SELECT DISTINCT ON (s.reference) s.reference, s.version, s.total, s.paid, s.chunks, s.escrow_id,
+        SELECT DISTINCT ON (s.reference) s.reference, s.version, s.total, s.paid, s.chunks, s.escrow_id, s.recovered,
                ARRAY (SELECT e.settlement_chunk FROM entry e
                        WHERE e.ledger_id = s.ledger_id AND e.reference = s.reference
                          AND e.settlement_version = s.version) AS seen
@@ -157,7 +158,13 @@ async def load_settlements(
     )
     return {
         row["reference"]: Settlement(
-            row["version"], row["total"], row["paid"], row["chunks"], row["escrow_id"], frozenset(row["seen"])
+            row["version"],
+            row["total"],
+            row["paid"],
+            row["chunks"],
+            row["escrow_id"],
+            frozenset(row["seen"]),
+            row["recovered"],
         )
         for row in rows
     }
@@ -214,6 +221,7 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
     keys |= {(leg.account, leg.currency) for original in originals.values() for leg in original.legs}
     for rest in drained.values():
         keys |= {(path, rest.currency) for path in (rest.account, rest.origin) if path}
+    keys |= {(debt_of(leg.account), leg.currency) for leg in _recovered(chart, commands)}
     accounts = await load_or_open_accounts(connection, ledger, keys, chart)
 
     books = Books(chart, await load_permitted(connection, ledger), accounts)
@@ -240,6 +248,17 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
         }
         books.stakes = await load_stakes(connection, ledger, sorted(stakes))
     return books
+
+
+def _recovered(chart: Chart, commands: Sequence[Command]) -> list[Leg]:
+    """What is to be taken back from players: what they lack becomes a debt."""
+    return [
+        leg
+        for command in commands
+        if (kind := chart.kinds.get(command.kind)) and kind.settlement == "recover"
+        for leg in command.legs
+        if debt_of(leg.account) != leg.account
+    ]
 
 
 def _market_commands(chart: Chart, commands: Sequence[Command]) -> list[Command]:

@@ -1,0 +1,288 @@
+"""From the photo to the payout: blind judges, objections, rulings, conformity, corrections, late bets, pairs."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from betting.api.views import RaceView
+from betting.domain.errors import OfficialConnected, RaceStateConflict
+from betting.domain.ids import RaceId, RunnerId, UserId
+from betting.domain.margins import Margin
+from betting.domain.markets import MarketKind, TieRule
+from betting.domain.results import Declaration
+from betting.service.reading import Page
+from betting.store.registry import TaxRate
+from common.idempotency import Answer
+
+from services.betting.tests.venue import JUDGES, Floor, Venue, call
+
+
+def shown(race: object) -> Answer:
+    return Answer.of(RaceView.of(race))  # type: ignore[arg-type]  # a race
+
+
+async def status(venue: Venue, floor: Floor) -> str:
+    found: str = await venue.owner.fetchval("SELECT status FROM race WHERE id = $1", floor.race.id)
+    return found
+
+
+async def declared(floor: Floor, winner: int | None = 0) -> None:
+    await floor.close()
+    for judge in JUDGES:
+        await floor.declare(winner, judge=judge)
+
+
+async def a_bet(venue: Venue, floor: Floor) -> tuple[UserId, UserId]:
+    """Ana risks 100 on the first, Beto 100 on the second."""
+    ana, beto = venue.bettor(), venue.bettor()
+    await floor.place(ana, 0, (1, 1), 100)
+    await floor.place(beto, 1, (1, 1), 100)
+    return ana, beto
+
+
+async def settled(venue: Venue) -> None:
+    await venue.settling.settle_due()
+    await venue.deliver()
+
+
+async def test_a_result_waits_for_its_window_and_settles_when_nobody_objects(venue: Venue) -> None:
+    floor = await venue.market(objection_seconds=1)
+    await a_bet(venue, floor)
+    await declared(floor)
+    await venue.time_passes()
+    await settled(venue)
+    assert (await status(venue, floor), await floor.status()) == ("CONFIRMED", "CLOSED")
+    venue.restart()
+    venue.clock.ahead = timedelta(
+        seconds=2
+    )  # the deadline is due, but the database says that it is too early
+    await venue.deadlines.turn()
+    assert await status(venue, floor) in {"CONFIRMED", "FINAL"}
+    until = await venue.owner.fetchval("SELECT objection_until FROM race WHERE id = $1", floor.race.id)
+    while datetime.now(UTC) <= until:
+        await venue.owner.fetchval("SELECT pg_sleep(0.1)")
+    venue.clock.ahead = timedelta(hours=1)
+    await venue.time_passes()
+    await settled(venue)
+    assert (await status(venue, floor), await floor.status()) == ("FINAL", "SETTLED")
+    moves = [move.became for move in await venue.reading.transitions(floor.race.id)]
+    assert moves == ["SCHEDULED", "AT_GATE", "OFF", "FINISHED", "DECLARED", "CONFIRMED", "FINAL"]
+
+
+async def test_an_objection_goes_to_a_third_official(venue: Venue) -> None:
+    floor = await venue.market(objection_seconds=600)
+    ana, beto = await a_bet(venue, floor)
+    owner = venue.bettor()
+    await venue.runs_for(floor.race, 1, await venue.stable("Cuadra Reyna", owner))
+    await declared(floor)
+    race = RaceId(floor.race.id)
+    await venue.officiating.object_to(call(owner), race, "he was crossed", shown, official=False)
+    assert await status(venue, floor) == "DISPUTED"
+    for judge in JUDGES:
+        answer = await venue.officiating.rule(call(judge), race, floor.seen(0), "we saw it", shown)
+        assert answer.status == 409
+    with pytest.raises(OfficialConnected):
+        await venue.officiating.rule(call(owner), race, floor.seen(1), "mine won", shown)
+    third = UserId(UUID(int=77))
+    await venue.officiating.rule(call(third), race, floor.seen(1), "crossed at the last pole", shown)
+    await settled(venue)
+    assert (await status(venue, floor), await floor.status()) == ("FINAL", "SETTLED")
+    assert venue.books.of(beto)["available"] == "1097.00"
+    assert venue.books.of(ana)["available"] == "900.00"
+    await venue.check_money()
+
+
+async def test_conformity_of_both_stables_closes_the_window(venue: Venue) -> None:
+    floor = await venue.market(objection_seconds=600)
+    people = [venue.bettor(), venue.bettor()]
+    for number, person in enumerate(people):
+        await venue.runs_for(floor.race, number, await venue.stable(f"Cuadra {number}", person))
+    await declared(floor)
+    race = RaceId(floor.race.id)
+    await venue.officiating.conform(call(people[0]), race, shown)
+    assert (await venue.officiating.conform(call(people[0]), race, shown)).status == 409
+    assert await status(venue, floor) == "CONFIRMED"
+    answer = await venue.officiating.conform(call(people[1]), race, shown)
+    assert json.loads(answer.body)["status"] == "FINAL"
+    venue.clock.ahead = timedelta(hours=1)
+    await venue.time_passes()  # the deadline finds nothing to do
+    assert await status(venue, floor) == "FINAL"
+
+
+async def test_a_late_bet_is_void_on_both_sides(venue: Venue) -> None:
+    floor = await venue.market(bps=0)
+    ana, beto = await a_bet(venue, floor)
+    off = venue.clock() + timedelta(seconds=2)
+    venue.clock.ahead = timedelta(seconds=1)
+    carla, dora = await a_bet(venue, floor)  # a second after the off time less two seconds
+    await floor.close()
+    for judge in JUDGES:
+        await floor.declare(0, judge=judge, off=off)
+    await venue.time_passes()
+    await settled(venue)
+    await settled(venue)
+    assert [venue.books.of(each)["available"] for each in (ana, beto, carla, dora)] == [
+        "1100.00", "900.00", "1000.00", "1000.00",
+    ]  # fmt: skip
+    (bet,) = await venue.reading.bets(carla, page=Page(None, 10))
+    assert bet.outcome is not None
+    assert bet.outcome.value == "VOID"
+    await venue.check_money()
+
+
+async def test_an_official_error_is_corrected_by_two_signatures(venue: Venue) -> None:
+    """The wrong winner has spent the money: what is missing becomes a debt, and the right one is paid."""
+    floor = await venue.market(bps=300)
+    ana, beto = await a_bet(venue, floor)
+    await floor.finish(0)
+    assert venue.books.of(ana)["available"] == "1097.00"
+    venue.books.balances[f"players/{ana}/available"] -= 1000  # gone
+    race = RaceId(floor.race.id)
+    right, why = floor.seen(1), "the photo was read the wrong way round"
+    await venue.officiating.correct(call(JUDGES[0]), race, right, why, shown)
+    await settled(venue)
+    assert venue.books.of(beto)["available"] == "900.00"  # one signature is none
+    assert (await venue.officiating.correct(call(JUDGES[0]), race, right, why, shown)).status == 409
+    await venue.officiating.correct(call(JUDGES[1]), race, floor.seen(None), why, shown)
+    await settled(venue)
+    assert venue.books.of(beto)["available"] == "900.00"  # they do not say the same
+    await venue.officiating.correct(call(UserId(UUID(int=78))), race, right, why, shown)
+    await settled(venue)
+    assert await floor.status() == "SETTLED"
+    assert venue.books.of(beto)["available"] == "1097.00"
+    assert venue.books.of(ana)["available"] == "0.00"
+    assert venue.books.of(ana)["debt"] == "-100.00"
+    assert str(venue.books.balances["house/commission"]) == "3.00"
+    versions = await venue.owner.fetch("SELECT version, outcome, total FROM settlement ORDER BY version")
+    assert [(row["version"], row["outcome"], str(row["total"])) for row in versions] == [
+        (1, "A", "200.00"), (2, "B", "200.00"),
+    ]  # fmt: skip
+    moves = [move.became for move in await venue.reading.transitions(floor.market.id)]
+    assert moves[-4:] == ["SETTLING", "SETTLED", "SETTLING", "SETTLED"]
+    await venue.check_money()
+    venue.check_history()
+
+
+async def test_only_a_final_result_is_corrected(venue: Venue) -> None:
+    floor = await venue.market(objection_seconds=600)
+    await declared(floor)
+    answer = await venue.officiating.correct(
+        call(JUDGES[0]), RaceId(floor.race.id), floor.seen(1), "no", shown
+    )
+    assert (answer.status, json.loads(answer.body)["type"]) == (409, f"/problems/{RaceStateConflict.slug}")
+
+
+async def test_an_advantage_and_a_split(venue: Venue) -> None:
+    race = await venue.race()
+    ventaja = await venue.market(
+        race=race, bps=0, kind=MarketKind.VENTAJA, giver=race.runners[0].id, line=Margin.PALETA
+    )
+    split = await venue.market(race=race, bps=0, tie_rule=TieRule.SPLIT_POT)
+    ana, beto = venue.bettor(), venue.bettor()
+    await ventaja.place(ana, 0, (1, 1), 100)
+    await ventaja.place(beto, 1, (1, 1), 100)
+    await split.place(ana, 0, (5, 4), 5)
+    await split.place(beto, 1, (4, 5), 4)
+    await ventaja.finish(None)  # a dead heat: the giver did not win by more than the line
+    assert (await ventaja.status(), await split.status()) == ("SETTLED", "SETTLED")
+    assert venue.books.of(ana)["available"] == "899.50"
+    assert venue.books.of(beto)["available"] == "1100.50"
+    await venue.check_money()
+
+
+async def test_pairs_of_three_and_one_that_does_not_start(venue: Venue) -> None:
+    race = await venue.race(("El Moro", "La Chula", "El Tordillo"))
+    moro, chula, tordillo = (runner.id for runner in race.runners)
+    floors = [
+        await venue.market(race=race, bps=0, runners=pair)
+        for pair in ((moro, chula), (chula, tordillo), (moro, tordillo))
+    ]
+    people = []
+    for floor, pair in zip(floors, ((0, 1), (1, 2), (0, 2)), strict=True):
+        ana, beto = venue.bettor(), venue.bettor()
+        await floor.place(ana, pair[0], (1, 1), 100)
+        await floor.place(beto, pair[1], (1, 1), 100)
+        people.append((ana, beto))
+    await venue.gates.scratch_runner(call(JUDGES[0]), race.id, RunnerId(tordillo), "lame", shown)
+    await settled(venue)
+    assert [await floor.status() for floor in floors] == ["OPEN", "VOID", "VOID"]
+    await floors[0].close()
+    seen = Declaration(
+        RunnerId(chula), Margin.CABEZA, datetime(2036, 1, 1, tzinfo=UTC), bytes(32), ((RunnerId(chula),),)
+    )
+    for judge in JUDGES:
+        await venue.officiating.declare(call(judge), race.id, seen, shown)
+    await venue.time_passes()
+    await settled(venue)
+    assert await floors[0].status() == "SETTLED"
+    won = [[venue.books.of(each)["available"] for each in pair] for pair in people]
+    assert won == [["900.00", "1100.00"], ["1000.00", "1000.00"], ["1000.00", "1000.00"]]
+    await venue.check_money()
+
+
+async def test_postponed_past_the_day_is_void_and_within_it_stands(venue: Venue) -> None:
+    today, later = await venue.market(), await venue.market()
+    for floor in (today, later):
+        await a_bet(venue, floor)
+    now = venue.clock()
+    evening = now.replace(hour=23, minute=59)
+    await venue.gates.postpone(call(JUDGES[0]), today.race.id, evening, "rain", shown)
+    await venue.gates.postpone(call(JUDGES[0]), later.race.id, now + timedelta(days=1), "rain", shown)
+    await settled(venue)
+    assert (await today.status(), await later.status()) == ("OPEN", "VOID")
+    await today.finish(0)
+    assert await today.status() == "SETTLED"
+    await venue.check_money()
+
+
+async def test_the_tax_of_the_day_is_withheld(venue: Venue) -> None:
+    admin, today = UserId(JUDGES[0]), venue.clock().date()
+    for rate in (
+        TaxRate("SON", today - timedelta(days=30), "isr-sonora", 100),
+        TaxRate("SON", today - timedelta(days=1), "isr-sonora", 700),
+        TaxRate("SON", today + timedelta(days=1), "isr-sonora", 5000),
+    ):
+        await venue.registry.add_rate(call(admin), rate, lambda _: Answer(200, "{}"))
+    floor = await venue.market(race=await venue.race(state="SON"), bps=300)
+    ana, _ = await a_bet(venue, floor)
+    await floor.finish(0)
+    assert venue.books.of(ana)["available"] == "1090.21"  # 100 less 3, less 7 % of 97 floored in her favour
+    assert str(venue.books.balances["tax/isr-sonora"]) == "6.79"
+    assert str(venue.books.balances["house/commission"]) == "3.00"
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_a_settlement_is_killed_between_every_two_chunks(venue: Venue, size: int) -> None:
+    """One chunk is booked, everything dies, and so on; also when the result is corrected afterwards."""
+    venue.users_per_chunk = size
+    venue.__post_init__()
+    floor = await venue.market(bps=300)
+    people = [await a_bet(venue, floor) for _ in range(7)]
+    await declared(floor)
+    await venue.time_passes()
+    for expected, winners in (("1097.00", 0), ("1097.00", 1)):
+        while await floor.status() != "SETTLED" or not await booked(venue):
+            await venue.settling.settle_due()
+            venue.__post_init__()  # a new process
+            await venue.deliver(1)
+        for pair in people:
+            assert venue.books.of(pair[winners])["available"] == expected
+            assert venue.books.of(pair[1 - winners])["available"] == "900.00"
+        if winners == 0:
+            for judge in JUDGES:
+                await venue.officiating.correct(call(judge), floor.race.id, floor.seen(1), "misread", shown)
+    await venue.check_money()
+    venue.check_history()
+
+
+async def booked(venue: Venue) -> bool:
+    """Whether there is nothing left to settle."""
+    pending: int = await venue.owner.fetchval(
+        """
+        SELECT count(*) FROM outbox WHERE exchange = 'commands'
+        UNION ALL SELECT count(*) FROM market m JOIN race r ON r.id = m.race_id
+        WHERE m.settled_result < r.result_version ORDER BY 1 DESC LIMIT 1
+        """
+    )
+    return pending == 0
