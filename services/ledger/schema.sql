@@ -807,18 +807,18 @@ END $$;
 
 CREATE FUNCTION public.settle(lines public.journal_line[]) RETURNS void
     LANGUAGE plpgsql
-    AS $$
+    AS $_$
 DECLARE
     part record;
 BEGIN
     FOR part IN
         SELECT ledger_id, sequence, reference, version, total, chunks, settles,
                max(account_id) FILTER (WHERE owner_kind = 'market') AS escrow_id,
-               coalesce(sum(amount) FILTER (WHERE owner_kind = 'market'), 0) AS paid
+               coalesce(sum(amount) FILTER (WHERE owner_kind = 'market'), 0) AS moved
           FROM unnest(lines) WHERE settles IS NOT NULL
          GROUP BY ledger_id, sequence, reference, version, total, chunks, settles ORDER BY ledger_id, sequence
     LOOP
-        PERFORM refuse('settlement_pays_contributors', format('entry %s pays a stranger to %s', part.sequence, part.reference))
+        PERFORM refuse('settlement_pays_contributors', format('entry %s touches a stranger to %s', part.sequence, part.reference))
            FROM unnest(lines) p
            LEFT JOIN stake s ON s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = p.owner
           WHERE p.owner_kind = 'player' AND p.ledger_id = part.ledger_id AND p.sequence = part.sequence
@@ -832,16 +832,32 @@ BEGIN
              WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = back.owner;
         END IF;
 
+        IF part.settles = 'recover' THEN
+            PERFORM refuse('debt_only_for_what_is_missing', format('%s still has money', p.path))
+               FROM unnest(lines) p
+               JOIN account a ON a.ledger_id = p.ledger_id AND a.currency = p.currency
+                             AND a.path = regexp_replace(p.path, '/debt$', '/available')
+               JOIN balance b ON b.account_id = a.id
+              WHERE p.ledger_id = part.ledger_id AND p.sequence = part.sequence AND p.path LIKE 'players/%/debt'
+                AND b.amount <> 0;
+        END IF;
+
         INSERT INTO settlement (ledger_id, reference, version, escrow_id, total, chunks)
         SELECT part.ledger_id, part.reference, part.version, part.escrow_id, part.total, part.chunks
-         WHERE part.total = (SELECT sum(contributed) FROM stake
-                              WHERE ledger_id = part.ledger_id AND reference = part.reference)
+         WHERE CASE part.settles
+               WHEN 'recover' THEN part.version > 1 AND EXISTS (
+                    SELECT FROM settlement WHERE ledger_id = part.ledger_id AND reference = part.reference
+                       AND version = part.version - 1 AND state = 'CLOSED')
+               ELSE part.version = 1 AND part.total = (SELECT sum(contributed) FROM stake
+                              WHERE ledger_id = part.ledger_id AND reference = part.reference) END
            AND part.version = 1 + (SELECT count(*) FROM settlement
                                     WHERE ledger_id = part.ledger_id AND reference = part.reference)
         ON CONFLICT DO NOTHING;
 
         UPDATE settlement s
-           SET paid = s.paid + part.paid, posted = s.posted + 1,
+           SET paid = s.paid + CASE part.settles WHEN 'recover' THEN 0 ELSE part.moved END,
+               recovered = s.recovered - CASE part.settles WHEN 'recover' THEN part.moved ELSE 0 END,
+               posted = s.posted + 1,
                state = CASE WHEN s.posted + 1 = s.chunks THEN 'CLOSED' ELSE 'OPEN' END
          WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
            AND s.total = part.total AND s.chunks = part.chunks AND s.escrow_id = part.escrow_id
@@ -855,7 +871,7 @@ BEGIN
           WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
             AND s.state = 'CLOSED' AND b.amount <> 0;
     END LOOP;
-END $$;
+END $_$;
 
 CREATE FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1226,8 +1242,7 @@ CREATE TABLE public.kind (
     CONSTRAINT kind_hold_is_known CHECK ((hold = ANY (ARRAY['open'::text, 'draw'::text]))),
     CONSTRAINT kind_mirror_is_nothing_else CHECK (((NOT mirror) OR (NOT (receipt OR stake OR (settlement IS NOT NULL) OR (hold IS NOT NULL) OR (players IS NOT NULL))))),
     CONSTRAINT kind_receipt_says_its_debits CHECK ((receipt = (receipt_debits IS NOT NULL))),
-    CONSTRAINT kind_reversible_is_safe CHECK (((NOT reversible) OR (NOT (receipt OR stake OR mirror OR (settlement IS NOT NULL) OR (NOT (hold IS DISTINCT FROM 'draw'::text)))))),
-    CONSTRAINT kind_settlement_is_known CHECK ((settlement = ANY (ARRAY['settle'::text, 'void'::text])))
+    CONSTRAINT kind_reversible_is_safe CHECK (((NOT reversible) OR (NOT (receipt OR stake OR mirror OR (settlement IS NOT NULL) OR (NOT (hold IS DISTINCT FROM 'draw'::text))))))
 );
 
 CREATE TABLE public.kind_leg (
@@ -1416,7 +1431,9 @@ CREATE TABLE public.settlement (
     chunks integer NOT NULL,
     posted integer DEFAULT 0 NOT NULL,
     state text DEFAULT 'OPEN'::text NOT NULL,
+    recovered public.money_amount DEFAULT 0 NOT NULL,
     CONSTRAINT settlement_pays_its_total CHECK ((((paid)::numeric <= (total)::numeric) AND ((state = 'OPEN'::text) = (posted < chunks)) AND ((state = 'OPEN'::text) OR ((paid)::numeric = (total)::numeric)))),
+    CONSTRAINT settlement_recovers_its_total CHECK ((((recovered)::numeric >= (0)::numeric) AND (((version = 1) AND ((recovered)::numeric = (0)::numeric)) OR ((version > 1) AND ((recovered)::numeric <= (total)::numeric))) AND ((version = 1) OR ((paid)::numeric = (0)::numeric) OR ((recovered)::numeric = (total)::numeric)))),
     CONSTRAINT settlement_state_is_known CHECK ((state = ANY (ARRAY['OPEN'::text, 'CLOSED'::text])))
 );
 
@@ -1501,6 +1518,9 @@ ALTER TABLE ONLY public.kind_leg
 
 ALTER TABLE ONLY public.kind
     ADD CONSTRAINT kind_pkey PRIMARY KEY (chart, name);
+
+ALTER TABLE public.kind
+    ADD CONSTRAINT kind_settlement_is_known CHECK ((settlement = ANY (ARRAY['settle'::text, 'void'::text, 'recover'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_name_key UNIQUE (name);

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from contracts.topology import UNHEARD_QUEUE
+from contracts.topology import TEAMS, UNHEARD_QUEUE
 
 SERVICES = ("ledger", "betting", "identity", "payments")
 DRAINED_WITHIN_SECONDS = 60.0
@@ -98,6 +98,7 @@ async def _queues(stack: Stack, *, dead: bool) -> dict[str, int]:
         if queue.get("messages")
         and queue["name"].endswith(".dead") == dead
         and queue["name"] != UNHEARD_QUEUE
+        and queue["name"].partition(".")[0] not in (*TEAMS, "gateway")  # nobody waits for who only listens
     }
 
 

@@ -143,7 +143,7 @@ class Day:
             "valid_from": starts.date().isoformat(),
             "valid_to": starts.date().isoformat(),
         }
-        await official.post("/v1/permits", permit, f"{self.day}:permit:{starts.date()}")
+        await official.post("/v1/permits", permit, f"permit:{self.card.permit}:{starts.date()}")
         event = await official.post(
             "/v1/events",
             {
@@ -197,6 +197,7 @@ class Day:
             "win": offer.win,
             "stake": pesos(offer.stake_centavos),
             "currency": CURRENCY,
+            "repeat": True,
         }
         return await self.bettors[offer.bettor].post(
             "/v1/offers", wanted, f"{self.day}:offer:{race.number}:{at}"

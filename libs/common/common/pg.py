@@ -73,7 +73,6 @@ async def create_pool(
             command_timeout=max(
                 COMMAND_TIMEOUT_SECONDS, statement_timeout_ms / 1_000 + COMMAND_TIMEOUT_SECONDS / 2
             ),
-            reset=_nothing_to_reset,
             timeout=ACQUIRE_TIMEOUT_SECONDS * 2,
             connection_class=_Session,
             server_settings={
@@ -85,11 +84,6 @@ async def create_pool(
                 **(settings or {}),
             },
         )
-
-
-async def _nothing_to_reset(_: "Connection") -> None:
-    """In place of asyncpg's own reset, a round trip after every use: nothing outlives a transaction here. Locks are
-    advisory xact locks, settings SET LOCAL, and nobody LISTENs or keeps a cursor on a pooled connection."""
 
 
 @asynccontextmanager

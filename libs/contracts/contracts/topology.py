@@ -121,6 +121,15 @@ STREAMS: Final = (
 )
 """What every replica of a service hears, each from when it began to listen: a log, not work to be shared."""
 
+LIVE_QUEUES: Final = "gateway.live."
+"""Each replica of the gateway listens on a queue of its own, declared by itself and gone with it."""
+LIVE_PATTERNS: Final = (
+    "betting.offer.#",
+    "betting.market.#",
+    "betting.book.#",
+    "ledger.entry.committed.v1.#",
+)
+
 
 def queues_of(service: str) -> tuple[str, ...]:
     """The queues that a service reads."""
@@ -153,6 +162,15 @@ def relay_user(service: str) -> BrokerUser:
     )
 
 
+GATEWAY_USER: Final = BrokerUser(
+    name="gateway",
+    configure=r"^gateway\.live\.",
+    write=rf"^({RETRY}|{DEAD}|gateway\.live\..*)$",
+    read=rf"^(gateway\..*|{EVENTS})$",
+    topics=MappingProxyType({RETRY: r"^gateway\.", DEAD: r"^gateway\."}),
+)
+"""The gateway's login: what every replica hears, and its own short-lived queues, bound to the events."""
+
 TOPOLOGY_USER: Final = BrokerUser(
     name="topology",
     configure=".*",
@@ -165,7 +183,8 @@ TOPOLOGY_USER: Final = BrokerUser(
 
 USERS: Final = (
     TOPOLOGY_USER,
-    *(consumer_user(reader) for reader in (*SERVICES, *TEAMS, "gateway")),
+    GATEWAY_USER,
+    *(consumer_user(reader) for reader in (*SERVICES, *TEAMS)),
     *(relay_user(service) for service in SERVICES),
 )
 

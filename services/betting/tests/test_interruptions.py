@@ -55,6 +55,7 @@ class Crash:
             work.close()
             return asyncio.Task(asyncio.sleep(0), loop=loop)
         task = asyncio.Task(self._counted(work), loop=loop)
+        task.add_done_callback(lambda _: work.close())  # one that was cut off before it began
         self._tasks.append(task)
         return task
 

@@ -2,15 +2,19 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from betting.api.views import SuspensionView
 from betting.domain.errors import MarketNotOpen, StaleMarket
 from betting.domain.ids import UserId
+from betting.store.suspensions import Scope
+from common.idempotency import Answer
 from common.repeating import repeating
+from contracts.betting import BookChanged, MarketSuspended, OfferLapsed, OfferMatched
 
-from services.betting.tests.venue import JUDGES, Floor, Venue, insist
+from services.betting.tests.venue import JUDGES, Floor, Venue, call, insist
 
 RATIOS = ((1, 1), (5, 4), (4, 5), (10, 9), (9, 10))
 
@@ -111,3 +115,83 @@ async def test_two_officials_and_two_settlers_at_once(venue: Venue) -> None:
         assert await floor.status() == "SETTLED"
     await venue.check_money()
     venue.check_history()
+
+
+async def test_a_suspension_in_the_middle_of_a_storm(venue: Venue) -> None:
+    """Commit order decides: nothing is placed or matched between the suspension and its lifting, in any interleaving."""
+    floor = await venue.market()
+    people = [venue.bettor("5000.00") for _ in range(10)]
+    dice = random.Random(5)
+    stopped = asyncio.Event()
+
+    async def trade(number: int) -> None:
+        await asyncio.sleep(dice.random() * 0.4)
+        late = stopped.is_set()
+        try:
+            placed = await insist(
+                lambda: floor.place(dice.choice(people), number % 2, (1, 1), 20, key=f"s-{number}")
+            )
+        except (MarketNotOpen, StaleMarket):
+            return
+        assert not late or placed.http == 409
+
+    async def stop() -> None:
+        await asyncio.sleep(0.2)
+        await venue.suspending.impose(
+            call(JUDGES[0]),
+            Scope.MARKET,
+            floor.market.id,
+            "protest",
+            lambda each: Answer.of(SuspensionView.of(each)),
+        )
+        stopped.set()
+
+    await asyncio.gather(stop(), *(trade(number) for number in range(120)))
+    await venue.sweep()
+    await venue.deliver()
+    story = [message for message in venue.heard if message.partitionkey == f"markets/{floor.market.id}"]
+    at = next(each.sequence for each in story if each.type == MarketSuspended.type)
+    after = [each.type for each in story if each.sequence > at and each.type != BookChanged.type]
+    assert set(after) <= {OfferLapsed.type}
+    assert any(each.type == OfferMatched.type for each in story)
+    assert set((await floor.offers()).values()) <= {"OPEN", "PARTIAL", "FILLED", "LAPSED"}
+    await venue.check_money()
+    venue.check_history()
+
+
+async def test_bets_after_the_off_in_a_storm_are_void_on_both_sides(venue: Venue) -> None:
+    """The gate was closed too late: whatever was matched less than two seconds before the off goes back, and only that."""
+    floor = await venue.market(bps=500)
+    people = [venue.bettor("5000.00") for _ in range(10)]
+    dice = random.Random(9)
+
+    async def trade(number: int) -> None:
+        await asyncio.sleep(dice.random() * 0.6)
+        await insist(lambda: floor.place(dice.choice(people), number % 2, (1, 1), 20, key=f"l-{number}"))
+
+    async def remember() -> datetime:
+        await asyncio.sleep(0.3)
+        return venue.clock()
+
+    middle = (await asyncio.gather(remember(), asyncio.gather(*(trade(number) for number in range(120)))))[0]
+    await floor.close()
+    for judge in JUDGES:
+        await floor.declare(0, judge=judge, off=middle + timedelta(seconds=2))
+    await venue.time_passes()
+    await venue.settling.settle_due()
+    await venue.deliver()
+    assert await floor.status() == "SETTLED"
+    late, early = await venue.owner.fetchrow(
+        """
+        SELECT coalesce(sum(pot) FILTER (WHERE matched_at > $1), 0), coalesce(sum(pot) FILTER (WHERE matched_at <= $1), 0)
+          FROM fill
+        """,
+        middle,
+    )  # type: ignore[misc]  # an aggregate without GROUP BY always has a row
+    assert late > 0
+    assert early > 0
+    shares = await venue.owner.fetch("SELECT * FROM settlement_share")
+    assert sum(share["late"] for share in shares) == late
+    assert sum(share["staked"] for share in shares) == early
+    assert venue.books.everything == 10 * 5000
+    await venue.check_money()

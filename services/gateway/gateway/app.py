@@ -21,6 +21,10 @@ from gateway.domain import PublicRoute
 from gateway.door import Door
 from gateway.forwarding import Forwarder, open_client
 from gateway.health import DeepHealth
+from gateway.live.doors import HUB, READER, MarketReader
+from gateway.live.doors import ROUTES as LIVE_ROUTES
+from gateway.live.feed import Feed
+from gateway.live.hub import Hub
 from gateway.revocations import Revocations
 from gateway.routes import ROUTES
 from gateway.sessions import TokenExchange
@@ -49,7 +53,7 @@ def gateway_app(settings: Settings, table: Sequence[PublicRoute] = ROUTES) -> we
     """The public door, with what the table lets through it."""
     app = build_app(
         settings,
-        routes_of(table),
+        (*routes_of(table), *LIVE_ROUTES),
         title=TITLE,
         readiness=(Check("rate-limits", lambda app: redis.answers(app[REDIS])),),
         # Deaf is not unready: without notices nothing is kept, and each request asks identity.
@@ -97,6 +101,9 @@ async def _parts(
             body_timeout_seconds=settings.body_timeout_seconds,
             trusted_proxies=settings.trusted_proxies,
         )
+        app[READER] = MarketReader(client, settings.betting_url, exchange)
+        hub = app[HUB] = Hub()
+        await stack.enter_async_context(Feed(link, hub.take, hub.forget).running())
         processes = {**{str(name): url for name, url in settings.upstreams.items()}, **settings.health_urls}
         app[HEALTH] = DeepHealth(client, processes)
         own = DOCUMENT.validate_python(openapi(OWN_ROUTES, TITLE, "1.0"))

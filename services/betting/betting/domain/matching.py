@@ -79,7 +79,7 @@ def _meet(taker: Offer, makers: Iterable[Offer], min_stake: Minor) -> Matching:
         offered = maker.remaining // theirs.risk
         lots = min(affordable, offered)
         taker = taker.drawn(theirs.win * lots)
-        fills.append(Fill(maker.drawn(theirs.risk * lots).rested(min_stake), taker, lots))
+        fills.append(Fill(maker.taken(theirs.risk * lots, min_stake), taker, lots))
         if affordable < offered:
             break  # not a lot more of the best price: a crumb must not trade past it at a worse one
     return Matching(taker.rested(min_stake), tuple(fills))

@@ -185,6 +185,16 @@ class Offer:
             self.sequence,
         )
 
+    def taken(self, amount: Minor, min_stake: Minor) -> "Offer":
+        """`drawn`, and `rested` with what is left."""
+        left = self.remaining - amount
+        if left >= min_stake:
+            return Offer(
+                self.slip, self.matched + amount, left, self.released, OfferStatus.PARTIAL, self.sequence
+            )
+        why = Ending.DUST if left else None
+        return Offer(self.slip, self.matched + amount, 0, left, OfferStatus.FILLED, self.sequence, why)
+
     def rested(self, min_stake: Minor) -> "Offer":
         """The offer after matching: it rests, or it is filled and a residual too small to rest is released."""
         if self.remaining >= min_stake:

@@ -4,9 +4,16 @@ The ladder is closed under inversion, so that every price has an opposite to mee
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from betting.domain.errors import RatioOffLadder
+
+_LONG = (
+    (20, 19), (10, 9), (20, 17), (5, 4), (4, 3), (10, 7), (3, 2),
+    (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (10, 1),
+)  # fmt: skip
+_PARTS = (*((win, risk) for risk, win in reversed(_LONG)), (1, 1), *_LONG)
+_RANKS: Mapping[tuple[int, int], int] = {parts: place - len(_LONG) for place, parts in enumerate(_PARTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +22,15 @@ class Ratio:
 
     risk: int
     win: int
+    rank: int = field(init=False, compare=False, repr=False)
+    """Place on the ladder counted from evens: the more is risked per part won, the higher.
+
+    The ladder is closed under inversion, so `ratio.inverse.rank == -ratio.rank`, and two offers cross exactly if their
+    ranks do not sum below zero. Stored with each offer: an index can order by it.
+    """
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rank", _RANKS[self.risk, self.win])
 
     @classmethod
     def on_ladder(cls, risk: int, win: int) -> "Ratio":
@@ -28,15 +44,6 @@ class Ratio:
         """What the other side of a bet at this ratio risks and wins."""
         return Ratio(self.win, self.risk)
 
-    @property
-    def rank(self) -> int:
-        """Place on the ladder counted from evens: the more is risked per part won, the higher.
-
-        The ladder is closed under inversion, so `ratio.inverse.rank == -ratio.rank`, and two offers cross
-        exactly if their ranks do not sum below zero. Stored with each offer: an index can order by it.
-        """
-        return _RANKS[self.risk, self.win]
-
     def crosses(self, other: "Ratio") -> bool:
         """Whether an offer at this ratio and an opposite one at `other` can make a bet."""
         return self.risk * other.risk >= self.win * other.win
@@ -49,22 +56,10 @@ class Ratio:
         return f"{self.risk}:{self.win}"
 
 
-_LONG = (
-    (20, 19), (10, 9), (20, 17), (5, 4), (4, 3), (10, 7), (3, 2),
-    (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (10, 1),
-)  # fmt: skip
 EVENS = Ratio(1, 1)
 
-LADDER: tuple[Ratio, ...] = (
-    *(Ratio(win, risk) for risk, win in reversed(_LONG)),
-    EVENS,
-    *(Ratio(risk, win) for risk, win in _LONG),
-)
+LADDER: tuple[Ratio, ...] = tuple(Ratio(risk, win) for risk, win in _PARTS)
 """Every ratio an offer may have, from the least risked per part won to the most."""
-
-_RANKS: Mapping[tuple[int, int], int] = {
-    (ratio.risk, ratio.win): place - len(_LONG) for place, ratio in enumerate(LADDER)
-}
 
 BY_RANK: Mapping[int, Ratio] = {ratio.rank: ratio for ratio in LADDER}
 

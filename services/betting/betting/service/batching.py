@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeAlias, TypeVar
 
 from common.errors import DomainError
@@ -53,7 +54,7 @@ class Batcher(Generic[Command, Result]):
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, done))
         if self._running is None:
-            self._running = asyncio.create_task(self._run(), name=f"batches of {self._name}")
+            self._begin()
         return await done
 
     async def drained(self) -> None:
@@ -74,7 +75,11 @@ class Batcher(Generic[Command, Result]):
         finally:
             self._running = None
             if self._waiting:  # interrupted: the next batch goes on without what this one lost
-                self._running = asyncio.create_task(self._run(), name=f"batches of {self._name}")
+                self._begin()
+
+    def _begin(self) -> None:
+        """In a context of its own: a batch is of many requests, and none of their traces is its."""
+        self._running = asyncio.create_task(self._run(), name=f"batches of {self._name}", context=Context())
 
     async def _commit_or_fail(self, batch: Sequence[tuple[Command, "asyncio.Future[Result]"]]) -> None:
         try:

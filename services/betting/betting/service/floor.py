@@ -8,6 +8,7 @@ number it was last seen with: everything that ever happens in a market moves tha
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -61,7 +62,15 @@ class KeyTaken(Exception):
     call: Call
 
 
-Floor: TypeAlias = Batcher[Act, Answer]
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An act that waits, and the context (the trace) it is asked in."""
+
+    act: Act
+    context: Context
+
+
+Floor: TypeAlias = Batcher[Turn, Answer]
 
 
 class Floors:
@@ -78,7 +87,7 @@ class Floors:
 
         Raises MarketNotFound, KeyTaken, Overloaded, DatabaseUnavailable, and what the act itself is refused with.
         """
-        return await self._floor(market_id).submit(act)
+        return await self._floor(market_id).submit(Turn(act, copy_context()))
 
     async def drained(self) -> None:
         for floor in list(self._floors.values()):
@@ -88,8 +97,8 @@ class Floors:
         floor = self._floors.get(market_id)
         if floor is None:
 
-            async def commit(acts: Sequence[Act]) -> Sequence[Answer | Exception]:
-                return await self._commit(market_id, acts)
+            async def commit(turns: Sequence[Turn]) -> Sequence[Answer | Exception]:
+                return await self._commit(market_id, turns)
 
             floor = self._floors[market_id] = Batcher("floor", commit)
             self._make_room()
@@ -102,7 +111,8 @@ class Floors:
                 del self._floors[market_id]
                 self._books.pop(market_id, None)
 
-    async def _commit(self, market_id: MarketId, acts: Sequence[Act]) -> Sequence[Answer | Exception]:
+    async def _commit(self, market_id: MarketId, turns: Sequence[Turn]) -> Sequence[Answer | Exception]:
+        acts = [turn.act for turn in turns]
         known = self._books.pop(market_id, None)  # back only if everything went well
         async with transaction(self._pool) as conn:
             store = ExchangeStore(conn)
@@ -114,7 +124,7 @@ class Floors:
             if known is None or known[0] != market.sequence:
                 known = (market.sequence, Book(await store.resting(market_id, currency)))
             session = Session(market, known[1], waiting, self._clock())
-            results = [_happen(act, session, taken) for act in acts]
+            results = [turn.context.run(_happen, turn.act, session, taken) for turn in turns]
             await write(conn, market, session)
         self._books[market_id] = (session.market.sequence, session.book)
         return results

@@ -1,0 +1,44 @@
+"""A day to load: bettors with money and devices, and as many open markets as wanted, on a running stack."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import aiohttp
+
+from loadtests.bank import running_stack
+from tools.raceday.card import Card, RaceOnCard
+from tools.raceday.day import Day
+from tools.raceday.faults import nothing
+from tools.raceday.plan import Plan
+from tools.raceday.staff import officials
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """One open market: its id and version, and its two runners."""
+
+    market: str
+    version: int
+    runners: tuple[str, str]
+
+
+async def opened(http: aiohttp.ClientSession, bettors: int, markets: int) -> tuple[Day, list[Floor]]:
+    """Bettors who are logged in and have money, and open markets."""
+    stack = running_stack()
+    races = tuple(
+        RaceOnCard(number, 300, (f"El Uno {number}", f"El Dos {number}"), 300, 0)
+        for number in range(1, markets + 1)
+    )
+    card = Card("Junta de carga", "Carril La Herradura", "SEGOB-2026-0417", races)
+    day = Day(
+        stack["urls"]["gateway"], stack["urls"]["rail"], card, Plan({}, {}), f"load-{secrets.token_hex(4)}", print,
+        nothing,
+    )  # fmt: skip
+    await day.prepare(http, bettors, await officials(stack, 2))
+    floors = []
+    for race in races:
+        market, runners = day.markets[race.number], day.races[race.number]["runners"]
+        floors.append(Floor(market["id"], market["version"], (runners[0]["id"], runners[1]["id"])))
+    return day, floors

@@ -1,0 +1,179 @@
+"""The hub: every committed event in, everybody who watches told.
+
+A market's events arrive in its order, at least once. One that was heard before is skipped; a gap (the queue dropped
+something, or was made anew) makes the image be read again from betting, and everybody gets the fresh one.
+"""
+
+import asyncio
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from contracts import betting
+from contracts.envelope import Envelope
+from contracts.ledger import EntryCommitted, Side
+from prometheus_client import Gauge
+
+from gateway.live.images import Image, LevelKey
+from gateway.live.watchers import Watcher, status_message
+
+Fetch: TypeAlias = Callable[[str], Awaitable[Image]]
+"""Reads a market's image from betting. Raises a DomainError."""
+
+STATUS: Final[Mapping[str, str]] = {
+    betting.MarketOpened.type: "OPEN",
+    betting.MarketSuspended.type: "SUSPENDED",
+    betting.MarketResumed.type: "OPEN",
+    betting.MarketClosed.type: "CLOSED",
+    betting.MarketResettling.type: "SETTLING",
+    betting.MarketSettled.type: "SETTLED",
+    betting.MarketVoided.type: "VOID",
+}
+ENTRY: Final = "ledger.entry.committed.v1"
+PLAYERS: Final = "players/"
+MARKETS: Final = "markets/"
+
+_watching = Gauge("gateway_live_clients", "Clients that watch.")
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Everything this replica's clients watch. `reread` is asked for an image when one cannot be believed any more."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, Image] = {}
+        self._watchers: dict[str, set[Watcher]] = defaultdict(set)
+        self._mine: dict[str, set[Watcher]] = defaultdict(set)
+        self._fetches: dict[str, Fetch] = {}
+        self._reading: dict[str, asyncio.Task[Image]] = {}
+
+    # -- clients
+
+    async def watch(self, watcher: Watcher, market: str, clk: int | None, fetch: Fetch) -> None:
+        """Watch a market from `clk` on. Raises what `fetch` raises."""
+        image = self._images.get(market) or await self._read(market, fetch)
+        self._fetches[market] = fetch
+        self._watchers[market].add(watcher)
+        watcher.watch(self._images.get(market, image), clk)
+
+    def hear(self, watcher: Watcher) -> None:
+        """Tell the watcher of what concerns its own person."""
+        watcher.hears_me = True
+        self._mine[watcher.subject].add(watcher)
+
+    def joined(self) -> None:
+        _watching.inc()
+
+    def left(self, watcher: Watcher) -> None:
+        """Forget a client, and what nobody watches any more."""
+        _watching.dec()
+        for market in watcher.markets:
+            self._watchers[market].discard(watcher)
+            if not self._watchers[market]:
+                for forgotten in (self._watchers, self._images, self._fetches):
+                    forgotten.pop(market, None)
+        self._mine[watcher.subject].discard(watcher)
+        if not self._mine[watcher.subject]:
+            del self._mine[watcher.subject]
+
+    # -- events
+
+    async def forget(self) -> None:
+        """Something may have been missed: read every image again and give it to everybody."""
+        for market in list(self._images):
+            await self._renew(market)
+
+    async def take(self, envelope: Envelope) -> None:
+        """Take one event in, in the order it came."""
+        if envelope.partitionkey.startswith(MARKETS) and envelope.type != ENTRY:
+            await self._take_market(envelope, envelope.partitionkey.removeprefix(MARKETS))
+        for subject, message in own_messages(envelope):
+            for watcher in self._mine.get(subject, ()):
+                watcher.tell(message)
+
+    async def _take_market(self, envelope: Envelope, market: str) -> None:
+        image = self._images.get(market)
+        if image is None or envelope.sequence <= image.seen:
+            return
+        if not image.follows(envelope.sequence):
+            await self._renew(market)
+            return
+        image.seen = envelope.sequence
+        if envelope.type == betting.BookChanged.type:
+            change = betting.BookChanged.model_validate(envelope.data)
+            delta = image.changed(
+                envelope.sequence, change.market_version, levels_of(change), envelope.time.isoformat()
+            )
+            for watcher in self._watchers[market]:
+                watcher.changed(market, delta)
+        elif envelope.type in STATUS:
+            await self._renew(market, keep=True)
+
+    async def _renew(self, market: str, *, keep: bool = False) -> None:
+        """Read the image again. `keep`: only the status moved, and nobody needs all of the book."""
+        fetch, before = self._fetches.get(market), self._images.get(market)
+        if fetch is None or before is None:
+            return
+        try:
+            image = await self._read(market, fetch)
+        except Exception:
+            log.exception("a market's image could not be read; its watchers wait", extra={"market": market})
+            self._images.pop(market, None)
+            return
+        for watcher in list(self._watchers[market]):
+            watcher.tell(status_message(image))
+            if not keep or image.clk != before.clk:
+                watcher.fresh(image)
+            else:
+                watcher.markets[market].image = image
+
+    async def _read(self, market: str, fetch: Fetch) -> Image:
+        """One reading for all who ask at once."""
+        reading = self._reading.get(market)
+        if reading is None:
+            reading = self._reading[market] = asyncio.ensure_future(fetch(market))
+            reading.add_done_callback(lambda _: self._reading.pop(market, None))
+        image = await asyncio.shield(reading)
+        self._images[market] = image
+        return image
+
+
+def levels_of(change: betting.BookChanged) -> dict[LevelKey, str]:
+    return {
+        (str(level.runner_id), level.ratio.risk, level.ratio.win): level.amount for level in change.levels
+    }
+
+
+def own_messages(envelope: Envelope) -> Iterator[tuple[str, str]]:
+    """What an event says to the people it concerns: to each only the own side of it."""
+    if envelope.type == ENTRY:
+        yield from _balances(envelope)
+    elif envelope.type == betting.OfferMatched.type:
+        bet = betting.OfferMatched.model_validate(envelope.data)
+        for own in (bet.maker, bet.taker):
+            yield str(own.bettor_id), _own(
+                envelope,
+                market=str(bet.market_id), fill=str(bet.fill_id), offer=str(own.offer_id), risked=own.risked,
+                remaining=own.remaining, pot=bet.pot, currency=bet.currency,
+            )  # fmt: skip
+    elif envelope.type.startswith("betting.offer."):
+        told = {name: value for name, value in envelope.data.items() if name != "bettor_id"}
+        yield str(envelope.data["bettor_id"]), _own(envelope, **told)
+
+
+def _balances(envelope: Envelope) -> Iterator[tuple[str, str]]:
+    entry = EntryCommitted.model_validate(envelope.data)
+    for leg in entry.postings:
+        if leg.account.startswith(PLAYERS):
+            player, _, account = leg.account.removeprefix(PLAYERS).partition("/")
+            moved = leg.amount if leg.side is Side.CREDIT else f"-{leg.amount}"
+            yield player, _own(
+                envelope, account=account, kind=entry.kind, moved=moved, balance=leg.balance, currency=leg.currency,
+                account_sequence=leg.account_sequence,
+            )  # fmt: skip
+
+
+def _own(envelope: Envelope, **told: object) -> str:
+    return json.dumps({"op": "me", "event": envelope.type, "time": envelope.time.isoformat(), **told})

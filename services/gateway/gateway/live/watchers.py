@@ -1,0 +1,171 @@
+"""One client: what it watches, how far it is told, and what waits to be sent.
+
+What must not be lost (`status`, `me`) queues up, bounded: who falls that far behind is cut off and comes back. Changes of
+books are never queued: only which levels changed is remembered, and their last amounts are sent when the client can take
+them. So a slow client costs no more memory than a fast one, and one that is very late gets a fresh image instead.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from gateway.live.images import Delta, Image, LevelKey, book_of
+
+MOST_MESSAGES = 1_000
+MOST_MARKETS = 64
+LATE_SECONDS = 2.0
+"""A client whose oldest untold change is older gets the image."""
+
+
+class TooSlow(Exception):
+    """The client does not read what it must not miss."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """A market as one client was told of it. `clk` None: it needs the image first."""
+
+    image: Image
+    clk: int | None
+    dirty: dict[LevelKey, str] = field(default_factory=dict)
+    since: float = 0.0
+
+
+class Watcher:
+    """One client's state. `next_message` waits for something to send; `subject` is whose `me` it hears."""
+
+    def __init__(
+        self,
+        subject: str,
+        *,
+        heartbeat_seconds: float = 5.0,
+        conflate_seconds: float = 0.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.subject = subject
+        self.heartbeat_seconds = heartbeat_seconds
+        self.conflate_seconds = conflate_seconds
+        self.hears_me = False
+        self.markets: dict[str, Watched] = {}
+        self._messages: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._clock = clock
+        self._told_at = 0.0
+        self._broken = False
+
+    def watch(self, image: Image, clk: int | None) -> None:
+        """Watch a market, from where the client says that it is."""
+        missed = None if clk is None else image.since(clk)
+        watched = self.markets[image.market] = Watched(image, None if missed is None else clk)
+        if missed is not None and missed.levels:
+            watched.dirty.update(missed.levels)
+            watched.since = self._clock()
+        self._wake.set()
+
+    def changed(self, market: str, delta: Delta) -> None:
+        """A market's book changed."""
+        watched = self.markets.get(market)
+        if watched is None or watched.clk is None:
+            return
+        if not watched.dirty:
+            watched.since = self._clock()
+        watched.dirty.update(delta.levels)
+        self._wake.set()
+
+    def fresh(self, image: Image) -> None:
+        """A market's image was made anew: whatever the client knew, it gets all of it."""
+        if image.market in self.markets:
+            self.markets[image.market] = Watched(image, None)
+            self._wake.set()
+
+    def tell(self, message: str) -> None:
+        """Queue what must not be lost."""
+        self._broken = self._broken or len(self._messages) >= MOST_MESSAGES
+        self._messages.append(message)
+        self._wake.set()
+
+    async def next_message(self) -> str:
+        """What to send next; a heartbeat if nothing happened in time. Raises TooSlow."""
+        while True:
+            if self._broken:
+                raise TooSlow
+            message = self._pop()
+            if message is not None:
+                return message
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._patience()):
+                    await self._wake.wait()
+            except TimeoutError:
+                if not any(watched.dirty for watched in self.markets.values()):
+                    return json.dumps({"op": "hb", "clk": self.clocks()})
+            await self._conflate()
+
+    def clocks(self) -> dict[str, int]:
+        """How far the client was told, by market."""
+        return {market: watched.clk for market, watched in self.markets.items() if watched.clk is not None}
+
+    def _patience(self) -> float:
+        return self.heartbeat_seconds
+
+    async def _conflate(self) -> None:
+        """Let changes gather for as long as the client asked; what must not wait does not."""
+        rest = self._told_at + self.conflate_seconds - self._clock()
+        if rest > 0 and not self._messages:
+            await asyncio.sleep(rest)
+
+    def _pop(self) -> str | None:
+        if self._messages:
+            return self._messages.popleft()
+        for watched in self.markets.values():
+            if watched.clk is None or (watched.dirty and self._clock() - watched.since > LATE_SECONDS):
+                watched.clk, watched.dirty = watched.image.clk, {}
+                self._told_at = self._clock()
+                return image_message(watched.image)
+            if watched.dirty:
+                delta = Delta(watched.clk, watched.image.clk, watched.dirty)
+                watched.clk, watched.dirty = watched.image.clk, {}
+                self._told_at = self._clock()
+                return delta_message(watched.image, delta)
+        return None
+
+
+def image_message(image: Image) -> str:
+    return json.dumps(
+        {
+            "op": "img",
+            "ch": f"market:{image.market}",
+            "clk": image.clk,
+            "status": image.status,
+            "version": image.version,
+            "book": book_of(image.levels),
+        }
+    )
+
+
+def delta_message(image: Image, delta: Delta) -> str:
+    return json.dumps(
+        {
+            "op": "delta",
+            "ch": f"market:{image.market}",
+            "at": image.at,
+            "prev": delta.prev,
+            "clk": delta.clk,
+            "book": book_of(delta.levels),
+        }
+    )
+
+
+def status_message(image: Image) -> str:
+    return json.dumps(
+        {
+            "op": "status",
+            "ch": f"market:{image.market}",
+            "clk": image.clk,
+            "status": image.status,
+            "version": image.version,
+        }
+    )
