@@ -26,10 +26,16 @@ VOLUMES: Final = Path("/run/el-carril")
 OURS: Final = "setup"
 """The volume of the jobs themselves, which hold every secret."""
 
-PORTS: Final = {"postgres": 5432, "rabbitmq": 5672, "rabbitmq-management": 15672, "redis": 6379}
+PORTS: Final = {
+    "postgres": 5432,
+    "rabbitmq": 5672,
+    "rabbitmq-management": 15672,
+    "redis": 6379,
+    "redis-cache": 6379,
+}
 SERVICE_PORT: Final = 8080
 
-SECRET: Final = frozenset({"DATABASE_DSN", "AMQP_URL", "REDIS_URL"})
+SECRET: Final = frozenset({"DATABASE_DSN", "AMQP_URL", "REDIS_URL", "BALANCE_CACHE_URL"})
 """Settings with a password in them: a container gets the name of a file instead."""
 
 
@@ -73,7 +79,8 @@ async def make_secrets(layout: Layout) -> None:
     await make_keys(layout)
     await describe(layout)
     _hand_out("postgres", {"password": secret(layout, "postgres")})
-    _hand_out("redis", {"redis.conf": redis.configuration(layout, Path("/data"), bind="* -::*")})
+    for name in (redis.SESSIONS, redis.CACHE):
+        _hand_out(name, {"redis.conf": redis.configuration(layout, name, Path("/data"), bind="* -::*")})
     _hand_out("rabbitmq", {"definitions.json": json.dumps(rabbitmq.access(layout)), "rabbitmq.conf": BROKER})
     for spec in services.specs(layout):
         _hand_out(spec.name, files(spec))

@@ -18,6 +18,8 @@ INFRASTRUCTURE: Final = {
     "epmd",
     "rabbitmq-distribution",
     "redis",
+    "redis-cache",
+    "postgres-replica",
 }
 
 
@@ -41,6 +43,7 @@ async def describe(layout: Layout) -> None:
             "users": rabbitmq.passwords(layout),
         },
         "redis_url": redis.url(layout),
+        "redis_cache_url": redis.url(layout, redis.CACHE),
         "urls": {process: layout.url(process) for process in OFFSETS if process not in INFRASTRUCTURE},
         "secrets_dir": str(layout.secrets),
         "log_dir": str(layout.logs),

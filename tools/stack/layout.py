@@ -41,6 +41,8 @@ OFFSETS: Final = {
     "epmd": 23,
     "rabbitmq-distribution": 24,
     "redis": 25,
+    "redis-cache": 26,
+    "postgres-replica": 27,
     "traces": 39,
 }
 """Every port of a stack, as an offset from its base."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tools.stack import postgres, rabbitmq, redis, services
+from tools.stack import postgres, rabbitmq, redis, replica, services
 from tools.stack.description import describe
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
@@ -39,7 +39,8 @@ def steps(
             partial(postgres.prepare, layout, keep_pristine=throw_away),
             after=("postgres",),
         ),
-        redis.spec(layout),
+        redis.spec(layout, redis.SESSIONS),
+        redis.spec(layout, redis.CACHE),
         Errand("broker-configuration", partial(rabbitmq.initialise, layout)),
         rabbitmq.epmd(layout),
         rabbitmq.spec(layout),
@@ -49,10 +50,18 @@ def steps(
         return infrastructure
     ledger_keys = partial(services.make_ledger_keys, layout)
     more = services.tracing(layout) if traces else {}
+    if throw_away:
+        own = services.specs(layout)
+    else:
+        own = services.reporting_from(layout, services.specs(layout))
+        infrastructure += [
+            Errand("replica-copy", partial(replica.initialise, layout), after=(services.DATABASES,)),
+            replica.spec(layout),
+        ]
     return [
         *infrastructure,
         Errand(services.LEDGER_KEYS, ledger_keys, after=(services.DATABASES, services.KEYS)),
-        *(replace(spec, environment={**spec.environment, **more}) for spec in services.specs(layout)),
+        *(replace(spec, environment={**spec.environment, **more}) for spec in own),
     ]
 
 

@@ -43,6 +43,7 @@ OPTIONS: Final = {
     "password_encryption": "scram-sha-256",
     "log_min_messages": "warning",
     "timezone": "UTC",
+    "max_slot_wal_keep_size": "1GB",  # a replica that stays away must not fill the disk
     "jit": "off",  # our statements are short: compiling one takes longer than running it
 }
 """fsync, synchronous_commit and full_page_writes stay on: what is measured and tested is durable."""
@@ -61,7 +62,14 @@ def _account() -> pwd.struct_passwd | None:
     return pwd.getpwnam("postgres") if os.getuid() == 0 else None
 
 
-def _as_account(command: list[str]) -> list[str]:
+def give(path: Path) -> None:
+    """Let the account under which PostgreSQL runs own it."""
+    account = _account()
+    if account:
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def as_account(command: list[str]) -> list[str]:
     account = _account()
     change = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"] if account else []
     return ["setpriv", "--pdeathsig", "INT", *change, *command]
@@ -77,7 +85,7 @@ def data(layout: Layout) -> Path:
 
 async def initialise(layout: Layout) -> None:
     """Make the cluster unless it is there."""
-    folder, account = data(layout), _account()
+    folder = data(layout)
     if (folder / "PG_VERSION").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -87,18 +95,18 @@ async def initialise(layout: Layout) -> None:
     with tempfile.NamedTemporaryFile("w") as password:
         password.write(secret(layout, "postgres"))
         password.flush()
-        if account:
-            os.chown(half, account.pw_uid, account.pw_gid)
-            os.chown(password.name, account.pw_uid, account.pw_gid)
+        give(half)
+        give(Path(password.name))
         command = [str(programs() / "initdb"), "-D", str(half), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
                    "--auth=scram-sha-256", f"--pwfile={password.name}"]  # fmt: skip
-        await output(*_as_account(command), directory=Path("/"))
+        await output(*as_account(command), directory=Path("/"))
     half.rename(folder)
 
 
 def remove(layout: Layout) -> None:
-    """Delete the cluster."""
+    """Delete the cluster, and its replica's."""
     shutil.rmtree(data(layout), ignore_errors=True)
+    shutil.rmtree(data(layout).with_name(f"{data(layout).name}-replica"), ignore_errors=True)
 
 
 def spec(layout: Layout) -> Spec:
@@ -107,18 +115,19 @@ def spec(layout: Layout) -> Spec:
     command = [str(programs() / "postgres"), "-D", str(data(layout)), "-p", str(layout.port("postgres"))]
     return Spec(
         "postgres",
-        _as_account([*command, *options]),
+        as_account([*command, *options]),
         {},
-        ready=lambda: _answers(layout),
+        ready=lambda: answers(superuser_dsn(layout)),
         after=("cluster",),
         stop_signal=signal.SIGINT,
         directory=Path("/"),
     )
 
 
-async def _answers(layout: Layout) -> bool:
+async def answers(address: str) -> bool:
+    """Whether one can connect there."""
     try:
-        connection = await asyncpg.connect(superuser_dsn(layout), timeout=2)
+        connection = await asyncpg.connect(address, timeout=2)
     except (OSError, asyncpg.PostgresError, TimeoutError):
         return False
     await connection.close()

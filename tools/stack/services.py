@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
 
-from tools.stack import postgres, rabbitmq, redis
+from tools.stack import postgres, rabbitmq, redis, replica
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
 from tools.stack.running import PYTHON, output
@@ -129,6 +130,15 @@ def specs(layout: Layout) -> list[Spec]:
     ]  # fmt: skip
 
 
+def reporting_from(layout: Layout, specs: Sequence[Spec]) -> list[Spec]:
+    """The same, with the ledger's reports read from the replica. Nobody waits for it: it may be down."""
+    more = {"REPLICA_DSN": replica.dsn(layout, "ledger_reader")}
+    return [
+        replace(spec, environment={**spec.environment, **more}) if spec.name == "ledger" else spec
+        for spec in specs
+    ]
+
+
 def tracing(layout: Layout) -> dict[str, str]:
     """What makes a service send its spans to whoever listens on the stack's port for traces.
 
@@ -148,9 +158,10 @@ def second_ledger(layout: Layout) -> Spec:
 
 def _engine(layout: Layout, name: str) -> Spec:
     return _spec(
-        layout, name, "ledger serve", after=(DATABASES, TOPOLOGY, KEYS, "redis", "identity"),
+        layout, name, "ledger serve", after=(DATABASES, TOPOLOGY, KEYS, redis.SESSIONS, redis.CACHE, "identity"),
         DATABASE_DSN=postgres.dsn(layout, "ledger_posting"), AMQP_URL=rabbitmq.url(layout, "ledger"),
         IDENTITY_URL=layout.url("identity"), REDIS_URL=redis.url(layout),
+        BALANCE_CACHE_URL=redis.url(layout, redis.CACHE),
         SIGNING_ROOTS=str(layout.secrets / "ledger-signing-roots.json"),
     )  # fmt: skip
 

@@ -56,6 +56,7 @@ class Stack(_Part):
     dsn: Mapping[str, str]
     rabbitmq: RabbitPart
     redis_url: str
+    redis_cache_url: str
     urls: Mapping[str, str]
     secrets_dir: Path
     log_dir: Path

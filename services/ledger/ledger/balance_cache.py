@@ -201,9 +201,11 @@ def _name(key: CacheKey) -> str:
     return f"balance:{ledger}:{currency}:{path}"
 
 
-def _parsed(key: CacheKey, found: list[bytes]) -> BalanceRow:
+def _parsed(key: CacheKey, found: list[bytes | None]) -> BalanceRow:
     """Raises ValueError, TypeError, InvalidOperation for anything that is not a balance of the last two seconds."""
-    sequence, balance, exponent, at_ms = (part.decode() for part in found)
+    if None in found:
+        raise ValueError("half a balance")
+    sequence, balance, exponent, at_ms = (part.decode() for part in found if part is not None)
     age_ms = time.time() * 1_000 - int(at_ms)
     amount = Decimal(balance)
     if not -TTL_MS <= age_ms <= TTL_MS or not amount.is_finite() or not 0 <= int(exponent) <= 6:

@@ -12,11 +12,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
+import asyncpg
 from common.errors import Unavailable
 from common.pg import Connection, DatabaseUnavailable, Pool, transaction, unavailable
 from prometheus_client import Counter, Gauge
@@ -78,8 +79,8 @@ class Replica:
         while True:
             try:
                 await self.measure()
-            except DatabaseUnavailable as gone:
-                log.debug("no measurement of the replica: %s", gone.detail)
+            except (DatabaseUnavailable, asyncpg.PostgresError) as gone:
+                log.debug("no measurement of the replica: %r", gone)
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def measure(self) -> None:
@@ -127,8 +128,9 @@ class Sources:
             ReplicaBehind: a heavy report, and the replica is too far behind.
         """
         if self.replica is not None and self.replica.is_fresh:
-            async with _snapshot(self.replica.pool) as connection:
-                if needs == 0 or await head(connection, ledger) >= needs:
+            async with AsyncExitStack() as stack:
+                connection = await _reached(stack, self.replica.pool, ledger, needs)
+                if connection is not None:
                     REPORTS.labels("replica").inc()
                     yield connection, Source("replica", self.replica.lag_seconds)
                     return
@@ -137,6 +139,15 @@ class Sources:
         async with _snapshot(self.primary) as connection:
             REPORTS.labels("primary").inc()
             yield connection, PRIMARY
+
+
+async def _reached(stack: AsyncExitStack, pool: Pool, ledger: int, needs: int) -> Connection | None:
+    """A snapshot of the replica if it answers and has reached `needs`."""
+    try:
+        connection = await stack.enter_async_context(_snapshot(pool))
+        return connection if needs == 0 or await head(connection, ledger) >= needs else None
+    except DatabaseUnavailable:
+        return None
 
 
 @asynccontextmanager

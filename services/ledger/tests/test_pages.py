@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -24,7 +24,7 @@ from ledger.replica import Sources
 from ledger.service import Finding, Reading
 from ledger.service.finding import EntryFilter, Place
 from ledger.service.reading import AsOf
-from ledger.store import accounts, finding, statements
+from ledger.store import accounts, finding, lists, statements
 from ledger.store.finding import Span
 
 from loadtests.journal import load
@@ -265,6 +265,10 @@ PAGES: dict[str, Query] = {
     ),
     "a statement": lambda c, a: statements.statement(c, a, 10, 10_000, 100),
     "a statement, newest first": lambda c, a: statements.statement(c, a, 0, 10_000, 100, newest_first=True),
+    "holds": lambda c, _: lists.holds(c, 1, UUID(int=0), 100),
+    "holds on an account": lambda c, a: lists.holds_on(c, a, UUID(int=0), 100),
+    "holds of a reference": lambda c, _: lists.holds_of(c, 1, "markets/7", UUID(int=0), 100),
+    "refusals": lambda c, _: lists.refusals(c, 1, (datetime.now(UTC), UUID(int=0)), 100, newest_first=True),
     "accounts": lambda c, _: accounts.balances(c, 1, "players/", ("players/0000005", ""), 100),
     "accounts as of a sequence": lambda c, _: accounts.balances(c, 1, "players/", ("", ""), 100, at=9_000),
 }
@@ -298,6 +302,23 @@ async def test_every_page_is_one_range_of_an_index(database: Database, role: str
     async with connected(database, "superuser") as connection:
         await load(connection, 20_000, accounts=600)
         await assert_sound_journal(connection)
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(
+            """
+            INSERT INTO hold (ledger_id, id, account_id, reference, opened, remaining)
+            SELECT 1, gen_random_uuid(), (SELECT min(id) FROM account) + n % 600, 'markets/' || n % 400, 1, 1
+              FROM generate_series(1, 20000) n
+            """
+        )
+        await connection.execute(
+            """
+            INSERT INTO refusal (id, ledger_id, kind, principal, idempotency_key, fingerprint, reference, problem, refused_at)
+            SELECT gen_random_uuid(), 1, 'bet.hold', 'x', n::text, sha256('x'), 'x', '{"slug": "x", "detail": "x"}',
+                   now() - n * interval '1 second'
+              FROM generate_series(1, 20000) n
+            """
+        )
+        await connection.execute("ANALYZE")
     async with connected(database, role) as connection:
         (known,) = await accounts.accounts_under(connection, 1, "players/00000007", 1)
         for name, page in PAGES.items():

@@ -26,7 +26,7 @@ from ledger.service import exporting
 from services.ledger.tests.door import Door, Json, open_door
 from services.ledger.tests.history import age
 from services.ledger.tests.test_closes import close_all
-from services.ledger.tests.vocabulary import Bank, hold, posted, release
+from services.ledger.tests.vocabulary import Bank, hold, posted, refused, release
 
 
 @dataclass
@@ -135,6 +135,15 @@ BAD: list[Case] = [
     ("/v1/entries/export", {"kind": "grant"}, 422, "kind"),
     ("/v1/entries/export", {"account": NOBODY}, 404, "account"),
     ("/v1/statement/export", {"account": NOBODY}, 404, "account"),
+    ("/v1/holds", {"account": "bank/spei", "reference": "x"}, 400, "reference"),
+    ("/v1/holds", {"account": NOBODY}, 404, "account"),
+    ("/v1/holds", {"reference": "offers/none"}, 404, "reference"),
+    ("/v1/holds", {"account": "bank/spei", "after": FOREIGN}, 400, "after"),
+    ("/v1/holds", {"account": "bank/spei", "after": write_cursor("holds", "no id")}, 400, "after"),
+    ("/v1/holds", {"account": "bank/spei", "limit": 0}, 400, "limit"),
+    ("/v1/refusals", {"after": write_cursor("refusals", "soon", str(uuid4()))}, 400, "after"),
+    ("/v1/refusals", {"after": write_cursor("refusals", PAST, "no id")}, 400, "after"),
+    ("/v1/refusals", {"order": "worst"}, 400, "order"),
     ("/v1/closes", {"period": "year"}, 400, "period"),
     ("/v1/closes/year/2026-01-01", {}, 404, "period"),
     ("/v1/closes/day/2020-01-01", {}, 404, "starts_on"),
@@ -164,6 +173,9 @@ async def test_what_is_there_but_has_nothing_is_empty_and_not_missing(desk: Desk
 
 
 async def test_pages_meet_and_end(desk: Desk) -> None:
+    for n in range(3):
+        poor = hold(desk.player, Decimal(1_000 + n), desk.market, uuid4(), key=f"poor-{n}")
+        assert refused(await desk.bank.engine.post(poor)) == "insufficient-funds"
     for path, name, extra in (
         ("/v1/entries", "entries", {}),
         ("/v1/entries", "entries", {"order": "newest"}),
@@ -172,6 +184,11 @@ async def test_pages_meet_and_end(desk: Desk) -> None:
         ("/v1/statement", "lines", {"account": desk.account}),
         ("/v1/statement", "lines", {"account": desk.account, "order": "newest"}),
         ("/v1/accounts", "accounts", {}),
+        ("/v1/holds", "holds", {}),
+        ("/v1/holds", "holds", {"account": f"players/{desk.player}/held"}),
+        ("/v1/holds", "holds", {"reference": f"markets/{desk.market}"}),
+        ("/v1/refusals", "refusals", {}),
+        ("/v1/refusals", "refusals", {"order": "oldest"}),
     ):
         status, whole = await desk.get(path, **extra)
         assert (status, whole["next"]) == (200, None), whole
@@ -302,6 +319,20 @@ async def test_a_spreadsheet_runs_nothing(desk: Desk) -> None:
     _, text = await desk.text("/v1/entries/export", reference="=cmd|calc")
     assert {row["reference"] for row in csv.DictReader(io.StringIO(text))} == {"'=cmd|calc"}
     assert (await desk.get(f"/v1/entries?reference={quote('=cmd|calc')}"))[0] == 200
+
+
+async def test_holds_and_refusals_say_what_became_of_them(desk: Desk) -> None:
+    _, told = await desk.get("/v1/holds", reference=f"markets/{desk.market}")
+    assert {(each["opened"], each["remaining"], each["released"]) for each in told["holds"]} == {
+        ("5.00", "3.00", "2.00")
+    }
+    poor = hold(desk.player, Decimal(1_000), desk.market, uuid4(), key="too-much")
+    assert refused(await desk.bank.engine.post(poor)) == "insufficient-funds"
+    _, told = await desk.get("/v1/refusals")
+    assert (told["refusals"][0]["idempotency_key"], told["refusals"][0]["slug"]) == (
+        "too-much",
+        "insufficient-funds",
+    )
 
 
 async def test_closes_over_http(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 One file per group of routes; each has its ROUTES.
 """
 
-from ledger.api import accounts, batch, closes, exports, holds, posting, reading, seals, wallet
+from ledger.api import accounts, batch, closes, exports, holds, lists, posting, reading, seals, wallet
 from ledger.api.parts import (
     ACCOUNTS,
     CHARTS,
@@ -24,6 +24,7 @@ ROUTES = (
     *reading.ROUTES,
     *closes.ROUTES,
     *exports.ROUTES,
+    *lists.ROUTES,
     *wallet.ROUTES,
     *seals.ROUTES,
 )

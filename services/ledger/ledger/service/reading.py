@@ -20,7 +20,7 @@ from ledger.balance_cache import BalanceCache
 from ledger.domain import refusals
 from ledger.domain.closes import Close, ClosedBalance, Period, Proof, Total
 from ledger.replica import Source, Sources
-from ledger.store import accounts, closes, moments, statements, trial
+from ledger.store import accounts, closes, finding, lists, moments, statements, trial
 from ledger.store.outcomes import PostedEntry, entries
 
 What = TypeVar("What")
@@ -184,6 +184,36 @@ class Reading:
                 return Told(TrialBalance(end, await trial.trial_balance(connection, ledger)), source)
             rows = await trial.trial_balance_at(connection, ledger, at, end)
             return Told(TrialBalance(at, rows), source)
+
+    async def holds(self, ledger: int, after: UUID, limit: int) -> Sequence[lists.HoldRow]:
+        """A page of all holds."""
+        async with transaction(self.sources.primary, readonly=True) as connection:
+            return await lists.holds(connection, ledger, after, limit)
+
+    async def holds_on(
+        self, ledger: int, path: str, currency: str, after: UUID, limit: int
+    ) -> Sequence[lists.HoldRow]:
+        """A page of the holds on an account. Raises NoSuchAccount."""
+        async with transaction(self.sources.primary, readonly=True) as connection:
+            known = await accounts.account(connection, ledger, path, currency)
+            if known is None:
+                raise _no_account(path, currency)
+            return await lists.holds_on(connection, known, after, limit)
+
+    async def holds_of(self, ledger: int, reference: str, after: UUID, limit: int) -> Sequence[lists.HoldRow]:
+        """A page of the holds of a reference. Raises NoSuchReference when no entry has it."""
+        async with transaction(self.sources.primary, readonly=True) as connection:
+            found = await lists.holds_of(connection, ledger, reference, after, limit)
+            if not found and not await finding.has_reference(connection, ledger, reference):
+                raise refusals.NoSuchReference(f"no entry has the reference {reference}", field="reference")
+        return found
+
+    async def refusals(
+        self, ledger: int, place: tuple[datetime, UUID], limit: int, *, newest_first: bool
+    ) -> Sequence[lists.RefusalRow]:
+        """A page of refusals beyond `place`."""
+        async with transaction(self.sources.primary, readonly=True) as connection:
+            return await lists.refusals(connection, ledger, place, limit, newest_first=newest_first)
 
     async def closes(self, ledger: int, period: Period, before: date | None, limit: int) -> Sequence[Close]:
         """Closed periods, newest first, that began before that day."""
