@@ -1,0 +1,213 @@
+"""Live updates without servers: what a watcher is told, in which order, and what happens when it cannot keep up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from contracts import betting
+from contracts.envelope import Envelope, envelope
+from contracts.ledger import EntryCommitted, PostedLeg, Side
+from contracts.wire import Event
+from gateway.live.hub import Hub, own_messages
+from gateway.live.images import DELTAS_KEPT, Image
+from gateway.live.watchers import LATE_SECONDS, MOST_MESSAGES, TooSlow, Watcher
+
+MARKET, RUNNER = uuid4(), uuid4()
+ANA, BETO = uuid4(), uuid4()
+NOON = datetime(2026, 6, 7, 12, tzinfo=UTC)
+
+
+class Clock:
+    """Seconds that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Betting:
+    """What betting would answer to whoever reads the market."""
+
+    def __init__(self) -> None:
+        self.sequence, self.status, self.asked = 10, "OPEN", 0
+        self.levels: dict[tuple[str, int, int], str] = {(str(RUNNER), 5, 4): "100.00"}
+
+    async def fetch(self, market: str) -> Image:
+        self.asked += 1
+        return Image(market, self.status, 1, self.sequence, self.sequence, dict(self.levels))
+
+    def moves(self, amount: str, risk: int = 5, win: int = 4) -> Envelope:
+        """The next change of its book."""
+        key = str(RUNNER), risk, win
+        self.levels[key] = amount
+        level = betting.BookLevel(runner_id=RUNNER, ratio=betting.Ratio(risk=risk, win=win), amount=amount)
+        return self.tells(
+            betting.BookChanged(market_id=MARKET, market_version=1, levels=(level,), changed_at=NOON)
+        )
+
+    def tells(self, event: Event) -> Envelope:
+        self.sequence += 1
+        return envelope(
+            event, id=uuid4(), subject=f"markets/{MARKET}", version=self.sequence, time=NOON,
+            partition_key=f"markets/{MARKET}",
+        )  # fmt: skip
+
+
+async def watching(
+    betting_: Betting, clk: int | None = None, hub: Hub | None = None
+) -> tuple[Hub, Watcher, Clock]:
+    clock = Clock()
+    hub, watcher = hub or Hub(), Watcher(str(ANA), heartbeat_seconds=0.05, clock=clock)
+    hub.joined()
+    await hub.watch(watcher, str(MARKET), clk, betting_.fetch)
+    return hub, watcher, clock
+
+
+async def told(watcher: Watcher) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(await watcher.next_message())
+    return message
+
+
+async def test_an_image_then_deltas_then_a_heartbeat() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    image = await told(watcher)
+    assert (image["op"], image["clk"], image["book"]) == ("img", 10, {str(RUNNER): [[5, 4, "100.00"]]})
+    await hub.take(source.moves("60.00"))
+    delta = await told(watcher)
+    assert (delta["op"], delta["prev"], delta["clk"]) == ("delta", 10, 11)
+    assert delta["book"] == {str(RUNNER): [[5, 4, "60.00"]]}
+    assert (await told(watcher))["op"] == "hb"
+
+
+async def test_a_repeated_event_changes_nothing_and_a_gap_brings_a_fresh_image() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    await told(watcher)
+    again = source.moves("60.00")
+    await hub.take(again)
+    await told(watcher)
+    await hub.take(again)
+    assert (await told(watcher))["op"] == "hb"
+    source.moves("50.00")  # never arrives
+    await hub.take(source.moves("40.00"))
+    assert (await told(watcher))["op"] == "status"
+    fresh = await told(watcher)
+    assert (fresh["op"], fresh["clk"], fresh["book"]) == ("img", 13, {str(RUNNER): [[5, 4, "40.00"]]})
+    await hub.take(source.moves("0.00"))
+    assert (await told(watcher))["prev"] == 13
+
+
+async def test_changes_that_nobody_read_are_merged_and_a_late_reader_gets_the_image() -> None:
+    source = Betting()
+    hub, watcher, clock = await watching(source)
+    await told(watcher)
+    for amount in range(50):
+        await hub.take(source.moves(f"{amount + 1}.00"))
+    merged = await told(watcher)
+    assert (merged["op"], merged["prev"], merged["clk"]) == ("delta", 10, 60)
+    assert merged["book"] == {str(RUNNER): [[5, 4, "50.00"]]}
+    await hub.take(source.moves("1.00"))
+    clock.now += LATE_SECONDS + 0.1
+    assert (await told(watcher))["op"] == "img"
+    assert (await told(watcher))["op"] == "hb"
+
+
+async def test_what_must_not_be_lost_is_not_and_who_never_reads_is_cut_off() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    await told(watcher)
+    source.status = "SUSPENDED"
+    await hub.take(
+        source.tells(betting.MarketSuspended(market_id=MARKET, reason="protest", suspended_at=NOON))
+    )
+    status = await told(watcher)
+    assert (status["op"], status["status"]) == ("status", "SUSPENDED")
+    for _ in range(MOST_MESSAGES + 1):
+        watcher.tell("{}")
+    with pytest.raises(TooSlow):
+        await watcher.next_message()
+
+
+async def test_who_was_away_resumes_or_gets_an_image() -> None:
+    source = Betting()
+    hub, first, _ = await watching(source)
+    await told(first)
+    for amount in ("90.00", "80.00"):
+        await hub.take(source.moves(amount))
+    _, back, _ = await watching(source, clk=11, hub=hub)
+    missed = await told(back)
+    assert (missed["op"], missed["prev"], missed["clk"]) == ("delta", 11, 12)
+    _, current, _ = await watching(source, clk=12, hub=hub)
+    assert (await told(current))["op"] == "hb"
+    _, unknown, _ = await watching(source, clk=3, hub=hub)
+    assert (await told(unknown))["op"] == "img"
+    for pesos in range(DELTAS_KEPT):
+        await hub.take(source.moves(f"{pesos + 1}.00"))
+    _, long_away, _ = await watching(source, clk=11, hub=hub)
+    assert (await told(long_away))["op"] == "img"
+    assert source.asked == 1  # one reading served them all
+
+
+async def test_a_change_wakes_whoever_waits() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    await told(watcher)
+    watcher.heartbeat_seconds = 30.0
+    waiting = asyncio.create_task(told(watcher))
+    await asyncio.sleep(0)
+    await hub.take(source.moves("60.00"))
+    async with asyncio.timeout(5):
+        assert (await waiting)["op"] == "delta"
+
+
+async def test_the_last_one_to_leave_takes_the_image_along() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    hub.left(watcher)
+    await hub.take(source.moves("60.00"))  # nobody is told, nothing is kept
+    await watching(source, hub=hub)
+    assert source.asked == 2
+
+
+def a_match() -> betting.OfferMatched:
+    sides = [
+        betting.Fill(offer_id=uuid4(), bettor_id=person, runner_id=RUNNER, risked="50.00", remaining="0.00")
+        for person in (ANA, BETO)
+    ]
+    return betting.OfferMatched(
+        fill_id=uuid4(), market_id=MARKET, ratio=betting.Ratio(risk=1, win=1), maker=sides[0], taker=sides[1],
+        pot="100.00", currency="MXN", matched_at=NOON,
+    )  # fmt: skip
+
+
+def test_everybody_hears_only_the_own_side_of_a_bet() -> None:
+    messages = dict(own_messages(Betting().tells(a_match())))
+    assert set(messages) == {str(ANA), str(BETO)}
+    assert str(BETO) not in messages[str(ANA)]
+    assert str(ANA) not in messages[str(BETO)]
+
+
+def test_everybody_hears_only_the_own_balances() -> None:
+    legs = tuple(
+        PostedLeg(
+            account=f"players/{person}/held", side=Side.DEBIT, amount="50.00", currency="MXN", balance="0.00",
+            account_sequence=2,
+        )
+        for person in (ANA, BETO)
+    )  # fmt: skip
+    entry = EntryCommitted(
+        id=UUID(int=1), sequence=1, kind="bet.match", posted_at=NOON, reference=f"markets/{MARKET}", postings=legs,
+        principal="betting", idempotency_key="match:1",
+    )  # fmt: skip
+    committed = envelope(entry, id=uuid4(), subject=entry.reference, version=1, time=NOON)
+    messages = dict(own_messages(committed))
+    assert json.loads(messages[str(ANA)])["moved"] == "-50.00"
+    assert str(BETO) not in messages[str(ANA)]
