@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from ledger.domain.chart import AccountClass, Chart
@@ -23,8 +23,7 @@ StakeKey = tuple[str, str]
 """An entry's reference (its market) and a player."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account and its state after `sequence` postings. `balance` is signed, debit positive."""
 
     id: int

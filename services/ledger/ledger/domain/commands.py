@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 ENTRY_IDS = UUID("6a2f6d0e-5a0f-5bd0-9b0a-3c1f6f2f3a10")
@@ -18,8 +19,7 @@ LINK_IDS = UUID("0b7b3c52-6c5e-5b0c-8d5b-8f0f6a1c9e21")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One leg of an entry. `amount` is signed: a debit is positive, a credit negative."""
 
     account: str

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from ledger.domain import refusals
@@ -25,8 +26,7 @@ OWNERS = ("player", "account")
 """Whose money a kind may bind to each other. A market owns nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """A leg decided: the account's state after it."""
 
     account: Account
@@ -82,8 +82,7 @@ def decide(command: Command, books: Books) -> Decision:
     return Decision(command, postings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """A leg with the account it names."""
 
     account: Account
@@ -374,7 +373,7 @@ def _post(lines: list[_Line]) -> tuple[Posting, ...]:
                 f"{account.path} holds {abs(account.balance)} {account.currency}",
                 field=f"{line.field}.amount",
             )
-        account = replace(account, balance=balance, sequence=account.sequence + 1)
+        account = account._replace(balance=balance, sequence=account.sequence + 1)
         after[account.id] = account
         postings.append(Posting(account, line.amount, line.hold))
     return tuple(postings)

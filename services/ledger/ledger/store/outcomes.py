@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from asyncpg import Record
@@ -19,8 +20,7 @@ from common.pg import Connection
 from ledger.domain.refusals import STORED
 
 
-@dataclass(frozen=True, slots=True)
-class PostedLeg:
+class PostedLeg(NamedTuple):
     """A posting as stored: signed amount, signed balance after it (debit positive)."""
 
     account: str
