@@ -336,6 +336,38 @@ async def test_four_processes_at_once_while_two_engines_post(database: Database)
         await banks[0].check()
 
 
+async def test_one_closes_and_the_others_who_come_meanwhile_see_that_it_is_done(bank: Bank) -> None:
+    await three_days(bank)
+    today = await local_day(bank.database, datetime.now(UTC))
+    async with AsyncExitStack() as stack:
+        closers = [
+            await stack.enter_async_context(connected(bank.database, "ledger_closer")) for _ in range(4)
+        ]
+        gate = await stack.enter_async_context(connected(bank.database, "superuser"))
+        watcher = await stack.enter_async_context(connected(bank.database, "superuser"))
+        held = gate.transaction()
+        await held.start()
+        await gate.execute("UPDATE head SET settled_at = settled_at WHERE ledger_id = 1")
+        running = [
+            asyncio.create_task(
+                closer.fetchval("SELECT close_period(1::smallint, 'day', $1)", today - 3 * DAY)
+            )
+            for closer in closers
+        ]
+        async with asyncio.timeout(
+            20
+        ):  # one of them has written everything but the head; the others wait for it
+            while await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                         "AND datname = current_database()") < 4:  # fmt: skip
+                await asyncio.sleep(0.05)
+        await held.rollback()
+        assert sorted(await asyncio.gather(*running)) == [False, False, False, True]
+    assert [day for period, day, _ in await close_all(bank.database) if period == "day"] == [
+        today - 2 * DAY,
+        today - DAY,
+    ]
+
+
 async def test_a_crash_in_mid_close_leaves_the_day_open_as_a_whole(bank: Bank) -> None:
     await three_days(bank)
     async with AsyncExitStack() as stack:

@@ -169,10 +169,13 @@ async def test_an_entry_with_two_legs_on_an_account_is_found_once(library: Libra
     one = hold(player, Decimal(3), market, first)
     both = replace(one, legs=(*one.legs, *hold(player, Decimal(4), market, second).legs))
     assert posted(await bank.engine.post(both))
+    assert posted(await bank.engine.post(hold(player, Decimal(1), market, uuid4())))
     path = f"players/{player}/held"
-    assert await library.walk(EntryFilter(account=path)) == [2]
-    assert await library.walk(EntryFilter(account=path), limit=1) == [2]
-    assert await library.walk(EntryFilter(account=path), newest_first=True) == [2]
+    assert await library.walk(EntryFilter(account=path)) == [2, 3]
+    assert await library.walk(EntryFilter(account=path), limit=1) == [2, 3], (
+        "and it takes nobody's place on the page"
+    )
+    assert await library.walk(EntryFilter(account=path), limit=1, newest_first=True) == [3, 2]
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
