@@ -494,6 +494,7 @@ async def test_the_attestor_attests_nothing_but_what_it_finds(here: World) -> No
         await here.witness.attest(proof)
     states = await here.owner.fetch("SELECT state, reason FROM proof")
     assert {row["state"] for row in states} == {"CONFLICTED"}, [tuple(row) for row in states]
+    assert sorted(row["reason"] for row in states) == ["amount-differs", "another-object", "another-object"]
     assert await here.owner.fetchval("SELECT count(*) FROM proof_word") == 0
 
 
