@@ -189,6 +189,11 @@ async def payout(request: web.Request) -> web.Response:
     return _refusal(404, "not_found") if text is None else web.Response(text=text, content_type="text/csv")
 
 
+async def statement(request: web.Request) -> web.Response:
+    """The provider's own account of us, as CSV."""
+    return web.Response(text=request.app[STATE].book.statement(), content_type="text/csv")
+
+
 async def pull(request: web.Request) -> web.Response:
     """Choose the faults."""
     wanted = Strings.model_validate_json(await request.read())
@@ -279,6 +284,7 @@ ROUTES: Final = (
     web.get("/v1/report/{id}", report),
     web.get("/v1/payouts", payouts),
     web.get("/v1/payouts/{name}", payout),
+    web.get("/v1/statement", statement),
     web.put("/control/faults", pull),
     web.post("/control/clock", put_forward),
     web.post("/control/late", come_late),

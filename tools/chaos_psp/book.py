@@ -8,7 +8,7 @@ API says about it.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +18,7 @@ ZERO: Final = Decimal(0)
 FEE: Final = Decimal("0.036")
 CENT: Final = Decimal("0.01")
 LASTS: Final = timedelta(days=7)
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class PspError(Exception):
@@ -250,6 +251,19 @@ class Book:
         if self.faults.strikes("file_line_duplicated", thing.label):
             return [row, row]
         return [row]
+
+    def statement(self) -> str:
+        """The provider's own account of us: every movement and every payout, from zero to what it owes now."""
+        rows = [f"M,{each.thing},{each.act},{each.amount:.2f},{each.at.isoformat()}" for each in self.moves]
+        paid = {
+            name: sum(
+                (self.report(each.id, LATEST) for each in self.things.values() if each.paid_out == name), ZERO
+            )
+            for name in self.files
+        }
+        rows += [f"P,{name},payout,{-amount:.2f}," for name, amount in sorted(paid.items())]
+        closing = sum((each.amount for each in self.moves), ZERO) - sum(paid.values(), ZERO)
+        return "\n".join(["H,STATEMENT,MXN,0.00", *rows, f"T,{closing:.2f}"]) + "\n"
 
     def digest(self) -> str:
         """A hash of everything, that neither random keys nor the clock can change: the same seed and wishes, the

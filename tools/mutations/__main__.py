@@ -78,12 +78,20 @@ def without_rule(guard: DatabaseGuard) -> bool:
 
 
 async def _execute(service: str, statement: str) -> None:
-    base, _, _ = running_stack()["postgres"]["superuser_dsn"].rpartition("/")
-    connection = await asyncpg.connect(f"{base}/{service}_pristine")
+    """In the database that copies are made from, which takes no connections otherwise."""
+    dsn = running_stack()["postgres"]["superuser_dsn"]
+    base, _, _ = dsn.rpartition("/")
+    admin = await asyncpg.connect(dsn)
     try:
-        await connection.execute(statement)
+        await admin.execute(f"ALTER DATABASE {service}_pristine ALLOW_CONNECTIONS true")
+        connection = await asyncpg.connect(f"{base}/{service}_pristine")
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+            await admin.execute(f"ALTER DATABASE {service}_pristine ALLOW_CONNECTIONS false")
     finally:
-        await connection.close()
+        await admin.close()
 
 
 def main(wanted: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from payments.api.transfers import DepositView, WithdrawalView
 from payments.consumers import QUEUE, LedgerEar
 from payments.domain.accounts import Clabe, PlayerId, issue_clabe
+from payments.domain.cases import Case
 from payments.domain.deposits import Deposit, DepositId, Transfer
 from payments.domain.windows import Windows
 from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalId, clave_of
@@ -32,7 +33,7 @@ from payments.service.attestor import Attestor
 from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
-from payments.service.cashier import Cashier
+from payments.service.cashier import Cashier, Verdict
 from payments.service.pace import Pace
 from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
@@ -141,6 +142,12 @@ class World:
         """A player with that name, as identity would tell it."""
         async with pg.transaction(self.pool) as conn:
             await DepositStore(conn).keep_holder(player, name)
+
+    async def propose(self, case: Case, verdict: Verdict, person: str) -> Answer:
+        return await self.cashier.propose(case.id, verdict, person, _once(None, f"{verdict}"), _case_answer)
+
+    async def approve(self, case: Case, person: str) -> Answer:
+        return await self.cashier.approve(case.id, person, _once(None, "approve"), _case_answer)
 
     async def run_cards(self) -> None:
         """What all workers around cards do until nothing is due."""
@@ -294,6 +301,10 @@ def _id(answer: Answer) -> UUID:
 
 def _deposit_answer(deposit: Deposit) -> Answer:
     return Answer.of(DepositView.of(deposit), status=202)
+
+
+def _case_answer(case: Case) -> Answer:
+    return Answer(200, json.dumps({"id": str(case.id), "state": case.state}))
 
 
 def _withdrawal_answer(withdrawal: Withdrawal) -> Answer:

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from aiohttp import web
-from common.http import Body, Role, Route, View, read, read_query, reply
+from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, read_query, reply
+from common.idempotency import Answer, KeyInFlight, KeyReused, fingerprint
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.api.shared import id_in, person_of
@@ -16,6 +17,7 @@ from payments.cursors import read_cursor, write_cursor
 from payments.domain import refusals
 from payments.domain.cases import Case, CaseState, Decision, Subject
 from payments.service.cashier import Cashier, Verdict
+from payments.service.requests import Once
 from payments.store.history import Line
 from payments.store.pages import Place
 
@@ -150,13 +152,17 @@ async def propose_decision(request: web.Request) -> web.Response:
     """Propose what is to be done about a case. Where four eyes are asked for, somebody else has to approve it."""
     wanted = await read(request, ProposalRequest)
     verdict = Verdict(wanted.decision, wanted.note, wanted.player)
-    case = await request.app[CASHIER].propose(_case_id(request), verdict, person_of(request))
-    return reply(CaseView.of(case))
+    case_id = _case_id(request)
+    asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/cashier/cases/{case_id}/proposal", wanted))
+    answer = await request.app[CASHIER].propose(case_id, verdict, person_of(request), asked, _shown)
+    return reply(answer)
 
 
 async def approve_decision(request: web.Request) -> web.Response:
     """Approve what somebody else has proposed; it is carried out."""
-    return reply(CaseView.of(await request.app[CASHIER].approve(_case_id(request), person_of(request))))
+    case_id = _case_id(request)
+    asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/cashier/cases/{case_id}/approval"))
+    return reply(await request.app[CASHIER].approve(case_id, person_of(request), asked, _shown))
 
 
 async def show_history(request: web.Request) -> web.Response:
@@ -204,6 +210,10 @@ async def export_notices(request: web.Request) -> web.Response:
     return web.Response(text=text.getvalue(), content_type="text/csv")
 
 
+def _shown(case: Case) -> Answer:
+    return Answer.of(CaseView.of(case), resource=f"/v1/cashier/cases/{case.id}")
+
+
 def _harmless(text: str) -> str:
     """A cell that begins like a formula would be run by a spreadsheet."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
@@ -221,9 +231,11 @@ ROUTES: Final = (
     Route("GET", "/v1/cashier/cases/{id}", show_case, returns=CaseView, role=_STAFF,
           refusals=(refusals.NoSuchCase,)),
     Route("POST", "/v1/cashier/cases/{id}/proposal", propose_decision, body=ProposalRequest, returns=CaseView,
-          role=Role.CASHIER, refusals=(refusals.NoSuchCase, refusals.DecisionImpossible)),
+          role=Role.CASHIER, idempotent=True,
+          refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, KeyReused, KeyInFlight)),
     Route("POST", "/v1/cashier/cases/{id}/approval", approve_decision, returns=CaseView, role=Role.CASHIER,
-          refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, refusals.FourEyes)),
+          idempotent=True,
+          refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, refusals.FourEyes, KeyReused, KeyInFlight)),
     Route("GET", "/v1/cashier/payments/{id}/history", show_history, returns=HistoryView, role=_STAFF),
     Route("GET", "/v1/cashier/notices", export_notices, query=NoticesQuery, role=_STAFF),
 )  # fmt: skip

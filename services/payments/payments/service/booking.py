@@ -11,6 +11,7 @@ from common.client import RemoteProblem, Unreachable
 from payments.domain.deposits import Deposit, DepositState
 from payments.events import tell_deposit
 from payments.ledger import Ledger
+from payments.service.cases import watch_deposits
 from payments.service.pace import Clock, Pace
 from payments.store.deposits import DepositStore
 from payments.store.history import Answer, remember
@@ -85,6 +86,7 @@ class Booking:
         booked = deposit.to(DepositState.BOOKED, entry_id=entry_id)
         await DepositStore(conn).book(deposit, booked)
         await remember(conn, "deposit", deposit.id, booked.state, "booked", {"entry": str(entry_id)})
+        await watch_deposits(conn, deposit.player, self._clock())
         await tell_deposit(conn, booked, self._clock())
 
     async def _try_again(self, deposit: Deposit, event: str, answer: Answer) -> None:

@@ -23,7 +23,7 @@ from payments.domain.cases import Subject
 from payments.domain.proofs import Purpose, ask
 from payments.entries import clear_command, refund_done_command, refund_fail_command
 from payments.events import command_ledger
-from payments.service.cases import open_case
+from payments.service.cases import open_case, watch_deposits
 from payments.store.cards import CardStore
 from payments.store.history import Answer, remember
 from payments.store.proofs import ProofStore
@@ -90,6 +90,7 @@ async def _follow_capture(
             await _ask_for_capture(conn, payment, capture, now)
         case OperationState.BOOKED:
             await _refund_if_voided(conn, payment, capture, now)
+            await watch_deposits(conn, payment.player, now)
         case OperationState.SETTLED:
             await clear(conn, payment, capture, now)
         case OperationState.FAILED:

@@ -8,8 +8,23 @@ from uuid import UUID, uuid4
 from common import pg
 
 from payments.domain.cases import Case, Subject
+from payments.domain.review import LINKED_DEPOSITS
 from payments.store.cases import CaseStore
 from payments.store.history import remember
+
+
+async def watch_deposits(conn: pg.Connection, player: UUID, now: datetime) -> None:
+    """Money has come in: tell people when a player's deposits add up to what the rules want looked at."""
+    cases = CaseStore(conn)
+    rule = (await cases.rules(now.date())).get(LINKED_DEPOSITS)
+    if rule is None:
+        return
+    deposited = await cases.deposited(player, now - rule.window)
+    if deposited >= rule.threshold:
+        await open_case(
+            conn, Subject.PLAYER, player, LINKED_DEPOSITS, now, player=player, amount=deposited,
+            evidence={"found": str(deposited), "threshold": str(rule.threshold)},
+        )  # fmt: skip
 
 
 async def open_case(

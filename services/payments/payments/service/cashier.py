@@ -1,12 +1,13 @@
 """What cashiers see and decide: the queue of cases, the evidence, and the history of every payment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 from common import pg
+from common.idempotency import Answer, once
 
 from payments.domain.accounts import PlayerId
 from payments.domain.cards import OperationId, OperationState
@@ -21,6 +22,7 @@ from payments.service import arrivals, card_effects
 from payments.service.arrivals import Arrivals
 from payments.service.pace import Clock
 from payments.service.payouts import write_withdrawal
+from payments.service.requests import Once
 from payments.store.arrivals import ArrivalStore
 from payments.store.cards import CardStore
 from payments.store.cases import CaseStore
@@ -75,43 +77,60 @@ class Cashier:
         async with pg.transaction(self._pool, readonly=True) as conn:
             return await CaseStore(conn).reported(since, until)
 
-    async def propose(self, case_id: UUID, verdict: Verdict, person: str) -> Case:
+    async def propose(
+        self, case_id: UUID, verdict: Verdict, person: str, asked: Once, show: Callable[[Case], Answer]
+    ) -> Answer:
         """Propose a decision; where two eyes suffice, it is the decision.
 
-        Raises `NoSuchCase`, `DecisionImpossible`.
+        Raises `NoSuchCase`. `DecisionImpossible` comes back as an answer.
         """
         abono = await self._abono(case_id)
         async with pg.transaction(self._pool) as conn:
-            case = await self._locked(conn, case_id)
-            check_decision(case, verdict.decision, verdict.player)
-            proposed = replace(
-                case,
-                state=CaseState.PROPOSED,
-                decision=verdict.decision,
-                note=verdict.note,
-                target=verdict.player,
-                proposed_by=person,
-            )
-            await CaseStore(conn).save(proposed)
-            told = {"decision": verdict.decision, "note": verdict.note[:500]}
-            await remember(conn, "case", case.id, proposed.state, "proposed", told, person=person)
-            if not case.four_eyes:
-                return await self._decide(conn, proposed, person, abono)
+
+            async def work() -> Answer:
+                return show(await self._propose(conn, case_id, verdict, person, abono))
+
+            return await once(conn, principal=person, key=asked.key, fingerprint=asked.fingerprint, work=work)
+
+    async def _propose(
+        self, conn: pg.Connection, case_id: UUID, verdict: Verdict, person: str, abono: Abono
+    ) -> Case:
+        case = await self._locked(conn, case_id)
+        check_decision(case, verdict.decision, verdict.player)
+        proposed = replace(
+            case,
+            state=CaseState.PROPOSED,
+            decision=verdict.decision,
+            note=verdict.note,
+            target=verdict.player,
+            proposed_by=person,
+        )
+        await CaseStore(conn).save(proposed)
+        told = {"decision": verdict.decision, "note": verdict.note[:500]}
+        await remember(conn, "case", case.id, proposed.state, "proposed", told, person=person)
+        if not case.four_eyes:
+            return await self._decide(conn, proposed, person, abono)
         return proposed
 
-    async def approve(self, case_id: UUID, person: str) -> Case:
+    async def approve(
+        self, case_id: UUID, person: str, asked: Once, show: Callable[[Case], Answer]
+    ) -> Answer:
         """Make what somebody else proposed the decision, and have it carried out.
 
-        Raises `NoSuchCase`, `DecisionImpossible`, `FourEyes`.
+        Raises `NoSuchCase`, `FourEyes`. `DecisionImpossible` comes back as an answer.
         """
         abono = await self._abono(case_id)
         async with pg.transaction(self._pool) as conn:
-            case = await self._locked(conn, case_id)
-            if case.state is not CaseState.PROPOSED:
-                raise DecisionImpossible("nothing is proposed")
-            if case.four_eyes and case.proposed_by == person:
-                raise FourEyes("whoever proposed it does not decide it")
-            return await self._decide(conn, case, person, abono)
+
+            async def work() -> Answer:
+                case = await self._locked(conn, case_id)
+                if case.state is not CaseState.PROPOSED:
+                    raise DecisionImpossible("nothing is proposed")
+                if case.four_eyes and case.proposed_by == person:
+                    raise FourEyes("whoever proposed it does not decide it")
+                return show(await self._decide(conn, case, person, abono))
+
+            return await once(conn, principal=person, key=asked.key, fingerprint=asked.fingerprint, work=work)
 
     async def _locked(self, conn: pg.Connection, case_id: UUID) -> Case:
         case = await CaseStore(conn).for_update(case_id)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from asyncpg import Record
@@ -10,7 +11,7 @@ from common.pg import Connection, translate
 
 from payments.domain.cases import Case, CaseState, Decision, Subject
 from payments.domain.refusals import DecisionImpossible, FourEyes
-from payments.domain.review import Facts, Rule
+from payments.domain.review import LINKED_DEPOSITS, Facts, Rule
 from payments.domain.withdrawals import Withdrawal
 from payments.store.pages import Place
 
@@ -129,6 +130,24 @@ class CaseStore:
             for row in rows
         }
 
+    async def deposited(self, player: UUID, since: datetime) -> Decimal:
+        """What a player has deposited by all rails since then, or since people last looked at just that."""
+        found: Decimal = await self._conn.fetchval(
+            """
+            WITH begins AS (
+                SELECT greatest($2, (SELECT max(decided_at) FROM review_case
+                                      WHERE subject = 'player' AND subject_id = $1 AND reason = $3)) AS at)
+            SELECT (SELECT coalesce(sum(amount), 0) FROM deposit, begins
+                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at >= begins.at)
+                 + (SELECT coalesce(sum(captured), 0) FROM card_payment, begins
+                     WHERE player = $1 AND created_at >= begins.at)
+            """,
+            player,
+            since,
+            LINKED_DEPOSITS,
+        )
+        return found
+
     async def facts(
         self, withdrawal: Withdrawal, rules: Mapping[str, Rule], now: datetime, *, has_played: bool
     ) -> Facts:
@@ -143,17 +162,12 @@ class CaseStore:
                    (SELECT count(*) FROM withdrawal WHERE clabe = $2 AND requested_at >= $4) AS to_clabe,
                    (SELECT known_since FROM payout_clabe WHERE player = $1 AND clabe = $2) AS known_since,
                    (SELECT count(*) FROM payout_clabe WHERE player = $1) AS clabes,
-                   (SELECT count(*) FROM payout_clabe WHERE clabe = $2) AS players,
-                   (SELECT coalesce(sum(amount), 0) FROM deposit
-                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at >= $5)
-                   + (SELECT coalesce(sum(captured), 0) FROM card_payment
-                       WHERE player = $1 AND created_at >= $5) AS deposited
+                   (SELECT count(*) FROM payout_clabe WHERE clabe = $2) AS players
             """,
             withdrawal.player,
             withdrawal.clabe,
             since("withdrawals-per-player"),
             since("withdrawals-per-clabe"),
-            since("linked-deposits-sum"),
         )
         if row is None:
             raise RuntimeError("a SELECT without FROM always has a row")
@@ -164,7 +178,7 @@ class CaseStore:
             clabe_known_since=row["known_since"],
             clabes_of_player=row["clabes"],
             players_of_clabe=row["players"],
-            deposited=row["deposited"],
+            deposited=await self.deposited(withdrawal.player, since("linked-deposits-sum")),
             has_played=has_played,
         )
 
