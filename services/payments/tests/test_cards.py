@@ -327,6 +327,23 @@ async def test_news_of_a_second_object_does_not_stop_a_capture_that_is_being_boo
     assert ("card", "second-object") in await cases(here)
 
 
+async def test_what_is_disputed_is_not_refunded(here: World) -> None:
+    player = new_player()
+    payment_id = await captured(here, player, "100.00")
+    await refund(here, payment_id, "40.00")
+    await here.run_cards()
+    await here.psp.faults(dispute_during_refund=1.0)
+    (dispute,) = (await here.psp.ask("POST", "/control/late"))["changed"]
+    for _ in range(2):
+        await hear(here, dispute["id"])
+    assert ("card", f"dispute:{dispute['id']}") in await cases(here)
+    assert (await found(here, payment_id))[1][Act.REFUND].state is OperationState.BOOKED
+    assert await here.owner.fetchval("SELECT disputed FROM card_payment WHERE id = $1", payment_id) == 40
+    refused = await refund(here, payment_id, "20.01")
+    assert json.loads(refused.body)["type"] == "/problems/refund-impossible"
+    assert (await refund(here, payment_id, "20.00")).status == 202
+
+
 async def test_a_capture_that_arrives_after_our_void_is_booked_and_refunded(here: World) -> None:
     player = new_player()
     payment_id = await pay(here, player, "100.00", capture=False)

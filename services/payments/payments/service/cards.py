@@ -115,6 +115,22 @@ class Cards:
             await self._apply(conn, payment, operation, reading, told)
             return True
 
+    async def hear_dispute(self, told: Told, operation_id: OperationId) -> None:
+        """Somebody disputes a payment: what is not being refunded can no longer be, and a person is told."""
+        async with pg.transaction(self._pool) as conn:
+            store = CardStore(conn)
+            found = await store.operation(operation_id)
+            if found is None:
+                return
+            payment = await _payment(conn, found.payment_id)
+            opened = await open_case(
+                conn, Subject.CARD, operation_id, f"{told.act}:{told.psp_id}"[:100], self._clock(),
+                player=payment.player, amount=found.amount.amount, evidence=_answer(told),
+            )  # fmt: skip
+            if opened:
+                await store.dispute(payment.id, found.amount)
+                await remember(conn, "card", payment.id, payment.state, told.act, _answer(told))
+
     async def _reserve(self, operation: Operation) -> None:
         """Take a refund's money out of the player's reach before the provider is asked for it."""
         async with pg.transaction(self._pool, readonly=True) as conn:
@@ -212,8 +228,11 @@ class Cards:
 
     async def _rest(self, conn: pg.Connection, operation: Operation, event: str, answer: Answer) -> None:
         """Look again later, if there is anything to look for."""
-        waiting = operation.state in _ASKING
-        due_at = self._pace.next_try(self._clock(), operation.tries) if waiting else None
+        due_at = None
+        if operation.state in _ASKING:
+            now = self._clock()
+            tried = self._pace.next_try(now, operation.tries)
+            due_at = self._pace.while_people_look(now) if operation.attention else tried
         after = (
             operation.to(OperationState.UNKNOWN) if operation.state is OperationState.SENDING else operation
         )

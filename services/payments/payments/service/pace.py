@@ -28,6 +28,10 @@ class Pace:
     def lease_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.lease_seconds)
 
+    def while_people_look(self, now: datetime) -> datetime:
+        """When to look again at what has been left to a person: seldom, in case it clears up by itself."""
+        return now + timedelta(seconds=self.longest_seconds * 10)
+
     def next_try(self, now: datetime, tries: int) -> datetime:
         """When to try again after that many tries, spread at random."""
         wait = backoff(

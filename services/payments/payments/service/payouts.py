@@ -244,7 +244,8 @@ class Payouts:
             )
         sending = withdrawal.state is WithdrawalState.SENDING
         waiting = withdrawal.to(WithdrawalState.SEND_UNKNOWN) if sending else withdrawal
-        due_at = self._pace.next_try(self._clock(), waiting.tries)
+        now = self._clock()
+        due_at = self._pace.while_people_look(now) if attention else self._pace.next_try(now, waiting.tries)
         async with pg.transaction(self._pool) as conn:
             if attention:
                 await open_case(

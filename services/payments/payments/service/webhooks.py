@@ -15,7 +15,7 @@ from common import pg
 from prometheus_client import Counter
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from payments.domain.cards import OperationId
+from payments.domain.cards import Act, OperationId
 from payments.domain.cases import Subject
 from payments.domain.refusals import BadWebhook
 from payments.psp import CardProvider, read_hint
@@ -117,7 +117,9 @@ class Hints:
                 await self._later(hint, "not found")
             return
         operation_id = _operation_id(told.key)
-        if operation_id is None or not await self._cards.hear(told, operation_id):
+        if told.act not in _ACTS and operation_id is not None:
+            await self._cards.hear_dispute(told, operation_id)
+        elif operation_id is None or not await self._cards.hear(told, operation_id):
             async with pg.transaction(self._pool) as conn:
                 await open_case(
                     conn, Subject.CARD, _CARDS_OF_NOBODY, f"unknown-object:{told.psp_id}"[:100], self._clock(),
@@ -137,6 +139,9 @@ class Hints:
         async with pg.transaction(self._pool) as conn:
             await WebhookStore(conn).save(hint, "RECEIVED", outcome[:200], due_at)
 
+
+_ACTS: Final = frozenset(Act)
+"""What we ask for ourselves; anything else (a dispute) is the cardholder's or the provider's doing."""
 
 _CARDS_OF_NOBODY: Final = UUID(int=0)
 """What is about no operation of ours is noted under this."""
