@@ -163,10 +163,13 @@ class Chaos:
             """
         )
         names = {str(self.player): "p", str(self.card_player): "c"}
-        balances = {account: str(balance) for account, balance in self.here.ledger.balances.items()}
+        balances = {}
+        for account, balance in self.here.ledger.balances.items():
+            named = account
+            for id, name in names.items():
+                named = named.replace(id, name)
+            balances[named] = str(balance)
         text = json.dumps([[tuple(row) for row in rows], balances], sort_keys=True)
-        for id, name in names.items():
-            text = text.replace(id, name)
         self.books = text
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -226,6 +226,7 @@ async def test_the_slow_rail_takes_orders_in_its_windows_and_clears_later(
 ) -> None:
     local = here.clock().astimezone(MEXICO_CITY)
     opens = (local + timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
+    opens = opens if opens.hour < 23 else opens + timedelta(hours=2)
     here.payouts._ted_windows = Windows.parse(f"{opens:%H:%M}-{opens:%H}:30")
     await here.rail.put("/behaviour", {"clears_every_seconds": 1})
     payout = Payout(Clabe(SENDER), "Ana López", pesos("10.00"), PayoutRail.TED)
@@ -239,7 +240,7 @@ async def test_the_slow_rail_takes_orders_in_its_windows_and_clears_later(
     assert queued.state is WithdrawalState.APPROVED
     (overview, *_) = await here.requests.payments(player, None, 5)
     assert (overview.kind, overview.status, overview.completed_at) == ("TED_OUT", PaymentStatus.PENDING, None)
-    here.clock.forward(timedelta(hours=2))
+    here.clock.forward(opens - local)
     await here.pay_all()
     assert (await here.withdrawal(player, answer)).state in (WithdrawalState.SENT, WithdrawalState.LIQUIDATED)
     for _ in range(3):

@@ -138,9 +138,9 @@ class CaseStore:
                 SELECT greatest($2, (SELECT max(decided_at) FROM review_case
                                       WHERE subject = 'player' AND subject_id = $1 AND reason = $3)) AS at)
             SELECT (SELECT coalesce(sum(amount), 0) FROM deposit, begins
-                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at >= begins.at)
+                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at > begins.at)
                  + (SELECT coalesce(sum(captured), 0) FROM card_payment, begins
-                     WHERE player = $1 AND created_at >= begins.at)
+                     WHERE player = $1 AND created_at > begins.at)
             """,
             player,
             since,
