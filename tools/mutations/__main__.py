@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import asyncpg
 
@@ -114,4 +113,4 @@ def main(wanted: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(each).name for each in sys.argv[1:]]))
+    sys.exit(main(sys.argv[1:]))
