@@ -25,13 +25,13 @@ BETS = """
     offers AS (
         INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win, rank, stake,
             matched, remaining, status, sequence, next_attempt_at, ended_at)
-        SELECT made, $3, 1, maker, maker, 'm' || n, 'A', 1, 1, 0, 10, 10, 0, 'FILLED', 3 * n, now(), now() FROM bet
+        SELECT made, $3::uuid, 1, maker, maker, 'm' || n, 'A', 1, 1, 0, 10, 10, 0, 'FILLED', 3 * n, now(), now() FROM bet
         UNION ALL
-        SELECT took, $3, 1, taker, taker, 't' || n, 'B', 1, 1, 0, 10, 10, 0, 'FILLED', 3 * n + 1, now(), now() FROM bet
+        SELECT took, $3::uuid, 1, taker, taker, 't' || n, 'B', 1, 1, 0, 10, 10, 0, 'FILLED', 3 * n + 1, now(), now() FROM bet
         RETURNING 1)
     INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, taker_offer, taker_user,
         taker_side, taker_stake, taker_risk, taker_win, risk, win, lots, pot)
-    SELECT md5('f' || n)::uuid, $3, 3 * n + 2, made, maker, 'A', 10, took, taker, 'B', 10, 1, 1, 1, 1, 1000, 20 FROM bet
+    SELECT md5('f' || n)::uuid, $3::uuid, 3 * n + 2, made, maker, 'A', 10, took, taker, 'B', 10, 1, 1, 1, 1, 1000, 20 FROM bet
 """
 
 

@@ -1,6 +1,7 @@
 """Betting over HTTP: the real application, identity's tokens, a small ledger."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -323,3 +324,76 @@ async def test_the_service_shows_itself(day: Day) -> None:
     checks = (await (await day.client.get("/readyz")).json())["checks"]
     assert {"database", "migrations", "broker"} <= set(checks)
     assert (checks["database"], checks["migrations"]) == ("ok", "ok")
+
+
+async def test_a_card_from_a_file(day: Day) -> None:
+    judge = day.judges[0]
+    path = f"/v1/events/{day.race['event_id']}/card"
+    await judge.ok("POST", "/v1/stables", {"name": "Cuadra Reyna"})
+    header = "number,distance_m,starts_at,horses,stables\n"
+    bad = await judge.send(
+        "POST", path, {"content": header + "7,300,soon,a|b,\n8,300,2036-06-07T19:00:00Z,a|b,\n"}
+    )
+    problem = await bad.json()
+    assert (bad.status, problem["type"], problem["field"]) == (422, "/problems/card-invalid", "content")
+    assert problem["faults"] == 1
+    good = header + "7,300,2036-06-07T18:50:00Z,a|b,cuadra reyna|\n8,300,2036-06-07T19:00:00Z,c|d|e,\n"
+    races = (await judge.ok("POST", path, {"content": good}, key="card"))["races"]
+    assert [(race["number"], len(race["runners"])) for race in races] == [(7, 2), (8, 3)]
+    assert races[0]["runners"][0]["stable"] is not None
+    assert (await judge.ok("POST", path, {"content": good}, key="card"))["races"] == races
+    assert (await judge.send("POST", path, {"content": good})).status == 409
+    unknown = header + "9,300,2036-06-07T18:50:00Z,a|b,Nadie|\n"
+    assert (await judge.send("POST", path, {"content": unknown})).status == 404
+    pair = {**MARKET, "runners": [races[1]["runners"][0]["id"], races[1]["runners"][2]["id"]]}
+    market = await judge.ok("POST", f"/v1/races/{races[1]['id']}/market", {**pair, "draft": True})
+    assert (market["status"], market["version"]) == ("DRAFT", 0)
+    assert (await judge.send("POST", f"/v1/races/{races[1]['id']}/market", MARKET)).status == 400
+    opened = await judge.ok("POST", f"/v1/markets/{market['id']}/open", {})
+    assert (opened["status"], opened["version"]) == ("OPEN", 1)
+
+
+async def test_an_event_without_a_permit_is_not_published(day: Day) -> None:
+    judge = day.judges[0]
+    for changes in ({"permit": "P-2"}, {"venue": "Otro"}, {"starts_at": "2036-07-01T00:30:00Z"}):
+        event = await judge.ok("POST", "/v1/events", {**EVENT, **changes})
+        answer = await judge.send("POST", f"/v1/events/{event['id']}/publish", {})
+        assert (answer.status, (await answer.json())["type"]) == (422, "/problems/permit-missing"), changes
+    carril = await judge.ok("POST", "/v1/carriles", {"name": "La Herradura", "state": "SON", "length_m": 250})
+    event = await judge.ok("POST", "/v1/events", {**EVENT, "venue": "ignored", "carril_id": carril["id"]})
+    assert (event["venue"], event["state"], event["day"]) == ("La Herradura", "SON", "2036-06-07")
+    assert (
+        await judge.send("POST", f"/v1/events/{event['id']}/races", RACE)
+    ).status == 400  # longer than the track
+    assert [each["name"] for each in (await judge.ok("GET", "/v1/carriles"))["items"]] == ["La Herradura"]
+
+
+async def test_receipt_exposure_and_profit(day: Day) -> None:
+    ana, beto = day.person(), day.person()
+    made = await ana.ok("POST", "/v1/offers", day.offer(stake="100.00"))
+    await beto.ok("POST", "/v1/offers", day.offer(1, risk=4, win=5, stake="40.00"))
+    receipt = await ana.ok("GET", f"/v1/offers/{made['id']}/receipt")
+    assert hashlib.sha256(receipt["record"].encode()).hexdigest() == receipt["sha256"]
+    assert (await beto.send("GET", f"/v1/offers/{made['id']}/receipt")).status == 404
+    exposure = await ana.ok("GET", "/v1/exposure")
+    (market,) = exposure["markets"]
+    assert (exposure["at_risk"], market["if_a"], market["if_b"]) == ("100.00", "40.00", "-50.00")
+    assert (await ana.ok("GET", "/v1/profits"))["items"] == []
+    history = (await ana.ok("GET", f"/v1/markets/{day.market['id']}/history"))["items"]
+    assert [change["book"][0]["levels"][0]["amount"] for change in history] == ["100.00", "50.00"]
+    moves = (await day.judges[0].ok("GET", f"/v1/transitions/{made['id']}"))["items"]
+    assert [(move["was"], move["became"]) for move in moves] == [("PENDING", "OPEN"), ("OPEN", "PARTIAL")]
+    assert (await ana.send("GET", f"/v1/transitions/{made['id']}")).status == 403
+
+
+async def test_everything_is_suspended_and_lifted(day: Day) -> None:
+    ana, admin = day.person(), day.person("admin")
+    suspension = await admin.ok("POST", "/v1/suspensions", {"scope": "GLOBAL", "reason": "storm"})
+    refused = await ana.send("POST", "/v1/offers", day.offer())
+    assert (refused.status, (await refused.json())["type"]) == (409, "/problems/market-not-open")
+    assert (await admin.send("POST", "/v1/suspensions", {"scope": "GLOBAL", "reason": "x"})).status == 409
+    assert (await admin.send("POST", "/v1/suspensions", {"scope": "USER", "reason": "x"})).status == 400
+    await admin.ok("POST", f"/v1/suspensions/{suspension['id']}/lift", {"reason": "over"})
+    stale = await ana.send("POST", "/v1/offers", day.offer())
+    assert (stale.status, (await stale.json())["field"]) == (409, "market_version")
+    assert (await ana.ok("POST", "/v1/offers", day.offer(market_version=3)))["status"] == "OPEN"

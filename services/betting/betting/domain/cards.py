@@ -67,7 +67,7 @@ def read_card(text: str) -> list[RaceRow]:
                 if row is not None:
                     rows.append(row)
     except csv.Error as error:
-        faults.append(Fault(reader.line_num, "row", f"this is not CSV: {error}"))
+        faults.append(Fault(reader.reader.line_num, "row", f"this is not CSV: {error}"))
     if not faults and not 1 <= len(rows) <= MOST_RACES:
         faults.append(Fault(1, "row", f"a card has 1 to {MOST_RACES} races, not {len(rows)}"))
     faults += _repeated(rows)
