@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from betting.api.own_views import CancelAllView, CancelView
-from betting.api.views import SuspensionView
+from betting.api.registry_views import SuspensionView
 from betting.domain.errors import (
     BettingSuspended,
     ChallengeNotFound,

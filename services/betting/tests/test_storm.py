@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from betting.api.views import SuspensionView
+from betting.api.registry_views import SuspensionView
 from betting.domain.errors import MarketNotOpen, StaleMarket
 from betting.domain.ids import UserId
 from betting.store.suspensions import Scope

@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 import asyncpg
 from betting import api
 from betting.api.own_views import CancelView
-from betting.api.views import EventView, MarketView, PermitView, RaceView, StableView
+from betting.api.registry_views import PermitView, StableView
+from betting.api.views import EventView, MarketView, RaceView
 from betting.app import handlers
 from betting.consumers import LedgerEvents
 from betting.domain.events import Event

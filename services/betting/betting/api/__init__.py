@@ -1,7 +1,7 @@
-"""Betting over HTTP: what is asked (`requests`, `official_requests`), what is shown (`views`, `own_views`), and the
-handlers between them, by who they are for."""
+"""Betting over HTTP: what is asked (`requests`, `official_requests`), what is shown (`views`, `own_views`,
+`registry_views`), and the handlers between them, by who they are for."""
 
-from betting.api import betting_handlers, official_handlers, public_handlers
+from betting.api import betting_handlers, official_handlers, public_handlers, registry_handlers
 from betting.api.own_views import own_offer_answer
 from betting.api.services import (
     GATES,
@@ -14,7 +14,12 @@ from betting.api.services import (
     TRADING,
 )
 
-ROUTES = (*official_handlers.ROUTES, *betting_handlers.ROUTES, *public_handlers.ROUTES)
+ROUTES = (
+    *registry_handlers.ROUTES,
+    *official_handlers.ROUTES,
+    *betting_handlers.ROUTES,
+    *public_handlers.ROUTES,
+)
 
 __all__ = [
     "GATES",

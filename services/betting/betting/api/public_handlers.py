@@ -3,13 +3,12 @@
 from aiohttp import web
 from common.http import PRINCIPAL, Role, Route, read_query, reply
 
+from betting.api.registry_views import CarrilesView, CarrilView
 from betting.api.requests import ChangesQuery, PageQuery
 from betting.api.services import READING, REGISTRY, id_of
 from betting.api.views import (
     BookView,
     CardView,
-    CarrilesView,
-    CarrilView,
     ChangesView,
     EventPage,
     RaceView,

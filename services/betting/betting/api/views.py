@@ -9,7 +9,7 @@ from common.http import View
 from common.money import Money
 
 from betting.domain.book import Level
-from betting.domain.events import Event, EventStatus, Permit
+from betting.domain.events import Event, EventStatus
 from betting.domain.ids import Minor
 from betting.domain.margins import Margin
 from betting.domain.markets import CloseRule, Market, MarketKind, MarketStatus, TieRule
@@ -17,9 +17,7 @@ from betting.domain.offers import Side
 from betting.domain.races import Race, RaceStatus
 from betting.store.accounts import Change, Transition
 from betting.store.reading import RaceCard
-from betting.store.registry import Carril, Stable, TaxRate
 from betting.store.results import Result, Source
-from betting.store.suspensions import Scope, Suspension
 
 
 def amount(minor: Minor, currency: str) -> str:
@@ -294,112 +292,6 @@ class TransitionsView(View):
                 )
                 for move in moves
             )
-        )
-
-
-class CarrilView(View):
-    """A straight track."""
-
-    id: UUID
-    name: str
-    state: str
-    length_m: int
-    margins: tuple[Margin, ...]
-
-    @classmethod
-    def of(cls, carril: Carril) -> "CarrilView":
-        return cls(
-            id=carril.id,
-            name=carril.name,
-            state=carril.state,
-            length_m=carril.length_m,
-            margins=carril.margins,
-        )
-
-
-class CarrilesView(View):
-    """All tracks, by name."""
-
-    items: tuple[CarrilView, ...]
-
-
-class PermitView(View):
-    """A permit."""
-
-    id: UUID
-    number: str
-    venue: str
-    issuer: str
-    valid_from: date
-    valid_to: date
-
-    @classmethod
-    def of(cls, permit: Permit) -> "PermitView":
-        return cls(
-            id=permit.id,
-            number=permit.number,
-            venue=permit.venue,
-            issuer=permit.issuer,
-            valid_from=permit.valid_from,
-            valid_to=permit.valid_to,
-        )
-
-
-class StableView(View):
-    """A stable."""
-
-    id: UUID
-    name: str
-
-    @classmethod
-    def of(cls, stable: Stable) -> "StableView":
-        return cls(id=stable.id, name=stable.name)
-
-
-class AppointmentView(View):
-    """An official of an event."""
-
-    official_id: UUID
-
-
-class RateView(View):
-    """A tax rate."""
-
-    state: str
-    valid_from: date
-    name: str
-    bps: int
-
-    @classmethod
-    def of(cls, rate: TaxRate) -> "RateView":
-        return cls(state=rate.state, valid_from=rate.valid_from, name=rate.name, bps=rate.bps)
-
-
-class SuspensionView(View):
-    """A suspension; in force until it is lifted."""
-
-    id: UUID
-    scope: Scope
-    subject: UUID | None
-    reason: str
-    imposed_by: UUID
-    imposed_at: datetime
-    lifted_by: UUID | None
-    lifted_at: datetime | None
-    lift_reason: str | None
-
-    @classmethod
-    def of(cls, suspension: Suspension) -> "SuspensionView":
-        return cls(
-            id=suspension.id,
-            scope=suspension.scope,
-            subject=suspension.subject,
-            reason=suspension.reason,
-            imposed_by=suspension.imposed_by,
-            imposed_at=suspension.imposed_at,
-            lifted_by=suspension.lifted_by,
-            lifted_at=suspension.lifted_at,
-            lift_reason=suspension.lift_reason,
         )
 
 

@@ -251,11 +251,6 @@ class AlreadySigned(Conflict):
     title = "You have signed before"
 
 
-class CorrectionDiffers(Conflict):
-    slug = "correction-differs"
-    title = "The second signature says something else"
-
-
 class Overloaded(TooMany):
     slug = "overloaded"
     title = "Too many offers at once"

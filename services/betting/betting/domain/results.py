@@ -1,6 +1,6 @@
 """Results: who declares them, when two declarations are one result, and what a result means for a market."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -109,8 +109,3 @@ def _ventaja(market: Market, ahead: Side | None, margin: Margin | None) -> Outco
         if margin.rank == line.rank:
             return Outcome.PUSH
     return Outcome(giver.opposite)
-
-
-def same(signatures: Sequence[Declaration]) -> bool:
-    """Whether all of them say the same."""
-    return all(each == signatures[0] for each in signatures)

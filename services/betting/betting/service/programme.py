@@ -16,6 +16,7 @@ from betting.domain.cards import RaceRow, read_card
 from betting.domain.errors import (
     BettingSuspended,
     EventStateConflict,
+    PermitMissing,
     RaceStateConflict,
     RunnerNotFound,
     StableNotFound,
@@ -118,6 +119,9 @@ class Programme:
         async def work(conn: Connection) -> Answer:
             store, now = ProgrammeStore(conn), self._clock()
             event = (await store.event_for_update(event_id)).moved(EventStatus.PUBLISHED)
+            permits = await RegistryStore(conn).permits(event.permit, event.venue)
+            if not any(permit.covers(event) for permit in permits):
+                raise PermitMissing("no permit covers this venue and day", field="permit")
             version = await store.save_event(event, actor=call.user_id, why="published")
             told = wire.EventPublished(
                 event_id=event.id,

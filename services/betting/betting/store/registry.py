@@ -96,6 +96,18 @@ class RegistryStore:
                 permit.registered_by,
             )  # fmt: skip
 
+    async def permits(self, number: str, venue: str) -> list[Permit]:
+        """Every permit of that number for that venue, whenever it is valid."""
+        rows = await self._conn.fetch(
+            """
+            SELECT id, number, venue, issuer, valid_from, valid_to, registered_by FROM permit
+            WHERE number = $1 AND venue = $2
+            """,
+            number,
+            venue,
+        )
+        return [Permit(**dict(row)) for row in rows]
+
     async def add_stable(self, stable: Stable, by: UserId) -> None:
         """Raises StableExists."""
         with translate({"stable_name_is_unique": lambda: StableExists("take another name", field="name")}):
