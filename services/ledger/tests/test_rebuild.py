@@ -8,17 +8,28 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from common.pg import create_pool
 from common.testing import Database
+from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.service.rebuilding import Checked, recompute
 from ledger.store.rebuild import Drift
 
 from services.ledger.tests.history import age
 from services.ledger.tests.test_closes import close_all
-from services.ledger.tests.vocabulary import Bank, connected, hold, match, posted, release, settle
+from services.ledger.tests.vocabulary import (
+    PRINCIPAL,
+    Bank,
+    a_key,
+    connected,
+    hold,
+    match,
+    posted,
+    release,
+    settle,
+)
 
 
 async def drifts(database: Database) -> list[Drift]:
@@ -44,6 +55,20 @@ async def rebuild(database: Database) -> tuple[int, str]:
     return process.returncode, told.decode() + errors.decode()
 
 
+async def settle_again(bank: Bank, market: str, winner: str, other: str) -> None:
+    """A corrected result: the 40 come back from who had them and go to the other."""
+    escrow = f"markets/{market}/escrow"
+    part = SettlementPart(UUID(market), 2, Decimal(40), 1, 2)
+    legs = (
+        Leg(f"players/{winner}/available", "MXN", Decimal(40)),
+        Leg(escrow, "MXN", Decimal(-40)),
+    )
+    back = Command(1, PRINCIPAL, a_key(), "bet.resettle", legs, f"markets/{market}", settlement=part)
+    assert posted(await bank.engine.post(back))
+    pay = settle(market, {f"players/{other}/available": Decimal(40)}, version=2, chunk=2, chunks=2)
+    assert posted(await bank.engine.post(pay))
+
+
 async def a_full_life(bank: Bank) -> None:
     """Deposits, holds, a release, a match, a settlement, a void, metadata; closed, and more on the open day."""
     one, other = await bank.fund("100.00"), await bank.fund("100.00")
@@ -61,6 +86,8 @@ async def a_full_life(bank: Bank) -> None:
         }
         pay = settle(market, {path: amount for path, amount in back.items() if amount}, kind=kind)
         assert posted(await bank.engine.post(pay))
+        if kind == "bet.settle":
+            await settle_again(bank, market, one, other)
     await age(bank.database, timedelta(days=2))
     await close_all(bank.database)
     assert posted(await bank.engine.post(hold(one, Decimal(7), str(uuid4()), uuid4())))
@@ -114,7 +141,7 @@ TAMPERED = {
         "hold",
     ),
     "stake": ("UPDATE stake SET contributed = contributed + 1", "player"),
-    "settlement": ("UPDATE settlement SET total = total + 1, paid = paid + 1", "version 1"),
+    "settlement": ("UPDATE settlement SET total = total + 1, paid = paid + 1 WHERE version = 1", "version 1"),
     "receipt spent": ("UPDATE receipt_use SET sequence = 3 WHERE sequence = 1", "receipt"),
     "closed balance": ("UPDATE close_balance SET balance = balance + 1 WHERE account_id = 1", "bank/spei"),
     "close": ("UPDATE period_close SET late = late + 1, entries = entries + 1", "day"),

@@ -217,14 +217,17 @@ _OF_LEDGER = {
     """,
     "settlement": f"""
         SELECT coalesce(s.reference, p.reference) || ' version ' || coalesce(s.version, p.version) AS subject,
-               concat_ws(' ', s.escrow_id, trim_scale(s.total), trim_scale(s.paid), s.chunks, s.posted, s.state) AS stored,
-               concat_ws(' ', p.escrow_id, trim_scale(p.total), trim_scale(p.paid), p.chunks, p.posted,
+               concat_ws(' ', s.escrow_id, trim_scale(s.total), trim_scale(s.paid), trim_scale(s.recovered),
+                         s.chunks, s.posted, s.state) AS stored,
+               concat_ws(' ', p.escrow_id, trim_scale(p.total), trim_scale(p.paid), trim_scale(p.recovered),
+                         p.chunks, p.posted,
                          CASE WHEN p.posted = p.chunks THEN 'CLOSED' ELSE 'OPEN' END) AS recomputed
           FROM (SELECT * FROM settlement WHERE ledger_id = $1) s
           FULL JOIN (
             SELECT reference, settlement_version AS version, max(settlement_total) AS total,
                    max(settlement_chunks) AS chunks, count(DISTINCT sequence) AS posted,
-                   sum(amount) FILTER (WHERE owner_kind = 'market') AS paid,
+                   coalesce(sum(amount) FILTER (WHERE owner_kind = 'market' AND settlement <> 'recover'), 0) AS paid,
+                   coalesce(-sum(amount) FILTER (WHERE owner_kind = 'market' AND settlement = 'recover'), 0) AS recovered,
                    max(account_id) FILTER (WHERE owner_kind = 'market') AS escrow_id
               FROM ({_KINDED}) d WHERE settlement_version IS NOT NULL GROUP BY reference, settlement_version) p
             ON p.reference = s.reference AND p.version = s.version
