@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 P = "services/payments/payments"
 T = "services/payments/tests"
+L = "services/ledger/ledger"
+LT = "services/ledger/tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,41 @@ CODE = (
         "    if total != closing:",
         "    if False:",
         (f"{T}/test_cards.py::test_a_file_that_does_not_add_up_is_rejected",),
+    ),
+    CodeGuard(
+        "balance cache: an older balance never lands on a newer one",
+        f"{L}/balance_cache.py",
+        "> (tonumber(known) or -1) then",
+        ">= -9 then",
+        (f"{LT}/test_balance_cache.py::test_an_older_balance_never_lands_on_a_newer_one",),
+    ),
+    CodeGuard(
+        "balance cache: what is older than two seconds is not shown, whatever Redis says",
+        f"{L}/balance_cache.py",
+        "not -TTL_MS <= age_ms <= TTL_MS or ",
+        "",
+        (f"{LT}/test_balance_cache.py::test_a_good_lie_buys_nothing_and_ends_by_itself",),
+    ),
+    CodeGuard(
+        "closes: what would take effect in a closed day is refused before the database has to",
+        f"{L}/domain/decide.py",
+        "    _check_effect(command, books)",
+        "    pass",
+        (f"{LT}/test_closes.py::test_what_comes_late_goes_to_the_open_day",),
+    ),
+    CodeGuard(
+        "exports: one that breaks off cannot be taken for whole",
+        "libs/common/common/http/streaming.py",
+        "request.transport.abort()",
+        "await response.write_eof()",
+        (f"{LT}/test_reading.py::test_an_export_that_breaks_off_is_seen_to",),
+    ),
+    CodeGuard(
+        "exports: every one gives its turn back",
+        f"{L}/service/exporting.py",
+        "self._running -= 1",
+        "pass",
+        (f"{LT}/test_reading.py::test_exports_take_turns",),
     ),
 )
 
