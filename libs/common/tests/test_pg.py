@@ -97,6 +97,27 @@ async def test_waiting_too_long_for_a_connection_is_unavailability(
     await pool.close()
 
 
+async def test_a_cancelled_transaction_keeps_neither_its_lock_nor_its_connection(dsn: str) -> None:
+    """A request that is given up in the middle: the next one finds lock and connection free."""
+    pool = await create_pool(dsn, min_size=1, max_size=1, application_name="small")
+    holding = asyncio.Event()
+
+    async def hold() -> None:
+        async with transaction(pool) as conn:
+            await conn.execute("LOCK TABLE effect")
+            holding.set()
+            await conn.execute("SELECT pg_sleep(60)")
+
+    task = asyncio.create_task(hold())
+    await holding.wait()
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async with transaction(pool) as conn:
+        await conn.execute("LOCK TABLE effect NOWAIT")
+    await pool.close()
+
+
 async def test_a_killed_connection_is_unavailability_once(pool: Pool) -> None:
     with pytest.raises(DatabaseUnavailable):
         await do(pool, "INSERT INTO effect VALUES (1)", "SELECT pg_terminate_backend(pg_backend_pid())")
