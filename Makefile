@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SEED ?= 2026
 MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 
-.PHONY: run demo test chaos-payments mutations drills check docs schema lock setup clean
+.PHONY: run demo test test-books test-people chaos-payments mutations drills check docs schema lock setup clean
 
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
@@ -14,8 +14,18 @@ demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1: 
 	@$(if $(FAULTS),$(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) --faults \
 		--compare .run/books-$(SEED).json $(DEMO_ARGS))
 
-test: setup           ## every test, on a throw-away stack
+test: setup           ## every test, in two halves side by side, each on a throw-away stack (TEST_ARGS: only these, on one)
+ifdef TEST_ARGS
 	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest $(TEST_ARGS)
+else
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-books test-people
+endif
+
+test-books: setup
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest libs services/ledger services/relay tools
+
+test-people: setup
+	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest services/betting services/gateway services/identity services/payments tests
 
 drills: setup         ## the long ones: relays killed and frozen, the broker killed, its cluster losing a node
 	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
