@@ -357,3 +357,15 @@ async def test_of_sixteen_racers_for_one_receipt_one_wins(scene: Scene) -> None:
         assert (
             await connection.fetchval("SELECT count(*) FROM receipt_use WHERE receipt_id = $1", receipt) == 1
         )
+
+
+def test_a_new_key_of_the_attestors_does_not_make_old_receipts_unverifiable() -> None:
+    """Rotation adds a public key; the old one stays. A key that was taken away verifies nothing any more."""
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    trusted = {"attestor-1": old.public_key(), "attestor-2": new.public_key()}
+    player = str(uuid4())
+    before, after = _statement(player).signed(old.sign), _statement(player, "attestor-2").signed(new.sign)
+    for attestation in (before, after):
+        assert verified(attestation, trusted, 1).key_id == attestation.key_id
+    with pytest.raises(refusals.BadAttestation):
+        verified(before, {"attestor-2": new.public_key()}, 1)

@@ -189,3 +189,91 @@ async def test_lists_come_in_pages_without_gaps(here: World, client: Client) -> 
     assert len(seen) == len(set(seen)) == 7
     bad = await client.get("/v1/withdrawals", params={"after": "junk"}, headers=as_player(player))
     assert (bad.status, (await bad.json())["field"]) == (400, "after")
+
+
+def as_cashier(name: str) -> dict[str, str]:
+    return {"X-Player": name, "X-Role": "cashier", "Idempotency-Key": uuid4().hex}
+
+
+async def test_two_cashiers_decide_a_case_and_see_everything_that_happened(
+    here: World, client: Client
+) -> None:
+    player = new_player()
+    await here.deposited(player, "60000.00")
+    answer = await client.post(
+        "/v1/withdrawals", json=PAYOUT | {"amount": "25000.00"}, headers=as_player(player)
+    )
+    withdrawal = await answer.json()
+    await here.pay_all()
+    queue = await (await client.get("/v1/cashier/cases?subject=withdrawal", headers=as_cashier("ana"))).json()
+    (case,) = queue["items"]
+    assert (case["reason"], case["status"], case["four_eyes"]) == ("deposit-without-play", "OPEN", True)
+    path = f"/v1/cashier/cases/{case['id']}"
+    shown = await (await client.get(path, headers=as_cashier("ana"))).json()
+    assert [line["event"] for line in shown["history"]] == [
+        "requested",
+        "reserved",
+        "deposit-without-play",
+        "review",
+    ]
+    wanted = {"decision": "approve", "note": "seen the payslip"}
+    bad = await client.post(f"{path}/proposal", json=wanted | {"decision": "burn"}, headers=as_cashier("ana"))
+    assert bad.status == 400
+    headers = as_cashier("ana")
+    for _ in range(2):  # the same key, the same answer
+        proposed = await client.post(f"{path}/proposal", json=wanted, headers=headers)
+        assert (proposed.status, (await proposed.json())["status"]) == (200, "PROPOSED")
+    alone = await client.post(f"{path}/approval", headers=as_cashier("ana"))
+    assert (alone.status, (await alone.json())["type"]) == (403, "/problems/four-eyes")
+    approved = await client.post(f"{path}/approval", headers=as_cashier("beto"))
+    assert ((await approved.json())["status"], approved.status) == ("DECIDED", 200)
+    again = await client.post(f"{path}/approval", headers=as_cashier("beto"))
+    assert (await again.json())["type"] == "/problems/decision-impossible"
+    await here.pay_all()
+    history = f"/v1/cashier/payments/{withdrawal['id']}/history"
+    lines = (await (await client.get(history, headers=as_cashier("ana"))).json())["items"]
+    assert [line["event"] for line in lines] == [
+        "requested", "reserved", "review", "decided:approve", "sending", "liquidated",
+    ]  # fmt: skip
+    assert lines[3]["person"] == "beto"
+
+
+async def test_notices_are_exported_and_no_cell_is_a_formula(here: World, client: Client) -> None:
+    player = new_player()
+    await here.deposited(player, "80000.00")
+    (case,) = (
+        await (await client.get("/v1/cashier/cases?subject=player", headers=as_cashier("ana"))).json()
+    )["items"]
+    path = f"/v1/cashier/cases/{case['id']}"
+    wanted = {"decision": "report", "note": "=HYPERLINK(1)"}
+    await client.post(f"{path}/proposal", json=wanted, headers=as_cashier("ana"))
+    await client.post(f"{path}/approval", headers=as_cashier("beto"))
+    day = here.clock().date().isoformat()
+    answer = await client.get(f"/v1/cashier/notices?since={day}&until={day}", headers=as_cashier("ana"))
+    assert answer.content_type == "text/csv"
+    head, line = (await answer.text()).splitlines()
+    assert head.startswith("case,player,rule,amount")
+    assert f"{player},linked-deposits-sum" in line
+    assert line.endswith("'=HYPERLINK(1)")
+
+
+async def test_a_card_payment_over_http(here: World, client: Client) -> None:
+    player = new_player()
+    wanted = {"amount": "100.00", "currency": "MXN", "card_token": f"tok_{uuid4().hex}", "capture": False}
+    for wrong in ({"card_token": "4111 1111"}, {"amount": "0"}, {"currency": "USD"}, {"extra": 1}):
+        refused = await client.post("/v1/card-payments", json=wanted | wrong, headers=as_player(player))
+        assert refused.status == 400, wrong
+    made = await (await client.post("/v1/card-payments", json=wanted, headers=as_player(player))).json()
+    await here.run_cards()
+    path = f"/v1/cashier/card-payments/{made['id']}"
+    part = {"amount": "60.00", "currency": "MXN"}
+    captured = await client.post(f"{path}/captures", json=part, headers=as_cashier("ana"))
+    assert captured.status == 202
+    await here.run_cards()
+    seen = await (await client.get(f"/v1/card-payments/{made['id']}", headers=as_player(player))).json()
+    assert (seen["status"], seen["captured"]) == ("CAPTURED", "60.00")
+    stranger = await client.get(f"/v1/card-payments/{made['id']}", headers=as_player(new_player()))
+    assert stranger.status == 404
+    listed = await (await client.get("/v1/payments", headers=as_player(player))).json()
+    assert [(each["kind"], each["status"]) for each in listed["items"]] == [("CARD_IN", "COMPLETED")]
+    assert listed["items"][0]["completed_at"] is not None

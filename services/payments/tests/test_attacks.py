@@ -65,6 +65,20 @@ HONEST = {
 
 
 APP_ATTACKS = (
+    "INSERT INTO proof_word DEFAULT VALUES",
+    "UPDATE proof SET amount = 1",
+    "UPDATE proof SET account = 'players/x/available'",
+    "UPDATE card_payment SET captured = 1",
+    "UPDATE card_payment SET amount = 1",
+    "UPDATE card_operation SET amount = 1",
+    "UPDATE aml_rule SET threshold = 0",
+    "INSERT INTO card_step VALUES ('capture', 'REQUESTED', 'BOOKED')",
+    "DELETE FROM review_case",
+    "UPDATE review_case SET four_eyes = false",
+    "UPDATE webhook SET raw = ''",
+    "UPDATE payout_file SET raw = ''",
+    "DELETE FROM payout_line",
+    "DELETE FROM deadline",
     INVENT_ATTESTATION.format(**HONEST),
     "UPDATE attestation SET amount = 9999",
     "DELETE FROM attestation",
@@ -113,6 +127,14 @@ APP_ATTACKS = (
 )
 
 ATTESTOR_ATTACKS = (
+    "INSERT INTO proof DEFAULT VALUES",
+    "UPDATE proof SET entry_id = gen_random_uuid()",
+    "UPDATE proof SET amount = 1",
+    "UPDATE card_operation SET state = 'BOOKED'",
+    "UPDATE arrival SET state = 'RETURNED'",
+    "SELECT * FROM review_case",
+    "SELECT * FROM webhook",
+    "INSERT INTO holder DEFAULT VALUES",
     "UPDATE deposit SET amount = 9999",
     "UPDATE deposit SET amount = 9999 WHERE state = 'CLAIMED'",
     "UPDATE deposit SET player = gen_random_uuid()",

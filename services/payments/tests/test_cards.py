@@ -515,6 +515,25 @@ async def test_the_attestor_attests_nothing_but_what_it_finds(here: World) -> No
     assert await here.owner.fetchval("SELECT count(*) FROM proof_word") == 0
 
 
+async def test_payments_itself_cannot_attest_and_the_attestor_cannot_book(here: World) -> None:
+    payment_id = await pay(here, new_player(), "100.00")
+    while not await here.owner.fetchval("SELECT count(*) FROM proof"):
+        for operation in await here.cards.lease(4):
+            await here.cards.advance(operation)
+    assert (await found(here, payment_id))[1][Act.CAPTURE].state is OperationState.CONFIRMED
+    for role, state in (
+        ("payments_app", "ATTESTED"), ("payments_app", "BOOKED"), ("payments_attestor", "BOOKED"),
+        ("payments_attestor", "ATTESTED"),
+    ):  # fmt: skip
+        connection = await asyncpg.connect(here.database.dsn(role))
+        try:
+            with pytest.raises(asyncpg.PostgresError) as refusal:
+                await connection.execute("UPDATE proof SET state = $1", state)
+            assert isinstance(refusal.value, asyncpg.IntegrityConstraintViolationError), refusal.value
+        finally:
+            await connection.close()
+
+
 async def test_a_file_that_does_not_add_up_is_rejected(here: World) -> None:
     await captured(here, new_player(), "70.00")
     lines = "H,PO-1,MXN,0.00\nL,op_1,capture,70.00,2.52\nT,67.49\n"
