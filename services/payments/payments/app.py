@@ -44,7 +44,7 @@ from payments.signing import load_signer
 from payments.spei import load_order_signer
 from payments.worker import Ticker, Worker
 
-NEWEST_MIGRATION = "20261121008300"
+NEWEST_MIGRATION = "20261121008400"
 
 Item = TypeVar("Item")
 
@@ -137,7 +137,7 @@ async def _tick(
 ) -> None:
     """What is looked at every so often."""
     identity = ServiceClient(settings.identity_url, timeout_seconds=settings.ledger_timeout_seconds)
-    holders = Holders(pool, await stack.enter_async_context(identity))
+    holders = Holders(pool, await stack.enter_async_context(identity), clock=utc_now)
     settlements = Settlements(
         pool,
         provider,

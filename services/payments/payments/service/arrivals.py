@@ -40,7 +40,9 @@ from payments.store.withdrawals import WithdrawalStore
 log = logging.getLogger(__name__)
 
 LOOK_BACK: Final = timedelta(days=3)
-"""How far the statement is read anew each time: whatever we missed meanwhile is found then."""
+"""How far back the statement is read when a process starts: whatever was missed meanwhile is found then."""
+OVERLAP: Final = timedelta(minutes=10)
+"""How far the statement is read anew each time: what it shows late, and what could not be noted yet."""
 
 
 class Arrivals:
@@ -66,21 +68,24 @@ class Arrivals:
         self._window = window
         self._pace = pace
         self._clock = clock
+        self._read_to = clock() - LOOK_BACK
 
     async def notice(self) -> int:
         """Read the statement once; returns how many transfers and returns were new. Raises `RailSilent`."""
         now = self._clock()
         found = 0
-        abonos = await self._rail.abonos(now - LOOK_BACK, now - self._grace)
+        since, until = self._read_to - OVERLAP, now - self._grace
+        abonos = await self._rail.abonos(since, until)
         async with pg.transaction(self._pool) as conn:
             known = await ArrivalStore(conn).known([line.transfer.tracking_key for line, _ in abonos])
         for line, name in abonos:
             if line.status is RailStatus.LIQUIDATED and line.transfer.tracking_key not in known:
                 found += await self._note(line, name)
-        for order in await self._rail.came_back(now - LOOK_BACK):
+        for order in await self._rail.came_back(since):
             found += await self._came_back(order)
         found += await self._take_misnamed()
         await self._tell_of_quarantined()
+        self._read_to = until
         return found
 
     async def _note(self, line: StatementLine, name: str) -> bool:

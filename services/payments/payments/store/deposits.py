@@ -130,13 +130,15 @@ class DepositStore:
             full_name,
         )
 
-    async def holders_wanted(self, limit: int) -> Sequence[PlayerId]:
-        """Players with a CLABE whose name is not known yet."""
+    async def holders_wanted(self, since: datetime, limit: int) -> Sequence[PlayerId]:
+        """Players who got their CLABE since then and whose name is not known yet."""
         rows = await self._conn.fetch(
             """
-            SELECT player FROM player_clabe c WHERE NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player)
-            ORDER BY issued_at LIMIT $1
+            SELECT player FROM player_clabe c
+            WHERE issued_at >= $1 AND NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player)
+            ORDER BY issued_at LIMIT $2
             """,
+            since,
             limit,
         )
         return [PlayerId(row["player"]) for row in rows]
