@@ -817,6 +817,8 @@ ALTER TABLE ONLY public.withdrawal
 ALTER TABLE ONLY public.withdrawal_step
     ADD CONSTRAINT withdrawal_step_pkey PRIMARY KEY (before, after);
 
+CREATE INDEX arrival_by_deposit ON public.arrival USING btree (deposit_id) WHERE (deposit_id IS NOT NULL);
+
 CREATE INDEX arrival_due ON public.arrival USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE UNIQUE INDEX card_operation_authorizes_once ON public.card_operation USING btree (payment_id) WHERE (act = 'authorize'::text);
@@ -824,6 +826,8 @@ CREATE UNIQUE INDEX card_operation_authorizes_once ON public.card_operation USIN
 CREATE INDEX card_operation_by_payment ON public.card_operation USING btree (payment_id, requested_at);
 
 CREATE INDEX card_operation_due ON public.card_operation USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX card_operation_unsettled ON public.card_operation USING btree (requested_at) WHERE ((state = 'BOOKED'::text) AND (act = ANY (ARRAY['capture'::text, 'refund'::text])));
 
 CREATE UNIQUE INDEX card_operation_voids_one_at_a_time ON public.card_operation USING btree (payment_id) WHERE ((act = 'void'::text) AND (state <> ALL (ARRAY['FAILED'::text, 'REFUSED'::text, 'CONFLICTED'::text])));
 
@@ -833,7 +837,11 @@ CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (sta
 
 CREATE INDEX deposit_by_player ON public.deposit USING btree (player, claimed_at DESC, id DESC);
 
+CREATE INDEX deposit_by_tracking_key ON public.deposit USING btree (tracking_key);
+
 CREATE INDEX deposit_due ON public.deposit USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX deposit_in_quarantine ON public.deposit USING btree (claimed_at) WHERE (state = 'QUARANTINED'::text);
 
 CREATE UNIQUE INDEX deposit_is_claimed_once ON public.deposit USING btree (player, tracking_key) WHERE (state <> 'REJECTED'::text);
 
@@ -841,7 +849,11 @@ CREATE UNIQUE INDEX deposit_transfer_is_credited_once ON public.deposit USING bt
 
 CREATE INDEX history_by_subject ON public.history USING btree (subject_id, id);
 
+CREATE INDEX payout_clabe_by_clabe ON public.payout_clabe USING btree (clabe);
+
 CREATE UNIQUE INDEX payout_line_settles_once ON public.payout_line USING btree (operation_id, kind) WHERE (operation_id IS NOT NULL);
+
+CREATE INDEX player_clabe_by_issue ON public.player_clabe USING btree (issued_at);
 
 CREATE INDEX proof_due ON public.proof USING btree (due_at) WHERE (due_at IS NOT NULL);
 
@@ -849,11 +861,15 @@ CREATE UNIQUE INDEX proof_word_document_is_unique ON public.proof_word USING btr
 
 CREATE UNIQUE INDEX proof_word_tracking_key_is_unique ON public.proof_word USING btree (rail, tracking_key) WHERE (origin IS NULL);
 
+CREATE INDEX review_case_by_subject ON public.review_case USING btree (subject_id);
+
 CREATE UNIQUE INDEX review_case_is_open_once ON public.review_case USING btree (subject, subject_id, reason) WHERE (state <> 'DECIDED'::text);
 
 CREATE INDEX review_case_queue ON public.review_case USING btree (opened_at, id) WHERE (state <> 'DECIDED'::text);
 
 CREATE INDEX webhook_due ON public.webhook USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX withdrawal_by_clabe ON public.withdrawal USING btree (clabe, requested_at);
 
 CREATE INDEX withdrawal_by_player ON public.withdrawal USING btree (player, requested_at DESC, id DESC);
 
