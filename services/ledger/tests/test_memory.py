@@ -121,6 +121,15 @@ async def test_one_bad_command_costs_its_neighbours_nothing(bank: Bank) -> None:
     await bank.check()
 
 
+async def test_a_hold_drawn_to_nothing_several_times_in_one_batch(bank: Bank) -> None:
+    player, market, offer = await bank.fund(), str(uuid4()), uuid4()
+    assert posted(await bank.engine.post(hold(player, Decimal("3.00"), market, offer)))
+    answers = await asyncio.gather(*(bank.engine.post(release(player, ONE, market, offer)) for _ in range(4)))
+    assert [posted(answer) for answer in answers] == [True, True, True, False]
+    assert refused(answers[3]) == "hold-exhausted"
+    await bank.check()
+
+
 async def test_two_engines_that_race_agree(bank: Bank, other: Bank) -> None:
     players, market = [await bank.fund("10.00") for _ in range(4)], str(uuid4())
     answers = await asyncio.gather(

@@ -126,5 +126,8 @@ class Memory:
         self.finished(decision.command.id for decision in decided)
         for decision in decided:
             for posting in decision.postings:
-                if posting.hold is not None and not self.books.holds[posting.hold].remaining:
+                if posting.hold is None:
+                    continue
+                known = self.books.holds.get(posting.hold)  # one batch may draw it several times
+                if known is not None and not known.remaining:
                     del self.books.holds[posting.hold]
