@@ -89,16 +89,26 @@ async def fresh_database(service: str) -> AsyncIterator[Database]:
     """A copy of the service's migrated, still empty database; dropped on exit."""
     running = stack()
     name = f"{service}_test_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(running.postgres.superuser_dsn)
     try:
-        await _copy(admin, service, name)
+        async with _administrator(running) as admin:
+            await _copy(admin, service, name)
         yield Database(
             name=name,
             superuser_dsn=in_database(running.postgres.superuser_dsn, name),
             dsns={role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)},
         )
     finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        # Connected anew: a test may have killed the server meanwhile.
+        async with _administrator(running) as admin:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@asynccontextmanager
+async def _administrator(running: Stack) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    admin = await asyncpg.connect(running.postgres.superuser_dsn)
+    try:
+        yield admin
+    finally:
         await admin.close()
 
 
