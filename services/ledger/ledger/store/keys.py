@@ -132,7 +132,9 @@ async def add_key(connection: Connection, key: NewKey, terms: KeyTerms) -> None:
 
 async def key_for_update(connection: Connection, id: UUID) -> KeyRecord | None:
     """The key, locked, so that it is rotated once."""
-    row = await connection.fetchrow(f"SELECT {_RECORD} FROM api_key k WHERE id = $1 FOR UPDATE OF k", id)
+    # Two statements: one that has waited for a lock does not see the successor that came meanwhile.
+    await connection.execute("SELECT FROM api_key WHERE id = $1 FOR UPDATE", id)
+    row = await connection.fetchrow(f"SELECT {_RECORD} FROM api_key k WHERE id = $1", id)
     return _record(row) if row else None
 
 
