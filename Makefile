@@ -44,8 +44,8 @@ check: setup          ## lint, types, boundaries, migrations, generated document
 	.venv/bin/docker-compose config -q
 	$(PY) -m tools.stack with --infra-only -- $(PY) -m tools.stack schema --check
 
-chaos-payments: setup ## ten seeds of 500 payments against lying providers, our processes killed (SEEDS=1-10 PAYMENTS=500 TWICE=1)
-	@exec $(PY) -m tools.paychaos many --seeds $(or $(SEEDS),1-10) --payments $(or $(PAYMENTS),500) --twice "$(or $(TWICE),1)"
+chaos-payments: setup ## ten seeds of 500 payments against lying providers, our processes killed (SEEDS=1-10 PAYMENTS=500 TWICE=1-10)
+	@exec $(PY) -m tools.paychaos many --seeds $(or $(SEEDS),1-10) --payments $(or $(PAYMENTS),500) --twice "$(or $(TWICE),1-10)"
 
 mutations: setup      ## take each guard around the money away in turn: a test must fail each time
 	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m tools.mutations

@@ -33,7 +33,6 @@ class State:
     offset: timedelta = timedelta(0)
     sent: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
-    struck: Counter[str] = field(default_factory=Counter)
 
     def now(self) -> datetime:
         """The provider's own clock: it can be put forward."""
@@ -96,7 +95,6 @@ async def operate(request: web.Request) -> web.StreamResponse:
     if not state.sent[label]:
         struck = book.faults.one_of(chaos.SENDING, label)
     state.sent[label] += 1
-    state.struck[struck or "none"] += 1
     if struck == "timeout_before":
         return await _hang(request, state)
     made = book.create(
@@ -243,7 +241,7 @@ async def forget(request: web.Request) -> web.Response:
         state.book.files,
         state.sent,
         state.asked,
-        state.struck,
+        state.book.faults.struck,
     ):
         kept.clear()
     state.offset = timedelta(0)
@@ -266,11 +264,17 @@ async def truth(request: web.Request) -> web.Response:
             "things": things,
             "owed": f"{total:.2f}",
             "digest": state.book.digest(),
-            "struck": dict(state.struck),
+            "struck": state.book.faults.count(),
             "webhooks_waiting": state.sender.waiting,
             "webhooks_delivered": state.sender.delivered,
         }
     )  # fmt: skip
+
+
+async def pending(request: web.Request) -> web.Response:
+    """What the provider has not told yet, and the settlement files that it has published."""
+    state = request.app[STATE]
+    return web.json_response({"webhooks_waiting": state.sender.waiting, "files": sorted(state.book.files)})
 
 
 async def healthy(_request: web.Request) -> web.Response:
@@ -291,6 +295,7 @@ ROUTES: Final = (
     web.post("/control/payout", pay_out),
     web.post("/control/forget", forget),
     web.get("/control/truth", truth),
+    web.get("/control/pending", pending),
     web.get("/healthz", healthy),
     web.get("/readyz", healthy),
 )

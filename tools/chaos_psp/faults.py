@@ -48,15 +48,26 @@ ALL: Final = (*SENDING, *ASKING, *WEBHOOKS, *LIES, *LATE, *FILES, *OTHERS)
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Which faults strike how often: rates from 0 to 1 by name. Without rates there are none."""
+    """Which faults strike how often: rates from 0 to 1 by name. Without rates there are none.
+
+    `struck` remembers what each has struck: to be counted, never to be decided by.
+    """
 
     seed: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
+    struck: dict[str, set[str]] = field(default_factory=dict, compare=False)
 
     def strikes(self, name: str, *what: object) -> bool:
         """Whether that fault strikes this."""
         rate = self.rates.get(name, 0.0)
-        return rate > 0 and self.draw(name, *what) < rate
+        hit = rate > 0 and self.draw(name, *what) < rate
+        if hit:
+            self.struck.setdefault(name, set()).add("|".join(map(str, what)))
+        return hit
+
+    def count(self) -> dict[str, int]:
+        """How many things each fault has struck."""
+        return {name: len(self.struck[name]) for name in sorted(self.struck)}
 
     def one_of(self, names: tuple[str, ...], *what: object) -> str | None:
         """The first of these faults that strikes this, if any does."""

@@ -12,7 +12,10 @@ from standardwebhooks.webhooks import Webhook
 from tools.chaos_psp.book import Thing
 from tools.chaos_psp.faults import Faults
 
-TRIES = 6
+TRIES = 300
+"""How often a webhook is tried: for five minutes. What gets lost is drawn, and not a matter of who was down when."""
+TRIES_BEFORE_ANSWER = 2
+LONGEST_WAIT_SECONDS = 1.0
 DELAY_SECONDS = 0.8
 TAKEN = range(200, 300)
 
@@ -52,7 +55,8 @@ class Sender:
             )
             self._later(f"{id}_forged", forged, 0.0, forged=True)
         if self.faults.strikes("webhook_before_answer", *what):
-            await self._deliver(id, body, forged=False)
+            if not await self._deliver(id, body, forged=False, tries=TRIES_BEFORE_ANSWER):
+                self._later(id, body, LONGEST_WAIT_SECONDS)
             return
         late = self.faults.one_of(("webhook_delayed", "webhook_reordered"), *what)
         delay = DELAY_SECONDS * (0.2 + self.faults.draw("delay", *what)) if late else 0.0
@@ -71,12 +75,13 @@ class Sender:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, id: str, body: str, *, forged: bool) -> None:
-        """Try until it is taken, a few times."""
-        for attempt in range(TRIES):
+    async def _deliver(self, id: str, body: str, *, forged: bool, tries: int = TRIES) -> bool:
+        """Try until it is taken; whether it was. What is forged is tried once."""
+        for attempt in range(tries):
             if await self._send(id, body, forged=forged) or forged:
-                return
-            await asyncio.sleep(0.2 * 2**attempt)
+                return True
+            await asyncio.sleep(min(LONGEST_WAIT_SECONDS, 0.2 * 2 ** min(attempt, 8)))
+        return False
 
     async def _send(self, id: str, body: str, *, forged: bool) -> bool:
         if self.webhook is None or self.url is None or self.session is None:

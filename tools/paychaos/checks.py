@@ -74,17 +74,28 @@ PAYMENTS_DRAINED = {
         SELECT id FROM withdrawal w WHERE state IN ('REQUESTED', 'RESERVED', 'APPROVED', 'SENDING', 'SEND_UNKNOWN', 'SENT',
                'LIQUIDATED', 'REJECTED', 'RETURNING') AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = w.id)
         UNION ALL
-        SELECT id FROM deposit d WHERE state IN ('CLAIMED', 'VERIFYING', 'ATTESTED')
+        SELECT id FROM deposit d WHERE state IN ('CLAIMED', 'VERIFYING', 'NOT_FOUND_YET', 'ATTESTED')
         UNION ALL
-        SELECT id FROM arrival WHERE state IN ('NOTED', 'ASSIGNING', 'RETURN_SENDING', 'RETURN_UNKNOWN',
-               'RETURN_SENT', 'RETURNING')
+        SELECT id FROM arrival a WHERE state IN ('NOTED', 'ASSIGNING', 'RETURN_SENDING', 'RETURN_UNKNOWN',
+               'RETURN_SENT', 'RETURNING') AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = a.id
+                                                           AND c.state <> 'DECIDED')
         UNION ALL
         SELECT receipt_id FROM proof WHERE state IN ('ASKED', 'ATTESTED')""",
     "no webhook is unread": "SELECT id FROM webhook WHERE state = 'RECEIVED'",
     "nothing is left to be told": "SELECT event_id FROM outbox",
     "every quarantined deposit has a case": """
-        SELECT id FROM deposit d WHERE state = 'QUARANTINED'
+        SELECT id FROM deposit d WHERE state = 'QUARANTINED' AND reason <> 'name-differs'
            AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = d.id)""",
+    "another person's money goes to suspense": """
+        SELECT id FROM deposit d WHERE state = 'QUARANTINED' AND reason = 'name-differs'""",
+    "what is paid out gets cleared": """
+        SELECT id FROM card_operation WHERE act = 'capture' AND state = 'SETTLED' AND stands_in = 'available'""",
+    "what no settlement file has was asked about": """
+        SELECT o.id FROM card_operation o
+         WHERE o.act IN ('capture', 'refund') AND o.state = 'BOOKED'
+           AND EXISTS (SELECT FROM payout_file f WHERE f.imported_at > o.requested_at)
+           AND NOT EXISTS (SELECT FROM payout_line l WHERE l.operation_id = o.id)
+           AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = o.id AND c.reason = 'MISSING_EXTERNAL')""",
 }
 """What must hold once everything has come to rest."""
 
@@ -130,20 +141,6 @@ async def contradictions(dsn: str, checks: Mapping[str, str]) -> list[str]:
                     found.append(f"it is not so that {says}: {[tuple(map(str, row)) for row in rows[:3]]}")
     finally:
         await connection.close()
-    return found
-
-
-async def resting(stack: Stack) -> list[str]:
-    """Why the day has not come to rest yet; nothing: it has."""
-    found = await contradictions(superuser(stack, "payments"), PAYMENTS_DRAINED)
-    for service in ("ledger", "payments"):
-        connection = await asyncpg.connect(superuser(stack, service), timeout=5)
-        try:
-            waiting = await connection.fetchval("SELECT count(*) FROM outbox")
-        finally:
-            await connection.close()
-        if waiting:
-            found.append(f"{waiting} messages in {service}'s outbox")
     return found
 
 

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import random
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import aiohttp
 import asyncpg
 
-from tools.paychaos.checks import Auditor, Unsound, resting, superuser
+from tools.paychaos.checks import Auditor, Unsound, superuser
 from tools.paychaos.desk import Caller, Json, Provider, Refused, Stack
-from tools.paychaos.plan import BIG, FUNDS, RICH_FUNDS, WITHDRAWALS, Kind, Plan, Wish
+from tools.paychaos.kills import Killer
+from tools.paychaos.plan import FUNDS, RICH, RICH_FUNDS, WITHDRAWALS, Kind, Plan, Wish
+from tools.paychaos.rest import waiting_for
 from tools.raceday.day import home_clabe
 from tools.raceday.people import person
 from tools.raceday.staff import create
+from tools.rail.book import institution_of
+from tools.rail.cep import MEXICO_CITY
 
-VICTIMS = (
-    "payments",
-    "attestor",
-    "ledger",
-    "ledger-receipts",
-    "relay-payments",
-    "relay-ledger",
-    "payments",
-    "attestor",
-)
 REST_SECONDS = 500.0
+LOOK_SECONDS = 0.4
+LOOKS = 2
+"""So often in a row nothing may be left."""
 AT_ONCE = 24
 
 
@@ -45,14 +39,15 @@ class Day:
     kills: bool
     provider: Provider
     auditor: Auditor
+    killer: Killer
     players: list[Caller] = field(default_factory=list)
     cashiers: list[Caller] = field(default_factory=list)
     made: dict[int, Json] = field(default_factory=dict)
-    killed: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @classmethod
     def on(cls, stack: Stack, plan: Plan, http: aiohttp.ClientSession, *, kills: bool) -> Day:
-        return cls(stack, plan, http, kills, Provider(stack, http), Auditor(stack))
+        return cls(stack, plan, http, kills, Provider(stack, http), Auditor(stack), Killer(stack))
 
     def say(self, text: str) -> None:
         print(f"  seed {self.plan.seed}: {text}", flush=True)
@@ -63,7 +58,7 @@ class Day:
         await self._fund()
         stop = asyncio.Event()
         watching = asyncio.create_task(self.auditor.watch(stop))
-        killing = asyncio.create_task(self._kill_at_random(stop)) if self.kills else None
+        killing = asyncio.create_task(self.killer.work(stop)) if self.kills else None
         try:
             await self.provider.all_faults(self.plan.seed)
             await self._act("asked for", self._ask, self.plan.wishes)
@@ -74,7 +69,6 @@ class Day:
             await self._rest("what came late")
             for _ in range(2):
                 await self.provider.psp("POST", "/control/payout")
-                await self._files_are_in()
                 await self._rest("a payout")
             await self._decide()
             await self._rest("what people decided")
@@ -101,20 +95,26 @@ class Day:
             await self.cashiers[-1].enter(register=False)
 
     async def _fund(self) -> None:
-        """Every player of transfers has money, honestly come by, and so a CLABE to withdraw to."""
-
-        async def fund(number: int) -> None:
-            amount = RICH_FUNDS if number < 3 else FUNDS
-            deposit = await self._transfer_and_claim(number, f"FUND{number:06}", amount, Decimal(0))
-            await self._until(self.players[number], f"/v1/deposits/{deposit['id']}", {"BOOKED"})
-
-        await asyncio.gather(*(fund(number) for number in range(self.plan.spei_players)))
+        """Every player has a CLABE, and those of transfers money, honestly come by, so that they may withdraw."""
         for caller in self.players:
             await caller.get("/v1/clabe")
 
-    async def _transfer_and_claim(self, who: int, clave: str, amount: Decimal, lie: Decimal) -> Json:
-        told = await self._transfer(who, clave, amount, lie=lie)
-        return await self._claim(who, told, amount)
+        async def fund(number: int) -> None:
+            amount = RICH_FUNDS if number < RICH else FUNDS
+            deposit = await self._claim_and_transfer(number, f"FUND{number:06}", amount, Decimal(0))
+            await self._until(self.players[number], f"/v1/deposits/{deposit['id']}", {"BOOKED"})
+
+        await asyncio.gather(*(fund(number) for number in range(self.plan.spei_players)))
+        closed = home_clabe(self.plan.closed)
+        await self.provider.rail("PUT", f"/accounts/{closed}", {"state": "closed"})
+
+    async def _claim_and_transfer(
+        self, who: int, clave: str, amount: Decimal, lie: Decimal, *, name: str = ""
+    ) -> Json:
+        """The claim comes first: else it would be a matter of time whether the statement was read before."""
+        deposit = await self._claim(who, clave, who, amount)
+        await self._transfer(who, clave, amount, lie=lie, name=name)
+        return deposit
 
     async def _transfer(
         self,
@@ -140,40 +140,40 @@ class Day:
             | ({"statement_amount": f"{amount + lie:.2f}"} if lie else {}),
         )
 
-    async def _claim(self, who: int, transfer: Json, amount: Decimal) -> Json:
+    async def _claim(self, who: int, clave: str, sender: int, amount: Decimal) -> Json:
         claim = {
-            "tracking_key": transfer["clave"],
-            "operation_date": transfer["operation_date"],
-            "sender_institution": transfer["institution"],
+            "tracking_key": clave,
+            "operation_date": self._today(),
+            "sender_institution": institution_of(home_clabe(sender)),
             "amount": f"{amount:.2f}",
             "currency": "MXN",
         }
-        key = f"{self.plan.seed}:claim:{who}:{transfer['clave']}"
-        return await self.players[who].post("/v1/deposits", claim, key)
+        return await self.players[who].post("/v1/deposits", claim, f"{self.plan.seed}:claim:{who}:{clave}")
+
+    @staticmethod
+    def _today() -> str:
+        return datetime.now(MEXICO_CITY).date().isoformat()
 
     async def _ask(self, wish: Wish) -> None:
         """What a wish begins with."""
         caller = self.players[wish.who]
         match wish.kind:
             case Kind.DEPOSIT:
-                self.made[wish.number] = await self._transfer_and_claim(
-                    wish.who, wish.clave, wish.amount, Decimal(0)
-                )
+                await self._claim_and_transfer(wish.who, wish.clave, wish.amount, Decimal(0))
             case Kind.DEPOSIT_LIED_ABOUT:
-                self.made[wish.number] = await self._transfer_and_claim(
-                    wish.who, wish.clave, wish.amount, Decimal(5)
-                )
+                await self._claim_and_transfer(wish.who, wish.clave, wish.amount, Decimal(5))
             case Kind.DEPOSIT_UNCLAIMED:
                 await self._transfer(wish.who, wish.clave, wish.amount)
             case Kind.DEPOSIT_MISNAMED:
-                told = await self._transfer(wish.who, wish.clave, wish.amount, name="OTRA PERSONA CUALQUIERA")
-                self.made[wish.number] = await self._claim(wish.who, told, wish.amount)
+                await self._claim_and_transfer(
+                    wish.who, wish.clave, wish.amount, Decimal(0), name="OTRA PERSONA CUALQUIERA"
+                )
             case Kind.DEPOSIT_STOLEN:
-                told = await self._transfer(wish.who, wish.clave, wish.amount)
                 thief = (wish.who + 1) % self.plan.spei_players
                 await asyncio.gather(
-                    self._claim(thief, told, wish.amount), self._claim(wish.who, told, wish.amount)
+                    *(self._claim(who, wish.clave, wish.who, wish.amount) for who in (thief, wish.who))
                 )
+                await self._transfer(wish.who, wish.clave, wish.amount)
             case Kind.UNKNOWN_CLABE:
                 await self._transfer(wish.who, wish.clave, wish.amount, clabe="646180157099999993")
             case kind if kind in WITHDRAWALS:
@@ -191,12 +191,10 @@ class Day:
                 )
 
     async def _withdraw(self, caller: Caller, wish: Wish) -> Json:
-        clabe = home_clabe(wish.who)
-        big = wish.number % 40 == 7 and wish.who < 3
         body = {
-            "clabe": clabe,
+            "clabe": home_clabe(wish.who),
             "beneficiary_name": caller.who.full_name,
-            "amount": f"{(wish.amount + BIG) if big else wish.amount:.2f}",
+            "amount": f"{wish.amount:.2f}",
             "currency": "MXN",
             "rail": "ted" if wish.kind is Kind.WITHDRAWAL_TED else "spei",
         }
@@ -272,11 +270,21 @@ class Day:
         finally:
             await connection.close()
 
+    async def _queue(self, query: dict[str, str]) -> list[Json]:
+        """Every case of a sort that is open."""
+        found: list[Json] = []
+        page: str | None = ""
+        while page is not None:
+            path = f"/v1/cashier/cases?limit=100&subject={query['subject']}{page}"
+            told = await self.cashiers[0].get(path)
+            found += told["items"]
+            page = told["next"] and f"&after={told['next']}"
+        return found
+
     async def _decide_cases(self, query: dict[str, str], verdict: Callable[[Json], str | None]) -> None:
         """Two cashiers decide every case of a sort for which there is a verdict."""
         one, other = self.cashiers
-        found = (await one.get(f"/v1/cashier/cases?limit=200&subject={query['subject']}"))["items"]
-        for case in found:
+        for case in await self._queue(query):
             decision = verdict(case)
             if decision is None:
                 continue
@@ -290,21 +298,6 @@ class Day:
             except Refused as refused:
                 if refused.slug != "decision-impossible":
                     raise
-
-    async def _files_are_in(self) -> None:
-        """Wait until payments has every settlement file that there is."""
-        published = 0
-        connection = await asyncpg.connect(superuser(self.stack, "payments"))
-        try:
-            for _ in range(600):
-                truth = await self.provider.psp("GET", "/control/truth")
-                published = len({each["paid_out"] for each in truth["things"] if each["paid_out"]})
-                if await connection.fetchval("SELECT count(*) FROM payout_file") >= published:
-                    return
-                await asyncio.sleep(0.1)
-        finally:
-            await connection.close()
-        raise Unsound(f"not all of {published} settlement files were imported")
 
     async def _act(self, what: str, step: Callable[[Wish], Awaitable[None]], wishes: Iterable[Wish]) -> None:
         gate = asyncio.Semaphore(AT_ONCE)
@@ -320,47 +313,24 @@ class Day:
         self.say(f"{what} in {asyncio.get_running_loop().time() - began:.1f} s")
 
     async def _rest(self, what: str) -> None:
-        """Wait until nothing moves any more by itself. Raises `Unsound` if it does not come to that."""
+        """Wait until nothing is left to be done or heard. Raises `Unsound` if it does not come to that."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         quiet, waiting = 0, ["?"]
-        while quiet < 3:
+        while quiet < LOOKS:
             self.auditor.verdict()
             if loop.time() - began > REST_SECONDS:
                 raise Unsound(f"{what} never came to rest: {waiting}")
             try:
-                waiting = await resting(self.stack)
+                waiting = await waiting_for(self.stack, self.provider, self.began)
             except (OSError, asyncpg.PostgresError, TimeoutError) as error:
                 waiting = [repr(error)]
-            told = await self.provider.psp("GET", "/control/truth")
-            if told["webhooks_waiting"]:
-                waiting.append("webhooks on their way")
             quiet = 0 if waiting else quiet + 1
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(LOOK_SECONDS)
         self.say(
-            f"{what}: at rest after {loop.time() - began:.1f} s, {self.killed} kills, {self.auditor.looks} looks"
+            f"{what}: at rest after {loop.time() - began:.1f} s, "
+            f"{self.killer.killed.total()} kills, {self.auditor.looks} looks"
         )
-
-    async def _kill_at_random(self, stop: asyncio.Event) -> None:
-        """kill -9, one of ours at a time. The supervisor starts it again; only then is the next one killed, so that
-        a slow machine makes a slow day and not one that never ends."""
-        dice = random.Random()  # when and whom is not drawn from the seed, on purpose
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.4 + dice.random() * 2.0)
-                return
-            victim = dice.choice(VICTIMS)
-            self.killed += await self._order("kill", victim, signal="KILL")
-            await self._order("wait", victim)
-
-    async def _order(self, act: str, process: str, **more: str) -> bool:
-        """An order to the supervisor; whether it was carried out."""
-        reader, writer = await asyncio.open_unix_connection(self.stack["control"])
-        try:
-            writer.write(json.dumps({"act": act, "process": process, **more}).encode() + b"\n")
-            return "error" not in json.loads(await reader.readline() or b'{"error": "gone"}')
-        finally:
-            writer.close()
 
     async def _until(self, caller: Caller, path: str, ends: set[str]) -> Json:
         told: Json = {}
@@ -370,54 +340,3 @@ class Day:
                 return told
             await asyncio.sleep(0.1)
         raise Unsound(f"{path} is {told.get('status')}")
-
-
-async def outcome(stack: Stack, day: Day) -> dict[str, Any]:
-    """What became of everything, under names that are the same in every run: what the final hash is over."""
-    numbers = {caller.id: f"player-{at}" for at, caller in enumerate(day.players)}
-    connection = await asyncpg.connect(superuser(stack, "payments"))
-    try:
-        cards = await connection.fetch(
-            "SELECT card_token, state, captured::text, refunding::text FROM card_payment ORDER BY card_token"
-        )
-        operations = await connection.fetch(
-            """
-            SELECT p.card_token || ':' || o.act || ':' || o.amount AS label, o.state,
-                   CASE WHEN o.state IN ('CONFLICTED', 'FAILED', 'RELEASED') THEN o.reason END AS reason
-              FROM card_operation o JOIN card_payment p ON p.id = o.payment_id ORDER BY 1, 2
-            """
-        )
-        deposits = await connection.fetch("SELECT clave, player::text, state FROM deposit ORDER BY 1, 2")
-        arrivals = await connection.fetch("SELECT clave, state FROM arrival ORDER BY 1")
-        withdrawals = await connection.fetch(
-            "SELECT player::text, amount::text, rail, state FROM withdrawal ORDER BY amount, player"
-        )
-        breaks = await connection.fetch(
-            "SELECT kind, amount::text, break_class FROM payout_line WHERE break_class IS NOT NULL ORDER BY 1, 2, 3"
-        )
-    finally:
-        await connection.close()
-    ledger = await asyncpg.connect(superuser(stack, "ledger"))
-    try:
-        balances = await ledger.fetch(
-            "SELECT path, trim_scale(amount)::text AS amount FROM account JOIN balance ON account_id = id ORDER BY path"
-        )
-    finally:
-        await ledger.close()
-
-    def named(text: str) -> str:
-        for id, name in numbers.items():
-            text = text.replace(id, name)
-        return text
-
-    return {
-        "cards": [tuple(row) for row in cards],
-        "operations": [tuple(row) for row in operations],
-        "deposits": sorted((row["clave"], named(row["player"]), row["state"]) for row in deposits),
-        "arrivals": [tuple(row) for row in arrivals],
-        "withdrawals": sorted(
-            (named(row["player"]), row["amount"], row["rail"], row["state"]) for row in withdrawals
-        ),
-        "breaks": [tuple(row) for row in breaks],
-        "balances": sorted((named(row["path"]), row["amount"]) for row in balances if row["amount"] != "0"),
-    }

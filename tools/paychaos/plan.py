@@ -1,7 +1,8 @@
 """What is asked for, drawn from a seed. Pure.
 
 Every payment has an amount that no other has, so that the providers' faults, which are drawn for what is asked,
-strike the same payments in every run.
+strike the same payments in every run. No wish depends on another's outcome but by its own player's money, of which
+there is always enough: so it does not matter in which order they are asked for.
 """
 
 import random
@@ -14,6 +15,8 @@ FUNDS = Decimal("30000.00")
 RICH_FUNDS = Decimal("60000.00")
 BIG = Decimal("21000.00")
 """Above the threshold for money that only passes through: goes to review."""
+RICH = 3
+"""So many players have the money for that, twice."""
 
 
 class Kind(StrEnum):
@@ -110,6 +113,11 @@ class Plan:
     def players(self) -> int:
         return self.spei_players + self.card_players
 
+    @property
+    def closed(self) -> int:
+        """The player whose account at the other bank is closed after the first deposit."""
+        return self.spei_players - 1
+
 
 def draw_plan(seed: int, payments: int) -> Plan:
     """The plan of that seed."""
@@ -122,9 +130,13 @@ def draw_plan(seed: int, payments: int) -> Plan:
     for number, kind in enumerate(kinds):
         amount = Decimal(2000 + number * 7 + dice.randrange(7)) / 100
         then = (amount / dice.choice((2, 3, 4))).quantize(Decimal("0.01"))
-        if kind in WITHDRAWALS:
-            who = withdrawals % spei_players
+        if kind is Kind.WITHDRAWAL_CLOSED:
+            who = spei_players - 1
+        elif kind in WITHDRAWALS:
+            turn, who = divmod(withdrawals, spei_players - 1)
             withdrawals += 1
+            if kind is Kind.WITHDRAWAL and who < RICH and turn < 2:
+                amount += BIG
         elif kind in SPEI_KINDS:
             who = dice.randrange(spei_players)
         else:

@@ -44,6 +44,7 @@ def main() -> int:
     if wanted.books:
         books.save(wanted.books)
     say(f"final books: {len(books.balances)} accounts, sha256 {books.digest}")
+    say(f"the day touched: {' '.join(books.touched)}")
     if wanted.compare:
         expected = json.loads(wanted.compare.read_text(encoding="utf-8"))
         differing = sorted(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Books:
     """Balances by stable name, as text on each account's normal side."""
 
     balances: Mapping[str, str]
+    touched: tuple[str, ...]
+    """The first words of the accounts that the day's own entries touch, whoever else has used the stack."""
 
     @property
     def digest(self) -> str:
@@ -51,12 +53,13 @@ async def close_books(stack: Stack, players: Mapping[str, str], markets: Mapping
     await _drain(stack)
     connection = await asyncpg.connect(stack["dsn"]["ledger_reader"])
     try:
-        await _check_ledger(connection, [f"markets/{id}" for id in markets])
+        await check_ledger(connection, [f"markets/{id}" for id in markets])
         balances = await _named_balances(connection, {**players, **markets})
+        touched = await _touched(connection, [*players, *markets])
     finally:
         await connection.close()
     await _check_queues(stack)
-    return Books(balances)
+    return Books(balances, touched)
 
 
 async def _drain(stack: Stack) -> None:
@@ -138,12 +141,28 @@ _CHECKS = {
         HAVING coalesce(sum(p.amount) FILTER (WHERE p.amount > 0 AND u.receipt_id IS NOT NULL), 0)
              + coalesce(sum(p.amount) FILTER (WHERE p.amount < 0), 0)
             <> (SELECT coalesce(sum(b.amount), 0) FROM balance b JOIN account c ON c.id = b.account_id WHERE c.class = 'bank')""",
+    "receipts do not add up to the money that was booked by them": """
+        WITH booked AS (
+            SELECT e.kind AS purpose, a.currency, sum(p.amount) AS amount
+              FROM entry e JOIN ledger l ON l.id = e.ledger_id
+              JOIN kind k ON k.chart = l.chart AND k.name = e.kind AND k.receipt
+              JOIN posting p ON p.ledger_id = e.ledger_id AND p.sequence = e.sequence AND p.amount > 0
+              JOIN account a ON a.id = p.account_id
+             WHERE a.path ~ '^(bank/|suspense/|fees/|psp/[^/]+/receivable$)'
+             GROUP BY e.kind, a.currency),
+        told AS (
+            SELECT r.purpose, r.currency, sum(r.amount) AS amount FROM receipt r
+             WHERE EXISTS (SELECT FROM entry e WHERE e.receipt = r.id) GROUP BY r.purpose, r.currency)
+        SELECT purpose || ' ' || currency FROM booked FULL JOIN told USING (purpose, currency)
+         WHERE booked.amount IS DISTINCT FROM told.amount ORDER BY 1""",
 }
 """What is wrong, by the query whose rows are the places where it is. $1 are the day's own markets: a stack that
-serves other tests too has other people's open offers."""
+serves other tests too has other people's open offers. What a receipt's entry takes from outside is on the debit side of
+a bank, a provider or suspense, whatever it pays for; that is what the receipt's purpose has to add up to."""
 
 
-async def _check_ledger(connection: asyncpg.Connection[asyncpg.Record], markets: list[str]) -> None:
+async def check_ledger(connection: asyncpg.Connection[asyncpg.Record], markets: list[str]) -> None:
+    """Raises `UnsoundBooks`."""
     for wrong, query in _CHECKS.items():
         found = await connection.fetch(query, *([markets] if "$1" in query else []))
         if found:
@@ -161,6 +180,20 @@ async def _named_balances(
         """
     )
     return {_named(row["path"], row["owner"], names): row["balance"] for row in rows}
+
+
+async def _touched(connection: asyncpg.Connection[asyncpg.Record], owners: Sequence[str]) -> tuple[str, ...]:
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT split_part(a.path, '/', 1) AS word
+          FROM posting p JOIN account a ON a.id = p.account_id
+         WHERE (p.ledger_id, p.sequence) IN (SELECT q.ledger_id, q.sequence FROM posting q
+                                              JOIN account b ON b.id = q.account_id WHERE b.owner = ANY ($1::text[]))
+         ORDER BY 1
+        """,
+        owners,
+    )
+    return tuple(row["word"] for row in rows)
 
 
 def _named(path: str, owner: str | None, names: Mapping[str, str]) -> str:

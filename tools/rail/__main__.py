@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings
 
 from tools.rail.api import BEHAVIOUR, BOOK, CENTRAL_BANK_ROUTES, CLIENT_KEY, LOG, READER, ROUTES, refusals
 from tools.rail.book import Behaviour
-from tools.rail.chaos import SEEN, strike_by
+from tools.rail.chaos import SEEN, STRUCK, strike_by, told_of_faults
 from tools.rail.truth import TruthLog, TruthReader
 
 
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
 def build_app(settings: Settings) -> web.Application:
     """The participant. Raises ValueError or OSError for a bad key."""
     app = web.Application(middlewares=[strike_by(BEHAVIOUR, lambda app: app[BOOK]), refusals])
-    app[SEEN] = Counter()
+    app[SEEN], app[STRUCK] = Counter(), Counter()
     app[BEHAVIOUR] = Behaviour(delay_seconds=settings.rail_delay_seconds)
     app[LOG] = TruthLog(settings.state_file)
     app[BOOK] = app[LOG].replay()
@@ -43,7 +43,7 @@ def build_app(settings: Settings) -> web.Application:
         if not isinstance(key, RSAPublicKey):
             raise ValueError(f"{settings.client_public_key_file} holds no RSA key")
         app[CLIENT_KEY] = key
-    app.add_routes(ROUTES)
+    app.add_routes((*ROUTES, web.get("/faults", told_of_faults)))
     app.cleanup_ctx.append(_close_log)
     return app
 
@@ -51,9 +51,9 @@ def build_app(settings: Settings) -> web.Application:
 def build_central_bank(settings: Settings) -> web.Application:
     """The central bank: it reads what the rail has written down, and says of it what it says."""
     app = web.Application(middlewares=[strike_by(BEHAVIOUR, lambda app: app[READER].refresh()), refusals])
-    app[SEEN], app[BEHAVIOUR] = Counter(), Behaviour()
+    app[SEEN], app[STRUCK], app[BEHAVIOUR] = Counter(), Counter(), Behaviour()
     app[READER] = TruthReader(settings.state_file)
-    app.add_routes(CENTRAL_BANK_ROUTES)
+    app.add_routes((*CENTRAL_BANK_ROUTES, web.get("/faults", told_of_faults)))
     return app
 
 

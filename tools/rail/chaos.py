@@ -14,6 +14,8 @@ from tools.rail.book import Behaviour, Book
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SEEN: Final = web.AppKey("seen", Counter[str])
+STRUCK: Final = web.AppKey("struck", Counter[str])
+"""How often each fault has struck."""
 
 
 def faults_of(behaviour: Behaviour) -> Faults:
@@ -37,12 +39,19 @@ def strike_by(behaviour_key: web.AppKey[Behaviour], book_of: Callable[[web.Appli
         first = request.app[SEEN][what] == 0
         request.app[SEEN][what] += 1
         struck = faults_of(behaviour).one_of(SENDING if sending else ASKING, what) if first else None
+        if struck is not None:
+            request.app[STRUCK][struck] += 1
         if struck in ("timeout_before", "query_timeout"):
             return await _hang(request, behaviour)
         answer = await handler(request)
         return await _spoil(request, behaviour, struck, answer)
 
     return strike
+
+
+async def told_of_faults(request: web.Request) -> web.Response:
+    """How often each fault has struck."""
+    return web.json_response(dict(sorted(request.app[STRUCK].items())))
 
 
 async def _spoil(

@@ -116,6 +116,8 @@ async def test_sources_that_contradict_each_other_book_nothing_and_a_person_deci
     assert case.reason == "amount-differs-between-sources"
     await decide(here, case, Decision.REJECT)
     assert (await here.deposit(player, answer)).state is DepositState.REJECTED
+    await run(here)
+    assert await here.owner.fetchval("SELECT count(*) FROM deposit") == 1, "people's word is the last"
 
 
 async def test_the_central_bank_may_say_otherwise_than_the_statement(here: World) -> None:

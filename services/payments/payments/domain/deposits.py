@@ -28,6 +28,9 @@ RECEIPTS: Final = UUID("0d5a4a0e-7d0a-5f3e-8f55-1c6a2f1f0c52")
 CURRENCY: Final = "MXN"
 """The only currency that SPEI moves."""
 
+REVIEW_REJECTED: Final = "review-rejected"
+"""Why something was rejected by people: their word is the last, whatever a statement goes on showing."""
+
 _CLAVE: Final = re.compile(r"[A-Za-z0-9]{1,30}")
 _INSTITUTION: Final = re.compile(r"[0-9]{5}")
 OLDEST_CLAIM: Final = timedelta(days=90)

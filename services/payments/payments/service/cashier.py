@@ -12,7 +12,7 @@ from common.idempotency import Answer, once
 from payments.domain.accounts import PlayerId
 from payments.domain.cards import OperationId, OperationState
 from payments.domain.cases import Case, CaseState, Decision, Subject, check_decision
-from payments.domain.deposits import DepositId, DepositState, IllegalStep
+from payments.domain.deposits import REVIEW_REJECTED, DepositId, DepositState, IllegalStep
 from payments.domain.evidence import StatementLine
 from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
@@ -176,7 +176,7 @@ class Cashier:
                     return  # the last of its cases to be decided lets it go
                 after = before.to(WithdrawalState.APPROVED)
             case Decision.REJECT if reviewing:
-                after = before.to(WithdrawalState.REJECTED, reason="review-rejected", detail=case.reason)
+                after = before.to(WithdrawalState.REJECTED, reason=REVIEW_REJECTED, detail=case.reason)
             case Decision.PAID if before.state in _SENT:
                 after = before.to(WithdrawalState.LIQUIDATED)
             case Decision.NEVER_PAID if before.state in _SENT:
@@ -212,7 +212,7 @@ class Cashier:
         if deposit is None or deposit.state is not DepositState.QUARANTINED:
             raise LeaseLost("the deposit is not in quarantine")
         if case.decision is Decision.REJECT:
-            rejected = deposit.to(DepositState.REJECTED, reason="review-rejected")
+            rejected = deposit.to(DepositState.REJECTED, reason=REVIEW_REJECTED)
             await store.decide(deposit, rejected, None)
             await remember(conn, "deposit", deposit.id, rejected.state, "decided:reject", person=person)
             await tell_deposit(conn, rejected, now)

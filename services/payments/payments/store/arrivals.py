@@ -11,7 +11,7 @@ from common.pg import Connection
 
 from payments.domain.accounts import PlayerId
 from payments.domain.arrivals import NAME_DIFFERS, Arrival, ArrivalId, ArrivalState
-from payments.domain.deposits import CURRENCY, DepositId, Transfer
+from payments.domain.deposits import CURRENCY, REVIEW_REJECTED, DepositId, Transfer
 from payments.store.errors import LeaseLost
 
 
@@ -22,13 +22,15 @@ class ArrivalStore:
         self._conn = conn
 
     async def known(self, tracking_keys: Sequence[str]) -> frozenset[str]:
-        """Those of the transfers that a claim or an arrival has."""
+        """Those of the transfers that a claim or an arrival has. What people have rejected stays rejected."""
         rows = await self._conn.fetch(
             """
-            SELECT tracking_key FROM deposit WHERE tracking_key = ANY ($1::text[]) AND state <> 'REJECTED'
+            SELECT tracking_key FROM deposit
+            WHERE tracking_key = ANY ($1::text[]) AND (state <> 'REJECTED' OR reason = $2)
             UNION SELECT tracking_key FROM arrival WHERE tracking_key = ANY ($1::text[])
             """,
             list(tracking_keys),
+            REVIEW_REJECTED,
         )
         return frozenset(row["tracking_key"] for row in rows)
 
