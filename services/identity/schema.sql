@@ -74,6 +74,34 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.play_limit_grows_by_waiting() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.amount IS NOT NULL AND (NEW.amount IS NULL OR NEW.amount > OLD.amount)
+       AND NOT (coalesce(OLD.pending_from <= now(), false) AND NEW.amount IS NOT DISTINCT FROM OLD.pending AND NEW.pending_from IS NULL)
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'play_limit_grows_by_waiting',
+            MESSAGE = format('the %s limit of %s does not grow at once', OLD.measure, OLD.user_id);
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.play_policy_moves_on() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.version NOT IN (OLD.version, OLD.version + 1) OR NEW.acknowledged < OLD.acknowledged THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'play_policy_moves_on',
+            MESSAGE = format('the policy of %s goes on by one', OLD.user_id);
+    END IF;
+    IF OLD.blocked_until > now() AND (NEW.blocked_until IS NULL OR NEW.blocked_until < OLD.blocked_until) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'play_policy_block_is_kept',
+            MESSAGE = format('%s is excluded until %s', OLD.user_id, OLD.blocked_until);
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.users_change_is_counted() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -296,6 +324,33 @@ CREATE TABLE public.outbox_shard (
     CONSTRAINT outbox_shard_in_range CHECK (((shard >= 0) AND (shard <= 15)))
 );
 
+CREATE TABLE public.play_limit (
+    user_id uuid NOT NULL,
+    measure text NOT NULL,
+    period text NOT NULL,
+    amount numeric,
+    pending numeric,
+    pending_from timestamp with time zone,
+    set_at timestamp with time zone NOT NULL,
+    CONSTRAINT play_limit_grows_after_a_day CHECK (((pending_from IS NULL) OR (pending_from >= (set_at + '24:00:00'::interval)))),
+    CONSTRAINT play_limit_is_exact CHECK (((amount >= (0)::numeric) AND (amount < ('1000000000000'::bigint)::numeric) AND (scale(amount) <= 2))),
+    CONSTRAINT play_limit_measure_is_known CHECK ((measure = ANY (ARRAY['deposit'::text, 'stake'::text, 'loss'::text, 'session'::text]))),
+    CONSTRAINT play_limit_pending_is_exact CHECK (((pending >= (0)::numeric) AND (pending < ('1000000000000'::bigint)::numeric) AND (scale(pending) <= 2))),
+    CONSTRAINT play_limit_period_is_known CHECK (((period = ANY (ARRAY['day'::text, 'week'::text, 'month'::text, 'session'::text])) AND ((measure = 'session'::text) = (period = 'session'::text)))),
+    CONSTRAINT play_limit_waits_only_to_grow CHECK (((pending_from IS NULL) OR ((amount IS NOT NULL) AND ((pending IS NULL) OR (pending > amount)))))
+);
+
+CREATE TABLE public.play_policy (
+    user_id uuid NOT NULL,
+    version bigint NOT NULL,
+    acknowledged bigint DEFAULT 0 NOT NULL,
+    blocked_until timestamp with time zone,
+    changed_at timestamp with time zone NOT NULL,
+    push_at timestamp with time zone NOT NULL,
+    CONSTRAINT play_policy_is_acknowledged_in_order CHECK (((acknowledged >= 0) AND (acknowledged <= version))),
+    CONSTRAINT play_policy_version_from_one CHECK ((version >= 1))
+);
+
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
@@ -385,6 +440,12 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.outbox_shard
     ADD CONSTRAINT outbox_shard_pkey PRIMARY KEY (shard);
 
+ALTER TABLE ONLY public.play_limit
+    ADD CONSTRAINT play_limit_pkey PRIMARY KEY (user_id, measure, period);
+
+ALTER TABLE ONLY public.play_policy
+    ADD CONSTRAINT play_policy_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
@@ -417,6 +478,10 @@ CREATE UNIQUE INDEX kyc_case_is_open_once ON public.kyc_case USING btree (user_i
 
 CREATE INDEX outbound_message_waiting ON public.outbound_message USING btree (retry_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL) AND (recipient IS NOT NULL));
 
+CREATE INDEX play_limit_pending ON public.play_limit USING btree (pending_from) WHERE (pending_from IS NOT NULL);
+
+CREATE INDEX play_policy_unacknowledged ON public.play_policy USING btree (push_at) WHERE (acknowledged < version);
+
 CREATE INDEX verification_of_user ON public.verification USING btree (user_id, purpose, created_at DESC);
 
 CREATE TRIGGER approval_is_by_whom_may BEFORE INSERT OR UPDATE ON public.approval FOR EACH ROW EXECUTE FUNCTION public.approval_is_by_whom_may();
@@ -428,6 +493,10 @@ CREATE TRIGGER holder_document_is_the_persons BEFORE INSERT ON public.holder_doc
 CREATE TRIGGER kyc_case_moves_on BEFORE UPDATE ON public.kyc_case FOR EACH ROW EXECUTE FUNCTION public.kyc_case_moves_on();
 
 CREATE TRIGGER kyc_evidence_is_of_a_draft BEFORE INSERT OR UPDATE ON public.kyc_evidence FOR EACH ROW EXECUTE FUNCTION public.kyc_evidence_is_of_a_draft();
+
+CREATE TRIGGER play_limit_grows_by_waiting BEFORE UPDATE ON public.play_limit FOR EACH ROW EXECUTE FUNCTION public.play_limit_grows_by_waiting();
+
+CREATE TRIGGER play_policy_moves_on BEFORE UPDATE ON public.play_policy FOR EACH ROW EXECUTE FUNCTION public.play_policy_moves_on();
 
 CREATE TRIGGER users_change_is_counted BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_change_is_counted();
 
@@ -465,6 +534,12 @@ ALTER TABLE ONLY public.outbound_message
 
 ALTER TABLE ONLY public.outbox_sent
     ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
+
+ALTER TABLE ONLY public.play_limit
+    ADD CONSTRAINT play_limit_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.play_policy(user_id);
+
+ALTER TABLE ONLY public.play_policy
+    ADD CONSTRAINT play_policy_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.user_history
     ADD CONSTRAINT user_history_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -547,6 +622,28 @@ GRANT UPDATE(until) ON TABLE public.outbox_sent TO identity_relay;
 GRANT SELECT ON TABLE public.outbox_shard TO identity_relay;
 
 GRANT UPDATE(claim) ON TABLE public.outbox_shard TO identity_relay;
+
+GRANT SELECT,INSERT ON TABLE public.play_limit TO identity_app;
+
+GRANT UPDATE(amount) ON TABLE public.play_limit TO identity_app;
+
+GRANT UPDATE(pending) ON TABLE public.play_limit TO identity_app;
+
+GRANT UPDATE(pending_from) ON TABLE public.play_limit TO identity_app;
+
+GRANT UPDATE(set_at) ON TABLE public.play_limit TO identity_app;
+
+GRANT SELECT,INSERT ON TABLE public.play_policy TO identity_app;
+
+GRANT UPDATE(version) ON TABLE public.play_policy TO identity_app;
+
+GRANT UPDATE(acknowledged) ON TABLE public.play_policy TO identity_app;
+
+GRANT UPDATE(blocked_until) ON TABLE public.play_policy TO identity_app;
+
+GRANT UPDATE(changed_at) ON TABLE public.play_policy TO identity_app;
+
+GRANT UPDATE(push_at) ON TABLE public.play_policy TO identity_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO identity_app;
 GRANT SELECT ON TABLE public.schema_migrations TO identity_relay;

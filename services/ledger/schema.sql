@@ -298,6 +298,75 @@ CREATE FUNCTION public.cloud_event(id uuid, type text, subject text, happened ti
         || CASE WHEN traceparent IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('traceparent', traceparent) END
 $$;
 
+CREATE TABLE public.posting (
+    ledger_id smallint NOT NULL,
+    sequence bigint NOT NULL,
+    leg smallint NOT NULL,
+    account_id bigint NOT NULL,
+    account_sequence bigint NOT NULL,
+    amount public.money_amount NOT NULL,
+    balance public.money_amount NOT NULL,
+    hold uuid,
+    CONSTRAINT posting_is_not_zero CHECK (((amount)::numeric <> (0)::numeric))
+);
+
+CREATE FUNCTION public.count_play(lines public.posting[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    beyond record;
+BEGIN
+    INSERT INTO player_count AS known (ledger_id, player, currency, period, starts_at, deposited, staked, returned)
+    SELECT c.ledger_id, c.player, c.currency, w.period, period_start(w.period, now()), c.deposited, c.staked, c.returned
+      FROM counted(lines) c
+      JOIN player_policy y ON y.ledger_id = c.ledger_id AND y.player = c.player,
+           unnest(ARRAY['day', 'week', 'month']) AS w (period)
+     ORDER BY c.ledger_id, c.player, c.currency, w.period
+    ON CONFLICT ON CONSTRAINT player_count_pkey DO UPDATE
+       SET deposited = known.deposited + excluded.deposited, staked = known.staked + excluded.staked,
+           returned = known.returned + excluded.returned;
+    SELECT y.player, coalesce(y.blocked_until > now(), false) AS blocked, k.measure, k.period, k.cap INTO beyond
+      FROM counted(lines) c
+      JOIN player_policy y ON y.ledger_id = c.ledger_id AND y.player = c.player
+      LEFT JOIN (player_cap k JOIN player_count n ON n.ledger_id = k.ledger_id AND n.player = k.player
+                 AND n.currency = k.currency AND n.period = k.period AND n.starts_at = period_start(k.period, now()))
+             ON k.ledger_id = c.ledger_id AND k.player = c.player AND k.currency = c.currency
+            AND CASE k.measure WHEN 'deposit' THEN c.deposited > 0 AND n.deposited > k.cap
+                               WHEN 'stake' THEN c.staked > 0 AND n.staked > k.cap
+                               ELSE c.staked > 0 AND n.staked - n.returned > k.cap END
+     WHERE c.capped AND (y.blocked_until > now() OR k.cap IS NOT NULL)
+     LIMIT 1;
+    IF FOUND AND beyond.blocked THEN
+        PERFORM refuse('player_is_not_blocked', format('player %s neither stakes nor deposits now', beyond.player));
+    ELSIF FOUND THEN
+        PERFORM refuse('player_stays_within_caps', format('player %s goes beyond the %s cap of the %s, %s',
+                       beyond.player, beyond.measure, beyond.period, beyond.cap));
+    END IF;
+END $$;
+
+CREATE FUNCTION public.counted(lines public.posting[]) RETURNS TABLE(ledger_id smallint, player text, currency text, capped boolean, deposited numeric, staked numeric, returned numeric)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT p.ledger_id, a.owner, a.currency, bool_or(e.kind = k.name AND k.capped),
+           coalesce(sum(-p.amount) FILTER (WHERE k.counts = 'deposit'), 0),
+           coalesce(sum(p.amount) FILTER (WHERE k.counts = 'stake'), 0),
+           coalesce(sum(-p.amount) FILTER (WHERE k.counts = 'payout'), 0)
+      FROM unnest(lines) p
+      JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id OFFSET 0) a ON counts_on(a.class)
+      JOIN LATERAL (SELECT kind, reverses FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
+      LEFT JOIN LATERAL (SELECT kind FROM entry WHERE id = e.reverses AND ledger_id = p.ledger_id OFFSET 0) o ON true
+      JOIN LATERAL (SELECT chart FROM ledger WHERE id = p.ledger_id OFFSET 0) l ON true
+      JOIN LATERAL (SELECT name, counts, kind.capped FROM kind
+                     WHERE chart = l.chart AND name = coalesce(o.kind, e.kind) OFFSET 0) k ON k.counts IS NOT NULL
+     GROUP BY p.ledger_id, a.owner, a.currency
+$$;
+
+CREATE FUNCTION public.counts_on(class text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT class IN ('player.available', 'player.uncleared', 'player.debt')
+$$;
+
 CREATE FUNCTION public.deadline_ends_once() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -534,6 +603,12 @@ BEGIN
     ends_at := (starts_on + ('1 ' || wanted_period)::interval) AT TIME ZONE ledger_zone;
 END $$;
 
+CREATE FUNCTION public.period_start(period text, moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT (date_trunc(period, moment AT TIME ZONE 'UTC' - INTERVAL '6 hours') + INTERVAL '6 hours') AT TIME ZONE 'UTC'
+$$;
+
 CREATE FUNCTION public.period_turnover(ledger smallint, wanted_period text, starting date, before bigint, last bigint) RETURNS TABLE(account_id bigint, debit numeric, credit numeric, account_sequence bigint)
     LANGUAGE sql STABLE
     AS $$
@@ -550,6 +625,18 @@ CREATE FUNCTION public.period_turnover(ledger smallint, wanted_period text, star
      GROUP BY c.account_id
 $$;
 
+CREATE FUNCTION public.player_policy_moves_on() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.version <= OLD.version THEN
+        PERFORM refuse('player_policy_moves_on', format('the policy of %s is at version %s', OLD.player, OLD.version));
+    ELSIF OLD.blocked_until > now() AND (NEW.blocked_until IS NULL OR NEW.blocked_until < OLD.blocked_until) THEN
+        PERFORM refuse('player_stays_blocked', format('%s is blocked until %s', OLD.player, OLD.blocked_until));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.posting_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -562,12 +649,13 @@ DECLARE
     held record;
 BEGIN
     SELECT min(e.rule) AS rule, min(e.sequence) FILTER (WHERE e.rule IS NOT NULL) AS sequence, sum(e.postings) AS postings,
-           bool_or(e.currencies) AS currencies, bool_or(e.deep) AS deep
+           bool_or(e.currencies) AS currencies, bool_or(e.deep) AS deep, bool_or(e.counted) AS counted
       INTO batch
       FROM (
         SELECT p.sequence, count(*) AS postings,
                min(a.currency) <> max(a.currency) AS currencies,
                bool_or(k.hold IS NOT NULL OR k.stake OR k.settlement IS NOT NULL OR k.receipt OR k.mirror) AS deep,
+               bool_or(y.player IS NOT NULL) AS counted,
                CASE
                    WHEN bool_or(e.kind IS NULL) THEN 'posting_belongs_to_entry'
                    WHEN count(*) <> min(e.legs) OR min(p.leg) <> 1 OR max(p.leg) <> min(e.legs) THEN 'entry_is_complete'
@@ -596,6 +684,9 @@ BEGIN
                                 AND side = CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END OFFSET 0) t ON true
           LEFT JOIN LATERAL (SELECT true AS may FROM principal
                               WHERE ledger_id = p.ledger_id AND name = e.principal AND e.kind = ANY (kinds) OFFSET 0) w ON true
+          LEFT JOIN LATERAL (SELECT player FROM player_policy
+                              WHERE (k.counts IS NOT NULL OR k.mirror) AND counts_on(a.class)
+                                AND ledger_id = p.ledger_id AND player = a.owner OFFSET 0) y ON true
          GROUP BY p.ledger_id, p.sequence) e;
     IF batch.postings IS NULL THEN
         RETURN NULL;
@@ -641,6 +732,9 @@ BEGIN
         PERFORM refuse('posting_balance_is_true', format('account %s', moved.untrue));
     END IF;
 
+    IF batch.counted THEN
+        PERFORM count_play((SELECT array_agg(a.*::posting) FROM added a));
+    END IF;
     IF NOT batch.deep THEN
         RETURN NULL;
     END IF;
@@ -805,6 +899,42 @@ BEGIN
     RETURN least_possible;
 END $$;
 
+CREATE FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    holds bigint;
+BEGIN
+    PERFORM FROM head WHERE ledger_id = wanted_ledger FOR UPDATE;
+    SELECT version INTO holds FROM player_policy WHERE ledger_id = wanted_ledger AND player = wanted_player;
+    IF holds >= wanted_version THEN
+        RETURN holds;
+    END IF;
+    INSERT INTO player_policy (ledger_id, player, version, blocked_until)
+    VALUES (wanted_ledger, wanted_player, wanted_version, until)
+    ON CONFLICT ON CONSTRAINT player_policy_pkey DO UPDATE SET version = wanted_version, blocked_until = until;
+    DELETE FROM player_cap WHERE ledger_id = wanted_ledger AND player = wanted_player;
+    INSERT INTO player_cap (ledger_id, player, measure, period, currency, cap)
+    SELECT wanted_ledger, wanted_player, c.measure, c.period, c.currency, c.amount
+      FROM jsonb_to_recordset(caps) AS c (measure text, period text, currency text, amount numeric);
+    IF holds IS NULL THEN
+        INSERT INTO player_count (ledger_id, player, currency, period, starts_at, deposited, staked, returned)
+        SELECT wanted_ledger, wanted_player, c.currency, w.period, period_start(w.period, now()), c.deposited, c.staked,
+               c.returned
+          FROM unnest(ARRAY['day', 'week', 'month']) AS w (period),
+               LATERAL counted((SELECT array_agg(p) FROM account a
+                                  JOIN posting p ON p.account_id = a.id
+                                  JOIN entry e ON e.ledger_id = p.ledger_id AND e.sequence = p.sequence
+                                 WHERE a.ledger_id = wanted_ledger AND counts_on(a.class)
+                                   AND a.path IN ('players/' || wanted_player || '/available',
+                                                  'players/' || wanted_player || '/uncleared',
+                                                  'players/' || wanted_player || '/debt')
+                                   AND e.posted_at >= period_start(w.period, now()))) c;
+    END IF;
+    RETURN wanted_version;
+END $$;
+
 CREATE FUNCTION public.settle(lines public.journal_line[]) RETURNS void
     LANGUAGE plpgsql
     AS $_$
@@ -957,18 +1087,6 @@ CREATE FUNCTION public.wire_time(moment timestamp with time zone) RETURNS text
     AS $$
     SELECT to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
-
-CREATE TABLE public.posting (
-    ledger_id smallint NOT NULL,
-    sequence bigint NOT NULL,
-    leg smallint NOT NULL,
-    account_id bigint NOT NULL,
-    account_sequence bigint NOT NULL,
-    amount public.money_amount NOT NULL,
-    balance public.money_amount NOT NULL,
-    hold uuid,
-    CONSTRAINT posting_is_not_zero CHECK (((amount)::numeric <> (0)::numeric))
-);
 
 CREATE FUNCTION public.with_context(lines public.posting[]) RETURNS public.journal_line[]
     LANGUAGE plpgsql STABLE
@@ -1235,6 +1353,10 @@ CREATE TABLE public.kind (
     expiring boolean DEFAULT false NOT NULL,
     hold_events boolean DEFAULT false NOT NULL,
     receipt_debits text[],
+    counts text,
+    capped boolean DEFAULT false NOT NULL,
+    CONSTRAINT kind_capped_counts CHECK (((NOT capped) OR (counts = ANY (ARRAY['deposit'::text, 'stake'::text])))),
+    CONSTRAINT kind_counts_are_known CHECK (((counts = ANY (ARRAY['deposit'::text, 'stake'::text, 'payout'::text])) AND ((counts IS NULL) OR (NOT mirror)))),
     CONSTRAINT kind_draws_are_known CHECK ((draws = ANY (ARRAY['capture'::text, 'release'::text, 'expire'::text]))),
     CONSTRAINT kind_draws_as_hold_says CHECK (((NOT (hold IS DISTINCT FROM 'draw'::text)) = (draws IS NOT NULL))),
     CONSTRAINT kind_expiring_opens CHECK (((NOT expiring) OR (NOT (hold IS DISTINCT FROM 'open'::text)))),
@@ -1309,6 +1431,38 @@ CREATE TABLE public.period_close (
     CONSTRAINT period_close_late_are_entries CHECK (((late >= 0) AND (late <= entries))),
     CONSTRAINT period_close_month_begins CHECK (((period = 'day'::text) OR (EXTRACT(day FROM starts_on) = (1)::numeric))),
     CONSTRAINT period_close_period_is_known CHECK ((period = ANY (ARRAY['day'::text, 'month'::text])))
+);
+
+CREATE TABLE public.player_cap (
+    ledger_id smallint NOT NULL,
+    player text NOT NULL,
+    measure text NOT NULL,
+    period text NOT NULL,
+    currency text NOT NULL,
+    cap public.money_amount NOT NULL,
+    CONSTRAINT player_cap_is_not_negative CHECK (((cap)::numeric >= (0)::numeric)),
+    CONSTRAINT player_cap_measure_is_known CHECK ((measure = ANY (ARRAY['deposit'::text, 'stake'::text, 'loss'::text]))),
+    CONSTRAINT player_cap_period_is_known CHECK ((period = ANY (ARRAY['day'::text, 'week'::text, 'month'::text])))
+);
+
+CREATE TABLE public.player_count (
+    ledger_id smallint NOT NULL,
+    player text NOT NULL,
+    currency text NOT NULL,
+    period text NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    deposited public.money_amount DEFAULT 0 NOT NULL,
+    staked public.money_amount DEFAULT 0 NOT NULL,
+    returned public.money_amount DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.player_policy (
+    ledger_id smallint NOT NULL,
+    player text NOT NULL,
+    version bigint NOT NULL,
+    blocked_until timestamp with time zone,
+    CONSTRAINT player_policy_player_is_bounded CHECK (((length(player) >= 1) AND (length(player) <= 64))),
+    CONSTRAINT player_policy_version_from_one CHECK ((version >= 1))
 );
 
 CREATE TABLE public.principal (
@@ -1540,6 +1694,15 @@ ALTER TABLE ONLY public.outbox_shard
 ALTER TABLE ONLY public.period_close
     ADD CONSTRAINT period_close_pkey PRIMARY KEY (ledger_id, period, starts_on);
 
+ALTER TABLE ONLY public.player_cap
+    ADD CONSTRAINT player_cap_pkey PRIMARY KEY (ledger_id, player, measure, period, currency);
+
+ALTER TABLE ONLY public.player_count
+    ADD CONSTRAINT player_count_pkey PRIMARY KEY (ledger_id, player, currency, period, starts_at);
+
+ALTER TABLE ONLY public.player_policy
+    ADD CONSTRAINT player_policy_pkey PRIMARY KEY (ledger_id, player);
+
 ALTER TABLE ONLY public.posting
     ADD CONSTRAINT posting_account_sequence_is_unique UNIQUE (account_id, account_sequence);
 
@@ -1666,6 +1829,8 @@ CREATE TRIGGER ledger_has_head AFTER INSERT ON public.ledger REFERENCING NEW TAB
 
 CREATE TRIGGER period_close_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.period_close FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER player_policy_moves_on BEFORE UPDATE ON public.player_policy FOR EACH ROW EXECUTE FUNCTION public.player_policy_moves_on();
+
 CREATE TRIGGER posting_added AFTER INSERT ON public.posting REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.posting_added();
 
 CREATE TRIGGER posting_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.posting FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
@@ -1768,6 +1933,18 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.period_close
     ADD CONSTRAINT period_close_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
 
+ALTER TABLE ONLY public.player_cap
+    ADD CONSTRAINT player_cap_currency_fkey FOREIGN KEY (currency) REFERENCES public.currency(code);
+
+ALTER TABLE ONLY public.player_cap
+    ADD CONSTRAINT player_cap_ledger_id_player_fkey FOREIGN KEY (ledger_id, player) REFERENCES public.player_policy(ledger_id, player);
+
+ALTER TABLE ONLY public.player_count
+    ADD CONSTRAINT player_count_ledger_id_player_fkey FOREIGN KEY (ledger_id, player) REFERENCES public.player_policy(ledger_id, player);
+
+ALTER TABLE ONLY public.player_policy
+    ADD CONSTRAINT player_policy_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
+
 ALTER TABLE ONLY public.principal
     ADD CONSTRAINT principal_ledger_id_fkey FOREIGN KEY (ledger_id) REFERENCES public.ledger(id);
 
@@ -1851,6 +2028,14 @@ GRANT ALL ON FUNCTION public.close_period(ledger smallint, wanted_period text, s
 
 REVOKE ALL ON FUNCTION public.cloud_event(id uuid, type text, subject text, happened timestamp with time zone, sequence bigint, traceparent text, data jsonb) FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE public.posting TO ledger_posting;
+GRANT SELECT ON TABLE public.posting TO ledger_reader;
+GRANT SELECT ON TABLE public.posting TO ledger_sealer;
+
+REVOKE ALL ON FUNCTION public.count_play(lines public.posting[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.counted(lines public.posting[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.deadline_ends_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.derived_from_journal() FROM PUBLIC;
@@ -1873,7 +2058,11 @@ REVOKE ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OU
 GRANT ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) TO ledger_closer;
 GRANT ALL ON FUNCTION public.next_close(ledger smallint, wanted_period text, OUT starts_on date, OUT ends_at timestamp with time zone) TO ledger_reader;
 
+GRANT ALL ON FUNCTION public.period_start(period text, moment timestamp with time zone) TO ledger_posting;
+
 REVOKE ALL ON FUNCTION public.period_turnover(ledger smallint, wanted_period text, starting date, before bigint, last bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.player_policy_moves_on() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.posting_added() FROM PUBLIC;
 
@@ -1900,6 +2089,9 @@ REVOKE ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with
 GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_posting;
 GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_reader;
 
+REVOKE ALL ON FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) TO ledger_posting;
+
 REVOKE ALL ON FUNCTION public.settle(lines public.journal_line[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settle_moment(ledger smallint, moment timestamp with time zone) FROM PUBLIC;
@@ -1914,10 +2106,6 @@ REVOKE ALL ON FUNCTION public.tell_of_holds(lines public.journal_line[]) FROM PU
 REVOKE ALL ON FUNCTION public.to_money(amount numeric, exponent smallint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.wire_time(moment timestamp with time zone) FROM PUBLIC;
-
-GRANT SELECT,INSERT ON TABLE public.posting TO ledger_posting;
-GRANT SELECT ON TABLE public.posting TO ledger_reader;
-GRANT SELECT ON TABLE public.posting TO ledger_sealer;
 
 REVOKE ALL ON FUNCTION public.with_context(lines public.posting[]) FROM PUBLIC;
 
@@ -2091,6 +2279,15 @@ GRANT UPDATE(claim) ON TABLE public.outbox_shard TO ledger_relay;
 GRANT SELECT ON TABLE public.period_close TO ledger_closer;
 GRANT SELECT ON TABLE public.period_close TO ledger_posting;
 GRANT SELECT ON TABLE public.period_close TO ledger_reader;
+
+GRANT SELECT ON TABLE public.player_cap TO ledger_posting;
+GRANT SELECT ON TABLE public.player_cap TO ledger_reader;
+
+GRANT SELECT ON TABLE public.player_count TO ledger_posting;
+GRANT SELECT ON TABLE public.player_count TO ledger_reader;
+
+GRANT SELECT ON TABLE public.player_policy TO ledger_posting;
+GRANT SELECT ON TABLE public.player_policy TO ledger_reader;
 
 GRANT SELECT ON TABLE public.principal TO ledger_posting;
 GRANT SELECT,INSERT ON TABLE public.principal TO ledger_keys;

@@ -55,20 +55,25 @@ class App:
         self.session = ""
         """The bearer credential; empty before logging in."""
         self._signer: RequestSigner | None = None
+        self._who: Person | None = None
 
     async def login(self, who: Person) -> None:
         """Log in; staff with the code of their authenticator, another one if that has been used."""
+        self._who = who
+        await self._prove("/v1/login", {"email": who.email}, who)
+
+    async def _prove(self, path: str, proof: Json, who: Person) -> None:
         for code in who.codes():
-            proof = {"email": who.email, "password": who.password, **code}
             try:
-                self.session = (await self.call("POST", "/v1/login", proof))["session"]
+                answer = await self.call("POST", path, {**proof, "password": who.password, **code})
+                self.session = answer["session"]
             except Refusal as refusal:
                 if refusal.slug != "code-used":
                     raise
             else:
                 return
         await asyncio.sleep(CODE_SECONDS)
-        await self.login(who)
+        await self._prove(path, proof, who)
 
     async def enrol(self, who: Person) -> None:
         """Enrol this device; from then on it signs. The same person gets the same device again."""
@@ -107,6 +112,10 @@ class App:
                     if answer.status < 400:
                         return dict(text) if isinstance(text, dict) else {"items": text}
                     retry_after = answer.headers.get("Retry-After")
+                    if text.get("type") == "/problems/step-up-required" and self._who is not None:
+                        await self._prove("/v1/step-up", {}, self._who)
+                        headers = self._headers(key)
+                        continue
                     if answer.status < 500 and answer.status != 429 and retry_after is None:
                         raise Refusal(answer.status, text)
                     trouble = f"{answer.status} {text}"

@@ -70,13 +70,17 @@ class Day:
             await self._each("markets settle", self.card.races, self._await_settlement)
             await self._each("winners withdraw", self.plan.withdrawals.items(), self._withdraw)
 
-    async def prepare(self, http: aiohttp.ClientSession, bettors: int, officials: list[Person]) -> None:
-        """Everything before the first offer: people with money, a published event, open markets."""
+    async def prepare(
+        self, http: aiohttp.ClientSession, bettors: int, officials: list[Person], *, first: int = 0
+    ) -> None:
+        """Everything before the first offer: people with money (from the `first` on), a published event, open markets."""
         for official in officials:
             app = App(http, self.gateway, self.tally)
             await app.login(official)
             self.officials.append(app)
-        await self._each("people register and deposit", range(bettors), lambda n: self._arrive(http, n))
+        await self._each(
+            "people register and deposit", range(first, first + bettors), lambda n: self._arrive(http, n)
+        )
         await self._publish()
 
     async def _each(

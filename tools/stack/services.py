@@ -16,6 +16,7 @@ from tools.stack.running import PYTHON, output
 from tools.stack.secrets import ATTESTOR_KEY_ID, write
 
 LEDGER_KINDS: Final = {
+    "identity": "",  # posts nothing: it tells players' limits
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void,bet.resettle",
     "payments": "deposit,deposit.suspense,suspense.assign,suspense.return,"
     "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"
@@ -77,11 +78,13 @@ def specs(layout: Layout) -> list[Spec]:
             WEBHOOK_URL=f"{layout.url('gateway')}/v1/webhooks/cards",
         ),
         _spec(
-            layout, "identity", "identity", after=(DATABASES, "redis", KEYS),
+            layout, "identity", "identity", after=(DATABASES, "redis", KEYS, LEDGER_KEYS),
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEYS_FILE=str(layout.secrets / "identity-keys.json"),
             MASTER_KEY_FILE=str(layout.secrets / "identity-master"),
-            MESSENGER_URL="print:",
+            MESSENGER_URL="print:", LEDGER_URL=layout.url("ledger"),
+            LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-identity"),
+            LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-identity.signing"),
         ),
         _engine(layout, "ledger"),
         _spec(

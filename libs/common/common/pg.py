@@ -145,6 +145,9 @@ def unavailable() -> Iterator[None]:
         TimeoutError,
         OSError,
         asyncpg.InterfaceError,
+        # The server has ended the connection with its last words still being read: whoever uses it next, if only to
+        # roll back, is told that another operation is in progress.
+        asyncpg.InternalClientError,
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,

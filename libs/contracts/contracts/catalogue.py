@@ -57,6 +57,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     identity.ApprovalRequested,
     identity.ApprovalDecided,
     identity.KycChanged,
+    identity.PlayPolicyChanged,
     identity.DeviceEnrolled,
     identity.DeviceRevoked,
     identity.SessionCreated,

@@ -30,6 +30,7 @@ class RevocationReason(StrEnum):
     ACCOUNT_CLOSED = "account-closed"
     ROLE_CHANGED = "role-changed"
     EXCLUDED = "excluded"
+    SESSION_LIMIT = "session-limit"
 
 
 class UserRegistered(Event):
@@ -158,6 +159,16 @@ class KycChanged(Event):
     case_id: UUID
     user_id: UUID
     state: KycState
+    changed_at: Moment
+
+
+class PlayPolicyChanged(Event):
+    """Somebody's limits of responsible gaming are others, or they have excluded themselves."""
+
+    type: ClassVar[str] = "identity.policy.changed.v1"
+
+    user_id: UUID
+    excluded_until: Moment | None
     changed_at: Moment
 
 

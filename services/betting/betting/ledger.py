@@ -7,12 +7,21 @@ from common.client import RemoteProblem, ServiceClient, Unreachable
 from contracts.ledger import EntryView
 
 from betting import bookings
-from betting.domain.errors import AccountClosed, HoldRefused, InsufficientFunds, OfferPending
+from betting.domain.errors import (
+    AccountClosed,
+    HoldRefused,
+    InsufficientFunds,
+    LimitExceeded,
+    OfferPending,
+    PlayerBlocked,
+)
 from betting.domain.offers import Offer
 
 _REFUSALS: Final[Mapping[str, type[HoldRefused]]] = {
     "insufficient-funds": InsufficientFunds,
     "account-closed": AccountClosed,
+    "limit-exceeded": LimitExceeded,
+    "player-blocked": PlayerBlocked,
     "unknown-account": HoldRefused,
     "unknown-kind": HoldRefused,
     "kind-not-permitted": HoldRefused,

@@ -25,6 +25,7 @@ from gateway.live.doors import HUB, READER, MarketReader
 from gateway.live.doors import ROUTES as LIVE_ROUTES
 from gateway.live.feed import Feed
 from gateway.live.hub import Hub
+from gateway.reality import remind
 from gateway.revocations import Revocations
 from gateway.routes import ROUTES
 from gateway.sessions import TokenExchange
@@ -61,6 +62,7 @@ def gateway_app(settings: Settings, table: Sequence[PublicRoute] = ROUTES) -> we
     )
     app.on_response_prepare.append(_secure)
     app.on_response_prepare.append(tell_standing)
+    app.on_response_prepare.append(remind)
     app.on_response_prepare.append(shared_with(settings.cors_origins))
     app.middlewares.insert(0, preflight(settings.cors_origins))
     app.middlewares.insert(0, internal_pages)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 from common.http import PRINCIPAL, Principal
 from common.rate_limits import Charge, RateLimit, RateLimiter
+from common.roles import Role
 from common.signing import claimed_key_id
 
 from gateway.addresses import Network, client_address
@@ -19,6 +20,7 @@ from gateway.domain import (
     is_canonical,
 )
 from gateway.forwarding import Forwarder, Onward, TokenRefused, read_bounded
+from gateway.reality import PLAYING_SINCE
 from gateway.sessions import TokenExchange, session_secret
 from gateway.shedding import Shedder
 
@@ -67,6 +69,8 @@ class Door:
         secret = session_secret(request)
         token = await self._exchange.token_for(secret, route.service)
         request[PRINCIPAL] = Principal(token.subject, token.role)
+        if token.role is Role.BETTOR:
+            request[PLAYING_SINCE] = token.started_at
         if not route.admits(token.role):
             raise RoleForbidden("your role may not do this")
         keys = {Dimension.ACCOUNT: token.subject, Dimension.ADDRESS: address}

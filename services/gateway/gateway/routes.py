@@ -156,6 +156,20 @@ ROUTES = (
         "PUT", "/v1/kyc/evidence/{kind}", Service.IDENTITY, roles=BETTOR, max_body_bytes=EVIDENCE_BYTES
     ),
     _self("POST", "/v1/kyc/submit", roles=BETTOR),
+    # Responsible gaming
+    _self("GET", "/v1/play/limits", roles=BETTOR),
+    PublicRoute(
+        "PUT",
+        "/v1/play/limits",
+        Service.IDENTITY,
+        limit=LimitClass.MONEY,
+        roles=BETTOR,
+        owner=Owner.CALLER,
+        signed=True,
+        priority=Priority.MONEY,
+    ),
+    # Unsigned: nobody should need a device to stop.
+    _self("POST", "/v1/play/exclusion", roles=BETTOR),
     # The staff, and what takes two of them
     _enter("/v1/staff/activate"),
     _administer("GET", "/v1/staff", OVERSEERS),

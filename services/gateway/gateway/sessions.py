@@ -11,6 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from time import monotonic
 from uuid import UUID
@@ -58,6 +59,7 @@ class TokenView(BaseModel):
     subject: UUID
     role: Role
     session: UUID
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class InternalToken:
     subject: str
     role: Role
     session: UUID
+    started_at: datetime
     use_until: float
 
 
@@ -159,7 +162,9 @@ class TokenExchange:
                 "Sessions cannot be checked now.", retry_after=RETRY_AFTER_SECONDS
             ) from error
         good_for = min(self._keep_seconds, told.expires_in - MARGIN_SECONDS)
-        return InternalToken(told.token, str(told.subject), told.role, told.session, asked_at + good_for)
+        return InternalToken(
+            told.token, str(told.subject), told.role, told.session, told.started_at, asked_at + good_for
+        )
 
     def _asked(self, name: str, service: Service, done: asyncio.Task[InternalToken]) -> None:
         """Keep what identity answered, unless the session was forgotten meanwhile."""

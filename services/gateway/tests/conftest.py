@@ -15,6 +15,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from common.redis import connect
+from common.signing import SigningKey
 from common.testing import Database, fresh_database, stack
 from gateway.app import REVOCATIONS, gateway_app
 from gateway.domain import PublicRoute, Service
@@ -73,6 +74,9 @@ async def behind(database: Database, tmp_path: Path) -> AsyncIterator[Behind]:
             "redis_url": stack().redis_url,
             "signing_keys_file": keys,
             "master_key_file": master,
+            "ledger_url": "http://127.0.0.1:1",
+            "ledger_api_key": "lk_live_none",
+            "ledger_signing_key": SigningKey("none", bytes(32)).written(),
         }
     )
     async with AsyncExitStack() as servers:

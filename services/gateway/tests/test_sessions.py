@@ -1,8 +1,11 @@
 """Sessions at the door: one exchange for many requests, forgotten on log-out, never past its time."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from common.client import ServiceClient
+from common.redis import connect
+from common.testing import stack
 from gateway.domain import Service
 from gateway.sessions import TokenExchange
 
@@ -75,3 +78,16 @@ async def test_while_identity_is_away_nobody_gets_in(gateway: Client, behind: Be
     answer = await gateway.get("/v1/wallet", headers=session)
     assert (answer.status, (await answer.json())["type"]) == (503, "/problems/sessions-unavailable")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_who_has_played_for_an_hour_is_told(gateway: Client) -> None:
+    session = await bettor(gateway)
+    fresh = await gateway.get("/v1/wallet", headers=session)
+    assert "Reality-Check" not in fresh.headers
+    (listed,) = (await (await gateway.get("/v1/sessions", headers=session)).json())["items"]
+    began = int((datetime.now(UTC) - timedelta(minutes=125)).timestamp())
+    redis = connect(stack().redis_url)
+    await redis.hset(f"identity:session:{listed['id']}", "started", began)
+    await redis.aclose()
+    answer = await gateway.get("/v1/bets", headers=session)
+    assert answer.headers["Reality-Check"] == "minutes=125, every=60"

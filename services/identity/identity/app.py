@@ -6,14 +6,28 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 from common import pg, redis
 from common.auth import TokenVerifier, by_token
+from common.client import ServiceClient
 from common.http import Check, build_app
 from common.rate_limits import RateLimiter
+from common.signing import RequestSigner, SigningKey
 from redis.asyncio import Redis
 
 from identity.api import ROUTES
-from identity.api.parts import ACCESS, ACCOUNTS, APPROVALS, DEVICES, KEYRING, KYC, PASSWORDS, PROFILES, STAFF
+from identity.api.parts import (
+    ACCESS,
+    ACCOUNTS,
+    APPROVALS,
+    DEVICES,
+    KEYRING,
+    KYC,
+    PASSWORDS,
+    PLAY,
+    PROFILES,
+    STAFF,
+)
 from identity.derived import MasterKey
 from identity.domain.approvals import Act
+from identity.ledger import LedgerPolicies
 from identity.messengers import messenger
 from identity.passwords import Passwords, breached_passwords
 from identity.service.access import Access
@@ -24,14 +38,16 @@ from identity.service.devices import Devices
 from identity.service.kyc import Kyc
 from identity.service.messages import Codes, Sender
 from identity.service.passwords import PasswordDesk
+from identity.service.play import Play
 from identity.service.profile import Profiles
 from identity.service.staff import Staff
 from identity.sessions import Sessions
 from identity.settings import HashSettings, Settings, StaffSettings
 from identity.tokens import Audience, Keyring, TokenSigner
 
+LEDGER_TIMEOUT_SECONDS = 2.0
 TITLE = "El Carril: identity"
-NEWEST_MIGRATION = "20261121006050"
+NEWEST_MIGRATION = "20261121011000"
 
 POOL = web.AppKey("pool", pg.Pool)
 REDIS = web.AppKey("redis", Redis)
@@ -85,13 +101,26 @@ async def _parts(
         )
         app[DEVICES] = Devices(desk, master)
         app[KYC] = Kyc(desk)
-        app[PROFILES] = Profiles(desk, codes, app[KYC], app[ACCESS])
+        app[PLAY] = Play(
+            desk, LedgerPolicies(await stack.enter_async_context(_ledger(settings))), app[ACCESS]
+        )
+        await stack.enter_async_context(app[PLAY].running())
+        app[PROFILES] = Profiles(desk, codes, app[KYC], app[PLAY], app[ACCESS])
         app[STAFF] = Staff(desk, passwords, codes, app[ACCESS], master)
         app[APPROVALS] = Approvals(desk, app[ACCESS], effects_of(app[STAFF], app[KYC]))
         app[PASSWORDS] = PasswordDesk(desk, passwords, codes, app[ACCESS])
         outside = messenger(settings.messenger_url.get_secret_value(), sender=settings.messages_from)
         await stack.enter_async_context(Sender(desk, master, outside).running())
         yield
+
+
+def _ledger(settings: Settings) -> ServiceClient:
+    return ServiceClient(
+        settings.ledger_url,
+        timeout_seconds=LEDGER_TIMEOUT_SECONDS,
+        headers={"Authorization": f"Bearer {settings.ledger_api_key.get_secret_value()}"},
+        signer=RequestSigner(SigningKey.parse(settings.ledger_signing_key.get_secret_value())),
+    )
 
 
 def effects_of(staff: Staff, kyc: Kyc) -> dict[Act, Effect]:

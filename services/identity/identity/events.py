@@ -18,6 +18,7 @@ from identity.domain.devices import Device
 from identity.domain.documents import HolderDocument
 from identity.domain.kyc import Case
 from identity.domain.people import User, UserId
+from identity.domain.play import PlayPolicy
 from identity.sessions import Session
 
 # A session and a device begin and end, so their versions need no counter. A user's is their own.
@@ -105,6 +106,11 @@ def kyc_changed(case: Case, *, event_id: UUID, at: datetime) -> Envelope:
         case_id=case.id, user_id=case.user, state=told.KycState(case.state.value), changed_at=at
     )
     return _about(f"kyc/{case.id}", case.version, message, event_id=event_id, at=at)
+
+
+def play_changed(policy: PlayPolicy, *, event_id: UUID, at: datetime) -> Envelope:
+    message = told.PlayPolicyChanged(user_id=policy.user, excluded_until=policy.blocked_until, changed_at=at)
+    return _about(f"policies/{policy.user}", policy.version, message, event_id=event_id, at=at)
 
 
 def device_enrolled(device: Device, *, event_id: UUID) -> Envelope:

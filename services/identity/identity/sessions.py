@@ -86,6 +86,29 @@ return ended
 """
 
 
+# No session of somebody's lasts longer than ARGV[1] seconds from its start. KEYS: the index. Answers the sids that
+# have lasted that long already: they end now.
+SHORTEN: Final = """
+local now, most = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
+local ended = {}
+for _, sid in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local key = 'identity:session:' .. sid
+  local times = redis.call('HMGET', key, 'started', 'ends')
+  local ends = times[1] and tonumber(times[1]) + most
+  if ends and ends <= now then
+    redis.call('DEL', key)
+    redis.call('ZREM', KEYS[1], sid)
+    table.insert(ended, sid)
+  elseif ends and ends < tonumber(times[2]) then
+    redis.call('HSET', key, 'ends', ends)
+    redis.call('EXPIRE', key, math.min(ends - now, redis.call('TTL', key)))
+    redis.call('ZADD', KEYS[1], ends, sid)
+  end
+end
+return ended
+"""
+
+
 class SessionsUnavailable(Unavailable):
     """Redis does not answer, so no session can be started, found or ended: nobody is let in."""
 
@@ -145,6 +168,7 @@ class Sessions:
         self._resume = redis.register_script(RESUME)
         self._renew = redis.register_script(RENEW)
         self._end_all = redis.register_script(END_ALL)
+        self._shorten = redis.register_script(SHORTEN)
 
     async def start(self, user: User, lifetime: Lifetime, origin: Origin = Origin()) -> StartedSession:
         """Open a session with a fresh secret. Raises SessionsUnavailable."""
@@ -203,6 +227,15 @@ class Sessions:
         """End all of a person's sessions; gives those that were live. Raises SessionsUnavailable."""
         async with _or_unavailable():
             ended = await self._end_all(keys=[_index(user)], args=["" if but is None else str(but)])
+        return tuple(_sid(each) for each in ended)
+
+    async def shorten(self, user: UserId, most: timedelta) -> tuple[UUID, ...]:
+        """Let none of a person's sessions last longer than that from its start; gives those that ended by it.
+
+        Raises SessionsUnavailable.
+        """
+        async with _or_unavailable():
+            ended = await self._shorten(keys=[_index(user)], args=[int(most.total_seconds())])
         return tuple(_sid(each) for each in ended)
 
     async def of(self, user: UserId) -> tuple[Session, ...]:

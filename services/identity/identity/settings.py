@@ -45,6 +45,9 @@ class Settings(
     service: str = "identity"
     signing_keys_file: Path
     """Ed25519 keys as a JWK set; `python -m identity keys create` makes one, `keys rotate` changes the key."""
+    ledger_url: str
+    ledger_api_key: SecretStr
+    ledger_signing_key: SecretStr
     token_seconds: int = Field(default=60, ge=5, le=60)
     session_idle_minutes: int = Field(default=60, ge=1)
     """A session unused for this long ends."""

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from common.redis import connect
+from common.signing import SigningKey
 from common.testing import Database, fresh_database, stack
 from identity.__main__ import main
 from identity.app import identity_app
@@ -74,6 +75,9 @@ def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
             "redis_url": redis_url,
             "signing_keys_file": keys,
             "master_key_file": master,
+            "ledger_url": "http://127.0.0.1:1",
+            "ledger_api_key": "lk_live_none",
+            "ledger_signing_key": SigningKey("none", bytes(32)).written(),
             "messenger_url": f"file://{tmp_path / 'letters.jsonl'}",
         }
     )

@@ -25,11 +25,11 @@ from ledger.expiry import expiry
 from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
 from ledger.sealing import Sealer, Seals
-from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Reading
+from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Limiting, Reading
 from ledger.settings import LedgerSettings, ReceiptsSettings, SealerSettings
 from ledger.store.chart import ledgers, load_chart
 
-NEWEST_MIGRATION = "20261121008200"
+NEWEST_MIGRATION = "20261121010000"
 
 
 CACHE_TIMEOUT_SECONDS = 0.05
@@ -102,6 +102,7 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
         app[api.READER] = Reading(sources, balances)
         app[api.FINDING] = Finding(sources, app[api.READER])
         app[api.EXPORTING] = Exporting(app[api.READER], app[api.FINDING])
+        app[api.LIMITS] = Limiting(posting)
         app[api.SEALS] = Seals(app[READING])
         app[api.CHARTS] = charts
         app[CONSUMERS] = await stack.enter_async_context(

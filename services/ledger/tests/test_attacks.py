@@ -10,12 +10,15 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 from common.testing import Database
+from ledger.domain.limits import Cap
+from ledger.store.limits import set_policy
 
 from services.ledger.tests.vocabulary import (
     PRINCIPAL,
@@ -484,3 +487,23 @@ async def test_settling_twice_is_impossible(scene: Scene) -> None:
     assert posted(await bank.engine.post(settle(scene.market, {available(scene.rich): Decimal(90)})))
     again = await bank.engine.post(settle(scene.market, {available(scene.rich): Decimal(90)}))
     assert not posted(again)
+
+
+@pytest.mark.parametrize(
+    ("caps", "blocked", "rule"),
+    [
+        ((("stake", "week"),), False, "player_stays_within_caps"),
+        ((("loss", "month"),), False, "player_stays_within_caps"),
+        ((), True, "player_is_not_blocked"),
+        ((("deposit", "day"),), False, "posted"),
+    ],
+)
+async def test_a_stake_beyond_its_players_limits(
+    scene: Scene, caps: tuple[tuple[str, str], ...], blocked: bool, rule: str
+) -> None:
+    """Of the forty that are held already, and these sixty, no more than ninety-nine are allowed."""
+    told = [Cap(measure, period, "MXN", Decimal("99.99")) for measure, period in caps]
+    until = datetime.now(UTC) + timedelta(days=1) if blocked else None
+    await set_policy(scene.at["ledger_posting"], 1, scene.rich, 1, until, told)
+    lines: list[Line] = [(available(scene.rich), "60", None), (held(scene.rich), "-60", uuid4())]
+    assert await scene.forge("bet.hold", lines) == rule

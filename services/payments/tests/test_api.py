@@ -1,6 +1,7 @@
 """Payments over HTTP: who may ask what, and bad input named and without effect."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from itertools import product
 from typing import TypeAlias
 from uuid import uuid4
@@ -28,7 +29,8 @@ Client: TypeAlias = TestClient[web.Request, web.Application]
 async def by_header(request: web.Request) -> Principal:
     """Stands in for identity's tokens, which have tests of their own."""
     try:
-        return Principal(request.headers["X-Player"], Role(request.headers.get("X-Role", "bettor")), "s")
+        role = Role(request.headers.get("X-Role", "bettor"))
+        return Principal(request.headers["X-Player"], role, "s", datetime.now(UTC))
     except KeyError:
         raise Unauthenticated("no token") from None
 

@@ -132,6 +132,7 @@ _PLACING_REFUSALS = (
     errors.RatioOffLadder, errors.StakeNotWholeLots, errors.StakeOutOfBounds, errors.CurrencyNotTaken,
     errors.OptionsInvalid, errors.DuplicateSlip, errors.ExposureExceeded, errors.TooManyOffers,
     errors.BettingSuspended, errors.OfficialBarred, errors.ConnectionBarred, errors.InsufficientFunds,
+    errors.LimitExceeded, errors.PlayerBlocked,
     errors.AccountClosed, errors.HoldRefused, errors.OfferPending, errors.OfferKeyUsed, errors.Overloaded,
 )  # fmt: skip
 

@@ -132,6 +132,18 @@ class AccountClosed(HoldRefused):
     title = "The account is closed"
 
 
+class LimitExceeded(HoldRefused):
+    """Beyond what the player has allowed themselves."""
+
+    slug = "limit-exceeded"
+    title = "Beyond a limit of your own"
+
+
+class PlayerBlocked(HoldRefused):
+    slug = "player-blocked"
+    title = "Excluded from playing"
+
+
 class OfferKeyUsed(Conflict):
     slug = "offer-key-used"
     title = "The key has placed an offer before"

@@ -104,6 +104,7 @@ class TokenView(View):
     subject: UUID
     role: Role
     session: UUID
+    started_at: datetime
 
 
 class KeyView(View):
@@ -183,6 +184,7 @@ async def exchange(request: web.Request) -> web.Response:
         subject=issued.session.user,
         role=issued.session.role,
         session=issued.session.sid,
+        started_at=issued.session.started,
     )
     return reply(view, headers=NO_STORE)
 

@@ -14,6 +14,7 @@ from identity.service.approvals import Approvals
 from identity.service.devices import Devices
 from identity.service.kyc import Kyc
 from identity.service.passwords import PasswordDesk
+from identity.service.play import Play
 from identity.service.profile import Profiles
 from identity.service.staff import Staff
 from identity.sessions import Origin
@@ -26,6 +27,7 @@ PASSWORDS = web.AppKey("passwords", PasswordDesk)
 APPROVALS = web.AppKey("approvals", Approvals)
 STAFF = web.AppKey("staff", Staff)
 KYC = web.AppKey("kyc", Kyc)
+PLAY = web.AppKey("play", Play)
 PROFILES = web.AppKey("profiles", Profiles)
 KEYRING = web.AppKey("keyring", Keyring)
 

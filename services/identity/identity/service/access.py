@@ -1,6 +1,7 @@
 """Sessions for those who proved who they are, and tokens for those who hold a session."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from uuid import UUID
 
 from common.pg import transaction
@@ -15,6 +16,7 @@ from identity.service.desk import Desk
 from identity.sessions import Lifetime, NoSuchSession, Origin, Session, Sessions, StartedSession
 from identity.store.base import Store
 from identity.store.people import PeopleStore
+from identity.store.play import PlayStore
 from identity.tokens import Audience, TokenSigner
 from identity.totp import BadCode, CodeRequired, CodeUsed, SecondFactorMissing, matching_step
 
@@ -78,7 +80,26 @@ class Access:
         await self._limiter.forgive(charge)
         started = await self._sessions.start(user, self._lifetimes.of(user), origin)
         await self._tell_started(started, RevocationReason.PUSHED_OUT)
-        return started
+        return await self._within_own_limit(user, started)
+
+    async def _within_own_limit(self, user: User, started: StartedSession) -> StartedSession:
+        """The session no longer than its holder allows themselves.
+
+        Read after it was started: a limit that is set meanwhile either is seen here or sees this session.
+        """
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            minutes = await PlayStore(connection).session_minutes(user.id)
+        if minutes is None:
+            return started
+        most = timedelta(minutes=minutes)
+        await self.shorten(user.id, most)
+        session = started.session
+        return replace(started, session=replace(session, ends=min(session.ends, session.started + most)))
+
+    async def shorten(self, user_id: UserId, most: timedelta) -> None:
+        """Let none of somebody's sessions last longer than that from its start. Raises SessionsUnavailable."""
+        ended = await self._sessions.shorten(user_id, most)
+        await self.tell_ended(user_id, ended, RevocationReason.SESSION_LIMIT)
 
     async def admit_attempt(self, email: str) -> Charge:
         """Count a guess at an account. Raises RateLimited, LimiterUnavailable."""

@@ -17,6 +17,7 @@ from identity.service.desk import Desk, locked
 from identity.service.kyc import CaseWithEvidence, Kyc
 from identity.service.messages import Codes
 from identity.service.passwords import known_user
+from identity.service.play import Play
 from identity.sessions import Session
 from identity.store.devices import DeviceStore
 from identity.store.kyc import KycStore
@@ -38,10 +39,11 @@ class Export:
 class Profiles:
     """One's own account."""
 
-    def __init__(self, desk: Desk, codes: Codes, kyc: Kyc, access: Access) -> None:
+    def __init__(self, desk: Desk, codes: Codes, kyc: Kyc, play: Play, access: Access) -> None:
         self._desk = desk
         self._codes = codes
         self._kyc = kyc
+        self._play = play
         self._access = access
 
     async def change(self, user_id: UserId, *, email: Email | None, full_name: FullName | None) -> User:
@@ -104,7 +106,9 @@ class Profiles:
             return await store.documents(user_id)
 
     async def close(self, user_id: UserId) -> User:
-        """Close one's account: every session ends. Money stays withdrawable: one may log in and sign for that.
+        """Close one's account: every session ends, nothing is staked or deposited any more.
+
+        Money stays withdrawable: one may log in and sign for that.
 
         Raises AccountClosed, SessionEnded, SessionsUnavailable.
         """
@@ -115,6 +119,7 @@ class Profiles:
             await store.save(user)
             await store.announce(events.account_closed(user, event_id=self._desk.new_id(), at=now))
             await self._codes.tell(connection, MessageKind.ACCOUNT_CLOSED, user.email.value)
+            await self._play.block_for_good(connection, user_id)
         return user
 
     async def documents(self, user_id: UserId) -> tuple[HolderDocument, ...]:

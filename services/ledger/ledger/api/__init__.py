@@ -3,7 +3,7 @@
 One file per group of routes; each has its ROUTES.
 """
 
-from ledger.api import accounts, batch, closes, exports, holds, lists, posting, reading, seals, wallet
+from ledger.api import accounts, batch, closes, exports, holds, limits, lists, posting, reading, seals, wallet
 from ledger.api.parts import (
     ACCOUNTS,
     CHARTS,
@@ -12,6 +12,7 @@ from ledger.api.parts import (
     FINDING,
     HOLDING,
     LEDGER,
+    LIMITS,
     READER,
     SEALS,
 )
@@ -24,6 +25,7 @@ ROUTES = (
     *reading.ROUTES,
     *closes.ROUTES,
     *exports.ROUTES,
+    *limits.ROUTES,
     *lists.ROUTES,
     *wallet.ROUTES,
     *seals.ROUTES,
@@ -37,6 +39,7 @@ __all__ = [
     "FINDING",
     "HOLDING",
     "LEDGER",
+    "LIMITS",
     "READER",
     "ROUTES",
     "SEALS",

@@ -9,7 +9,7 @@ from common.errors import NotFound
 
 from ledger.domain.chart import Chart
 from ledger.sealing import Seals
-from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Reading
+from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Limiting, Reading
 
 ACCOUNTS = web.AppKey("accounts", AccountKeeping)
 CORRECTING = web.AppKey("correcting", Correcting)
@@ -19,6 +19,7 @@ READER = web.AppKey("reader", Reading)
 FINDING = web.AppKey("finding", Finding)
 EXPORTING = web.AppKey("exporting", Exporting)
 CHARTS = web.AppKey("charts", dict[int, Chart])
+LIMITS = web.AppKey("limits", Limiting)
 SEALS = web.AppKey("seals", Seals)
 
 

@@ -10,11 +10,14 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from uuid import UUID
 
 from ledger.domain.chart import AccountClass, Chart
 from ledger.domain.commands import Leg
+
+if TYPE_CHECKING:
+    from ledger.domain.limits import Standing
 
 AccountKey = tuple[str, str]
 """A path and a currency."""
@@ -34,6 +37,8 @@ class Account(NamedTuple):
     balance: Decimal
     sequence: int
     closed: bool = False
+    limited: bool = False
+    """Whether its owner has a policy of responsible gaming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class Books:
     escrowed: MutableMapping[str, Decimal] = field(default_factory=dict)
     """What all players together contributed to each market, by reference."""
     originals: MutableMapping[UUID, Original] = field(default_factory=dict)
+    standings: MutableMapping[str, Standing] = field(default_factory=dict)
+    """Where players with a policy stand; empty where nobody has read them."""
     closed_until: datetime | None = None
     """The end of the newest closed day; known when a command says when it takes effect."""
 
@@ -126,6 +133,7 @@ class Books:
             ChainMap({}, self.stakes),
             ChainMap({}, self.escrowed),
             ChainMap({}, self.originals),
+            ChainMap({}, self.standings),
             self.closed_until,
         )
 
@@ -138,6 +146,7 @@ class Books:
         self.stakes.update(_written(trial.stakes))
         self.escrowed.update(_written(trial.escrowed))
         self.originals.update(_written(trial.originals))
+        self.standings.update(_written(trial.standings))
 
 
 Key = TypeVar("Key")

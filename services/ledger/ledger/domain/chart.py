@@ -61,6 +61,8 @@ class Kind:
     mirror: bool = False
     draws: Literal["capture", "release", "expire"] | None = None
     expiring: bool = False
+    counts: Literal["deposit", "stake", "payout"] | None = None
+    capped: Literal["refuse", "wait"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

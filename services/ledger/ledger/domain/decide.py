@@ -8,13 +8,13 @@ command always gets the same answer, whatever the balances.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from ledger.domain import refusals
+from ledger.domain import limits, refusals
 from ledger.domain.books import Account, Books, Hold, Settlement, Stake
 from ledger.domain.chart import Kind, Side
 from ledger.domain.commands import Command, Leg, SettlementPart
@@ -66,11 +66,13 @@ def decide(command: Command, books: Books) -> Decision:
     if settlement:
         stakes = _returned_stakes(command, kind, lines, books)
     postings = _post(lines)
+    standings = _standings_after(command, kind, lines, books)
 
     for posting in postings:
         books.accounts[posting.account.path, posting.account.currency] = posting.account
     books.holds.update(holds)
     books.stakes.update(stakes)
+    books.standings.update(standings)
     if kind.stake:
         books.escrowed[command.reference] = books.escrowed.get(command.reference, ZERO) + _into_market(lines)
     if settlement:
@@ -377,6 +379,17 @@ def _post(lines: list[_Line]) -> tuple[Posting, ...]:
         after[account.id] = account
         postings.append(Posting(account, line.amount, line.hold))
     return tuple(postings)
+
+
+def _standings_after(
+    command: Command, kind: Kind, lines: list[_Line], books: Books
+) -> Mapping[str, limits.Standing]:
+    """Where players with a policy stand. Most have none, and for them this is a look at each leg."""
+    if not any(line.account.limited for line in lines):
+        return {}
+    counting = books.chart.kinds[books.originals[command.reverses].kind] if command.reverses else kind
+    moves = [(line.account, line.amount) for line in lines]
+    return limits.after(counting, moves, books.standings, capped=kind.capped)
 
 
 def _into_market(lines: list[_Line]) -> Decimal:

@@ -201,6 +201,28 @@ class ReceiptExists(Conflict):
     slug, title = "receipt-exists", "The receipt id was used for another attestation"
 
 
+class PlayerBlocked(Refused):
+    """Cooling off, self-excluded, or gone: no stakes and no deposits. What is under way goes to its end."""
+
+    slug, title = "player-blocked", "Neither stakes nor deposits now"
+
+
+class LimitExceeded(Refused):
+    slug, title = "limit-exceeded", "Beyond a limit of the player's own"
+
+
+class LimitNotReady(NotReady):
+    """Money in suspense for a player who is at a limit waits until there is room for it."""
+
+    slug, title = "limit-not-ready", "The player's own limit leaves no room yet"
+
+
+class LimitsUnread(NotReady):
+    """Never told: whoever meets it decides again where the limits are read."""
+
+    slug, title = "limits-unread", "The player's limits are not at hand"
+
+
 STORED: dict[str, type[DomainError]] = {
     refusal.slug: refusal
     for refusal in (
@@ -223,6 +245,8 @@ STORED: dict[str, type[DomainError]] = {
         NotReversible,
         AlreadyReversed,
         LinkedRefused,
+        PlayerBlocked,
+        LimitExceeded,
     )
 }
 """Refusals that are stored and replayed, by slug: each is a lasting answer to its command."""

@@ -5,6 +5,7 @@ from ledger.service.correcting import Correcting
 from ledger.service.exporting import Exporting
 from ledger.service.finding import Finding
 from ledger.service.holding import Holding
+from ledger.service.limiting import Limiting
 from ledger.service.posting import Ledger, accept_receipt
 from ledger.service.reading import Reading
 
@@ -15,6 +16,7 @@ __all__ = [
     "Finding",
     "Holding",
     "Ledger",
+    "Limiting",
     "Reading",
     "accept_receipt",
 ]

@@ -21,6 +21,7 @@ from ledger.domain.commands import Command, Leg, canonical
 from ledger.domain.decide import Decision
 from ledger.domain.derived import debt_of
 from ledger.store.derivations import load_drained, load_originals
+from ledger.store.limits import load_standings
 
 
 async def lock_head(connection: Connection, ledger: int) -> int:
@@ -56,7 +57,8 @@ async def load_accounts(
     wanted = list(keys)
     rows = await connection.fetch(
         """
-        SELECT a.id, a.path, a.currency, a.owner, b.amount, b.sequence, b.closed
+        SELECT a.id, a.path, a.currency, a.owner, b.amount, b.sequence, b.closed,
+               EXISTS (SELECT FROM player_policy y WHERE y.ledger_id = $1 AND y.player = a.owner) AS limited
           FROM unnest($2::text[], $3::text[]) AS wanted (path, currency)
           JOIN account a ON a.ledger_id = $1 AND a.path = wanted.path AND a.currency = wanted.currency
           JOIN balance b ON b.account_id = a.id
@@ -79,6 +81,7 @@ async def load_accounts(
             row["amount"],
             row["sequence"],
             row["closed"],
+            row["limited"],
         )
     return accounts
 
@@ -226,6 +229,8 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
 
     books = Books(chart, await load_permitted(connection, ledger), accounts)
     books.originals = dict(originals)
+    limited = {each.owner for each in accounts.values() if each.limited and each.owner is not None}
+    books.standings = await load_standings(connection, ledger, limited)
     if any(command.effective_at for command in commands):
         books.closed_until = await load_closed_until(connection, ledger)
     holds = [leg.hold for command in commands for leg in command.legs if leg.hold]

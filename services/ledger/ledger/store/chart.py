@@ -57,10 +57,13 @@ async def load_chart(connection: Connection, ledger: int) -> Chart:
                 row["mirror"],
                 row["draws"],
                 row["expiring"],
+                row["counts"],
+                row["capped"],
             )
             for row in await connection.fetch(
                 """
-                SELECT name, receipt, players, hold, stake, settlement, receipt_debits, reversible, mirror, draws, expiring
+                SELECT name, receipt, players, hold, stake, settlement, receipt_debits, reversible, mirror, draws,
+                       expiring, counts, capped
                   FROM kind WHERE chart = $1
                 """,
                 name,

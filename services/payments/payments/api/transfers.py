@@ -279,7 +279,7 @@ ROUTES: Final = (
     Route("GET", "/v1/deposits/{id}", show_deposit, returns=DepositView, role=Role.BETTOR,
           refusals=(refusals.NoSuchDeposit,)),
     Route("POST", "/v1/withdrawals", request_withdrawal, body=WithdrawalRequest, returns=WithdrawalView,
-          status=202, role=Role.BETTOR, idempotent=True,
+          status=202, role=Role.BETTOR, idempotent=True, step_up=True,
           refusals=(refusals.InvalidClabe, refusals.InvalidCurrency, refusals.UnknownPayoutClabe,
                     refusals.CardMoneyFirst, KeyReused, KeyInFlight)),
     Route("POST", "/v1/withdrawals/{id}/cancellation", cancel_withdrawal, returns=WithdrawalView, status=202,

@@ -29,6 +29,9 @@ LASTING: Final = frozenset(
         "unbalanced-entry",
         "wrong-currency",
         "idempotency-key-reused",
+        # Beyond what the player allows themselves: the money is theirs to be sent back, by way of suspense.
+        "limit-exceeded",
+        "player-blocked",
     }
 )
 """Refusals that no repetition changes. Any other (an attestor's key the ledger does not know yet, a key

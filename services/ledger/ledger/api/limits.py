@@ -1,0 +1,69 @@
+"""Players' policies, as identity tells them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from aiohttp import web
+from common.errors import Forbidden
+from common.http import Route, read, reply
+from common.wire import AmountText, Body, CurrencyText, View
+from pydantic import AwareDatetime, Field
+
+from ledger.api.parts import LIMITS
+from ledger.domain import refusals
+from ledger.domain.limits import Cap
+from ledger.keys import HOLDER
+
+POLICY_OWNER = "identity"
+"""The principal that owns players' policies."""
+
+
+class NotThePolicysOwner(Forbidden):
+    slug = "not-the-policys-owner"
+    title = "Only identity sets players' limits"
+
+
+class CapBody(Body):
+    """At most `amount` of a measure in a period."""
+
+    measure: Literal["deposit", "stake", "loss"]
+    period: Literal["day", "week", "month"]
+    currency: CurrencyText
+    amount: AmountText
+
+
+class PolicyRequest(Body):
+    """A player's whole policy. One that is not newer than what holds changes nothing."""
+
+    player: Annotated[UUID, Field(strict=False)]
+    version: Annotated[int, Field(ge=1)]
+    blocked_until: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    caps: Annotated[list[CapBody], Field(max_length=30)]
+
+
+class PolicyView(View):
+    """The version that holds now."""
+
+    version: int
+
+
+async def set_player_policy(request: web.Request) -> web.Response:
+    """Set a player's limits; they hold for everything posted after this is answered."""
+    holder = request[HOLDER]
+    if holder.principal != POLICY_OWNER:
+        raise NotThePolicysOwner("your key is not identity's")
+    wanted = await read(request, PolicyRequest)
+    caps = [Cap(cap.measure, cap.period, cap.currency, Decimal(cap.amount)) for cap in wanted.caps]
+    version = await request.app[LIMITS].set(
+        holder.ledger, str(wanted.player), wanted.version, wanted.blocked_until, caps
+    )
+    return reply(PolicyView(version=version))
+
+
+ROUTES = (
+    Route("PUT", "/v1/player-policies", set_player_policy, body=PolicyRequest, returns=PolicyView, auth="key",
+          refusals=(NotThePolicysOwner, refusals.ReadOnlyKey, refusals.ScopeMissing)),
+)  # fmt: skip

@@ -1,0 +1,25 @@
+"""Players' policies: set at a sharp edge of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from common.pg import Pool, transaction
+
+from ledger.domain.limits import Cap
+from ledger.store.limits import set_policy
+
+
+class Limiting:
+    """Makes policies hold."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def set(
+        self, ledger: int, player: str, version: int, blocked_until: datetime | None, caps: Sequence[Cap]
+    ) -> int:
+        """The version that holds now: this one, or a newer one. Raises DatabaseUnavailable."""
+        async with transaction(self._pool) as connection:
+            return await set_policy(connection, ledger, player, version, blocked_until, caps)
