@@ -347,7 +347,7 @@ END $$;
 CREATE FUNCTION public.counted(lines public.posting[]) RETURNS TABLE(ledger_id smallint, player text, currency text, capped boolean, deposited numeric, staked numeric, returned numeric)
     LANGUAGE sql STABLE
     AS $$
-    SELECT p.ledger_id, a.owner, a.currency, bool_or(e.kind = k.name AND k.capped),
+    SELECT p.ledger_id, a.owner, a.currency, bool_or(e.kind = k.name AND k.capped IS NOT NULL),
            coalesce(sum(-p.amount) FILTER (WHERE k.counts = 'deposit'), 0),
            coalesce(sum(p.amount) FILTER (WHERE k.counts = 'stake'), 0),
            coalesce(sum(-p.amount) FILTER (WHERE k.counts = 'payout'), 0)
@@ -1354,8 +1354,8 @@ CREATE TABLE public.kind (
     hold_events boolean DEFAULT false NOT NULL,
     receipt_debits text[],
     counts text,
-    capped boolean DEFAULT false NOT NULL,
-    CONSTRAINT kind_capped_counts CHECK (((NOT capped) OR (counts = ANY (ARRAY['deposit'::text, 'stake'::text])))),
+    capped text,
+    CONSTRAINT kind_capped_counts CHECK (((capped IS NULL) OR ((capped = ANY (ARRAY['refuse'::text, 'wait'::text])) AND (counts IS NOT NULL) AND (counts = ANY (ARRAY['deposit'::text, 'stake'::text]))))),
     CONSTRAINT kind_counts_are_known CHECK (((counts = ANY (ARRAY['deposit'::text, 'stake'::text, 'payout'::text])) AND ((counts IS NULL) OR (NOT mirror)))),
     CONSTRAINT kind_draws_are_known CHECK ((draws = ANY (ARRAY['capture'::text, 'release'::text, 'expire'::text]))),
     CONSTRAINT kind_draws_as_hold_says CHECK (((NOT (hold IS DISTINCT FROM 'draw'::text)) = (draws IS NOT NULL))),

@@ -197,7 +197,7 @@ async def test_a_session_that_has_lasted_longer_ends_at_once(
     refused = await client.post("/internal/token", json={"session": secret, "audience": "identity"})
     assert refused.status == 401
     reason = await owner.fetchval(
-        "SELECT body->'data'->>'reason' FROM outbox WHERE routing_key = 'identity.session.ended.v1' LIMIT 1"
+        "SELECT body->'data'->>'reason' FROM outbox WHERE routing_key = 'identity.session.revoked.v1' LIMIT 1"
     )
     assert reason == "session-limit"
 
