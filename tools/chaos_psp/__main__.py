@@ -1,6 +1,7 @@
 """`python -m tools.chaos_psp`: serve the simulated card provider.
 
-Environment: HOST, PORT, STATE_FILE (its log), API_KEY_FILE, WEBHOOK_URL and WEBHOOK_SECRET_FILE (Standard Webhooks, the
+Environment: HOST, PORT, STATE_FILE (its log), API_KEY_FILE, READ_KEY_FILE (a key that may look and
+order nothing), WEBHOOK_URL and WEBHOOK_SECRET_FILE (Standard Webhooks, the
 first line counts; without them it sends none) and PAYOUT_EVERY_SECONDS (0: settlement files are published only by order).
 """
 
@@ -13,7 +14,7 @@ from aiohttp import web
 from pydantic_settings import BaseSettings
 from standardwebhooks.webhooks import Webhook
 
-from tools.chaos_psp.api import API_KEY, ROUTES, STATE, State, publish, refusals
+from tools.chaos_psp.api import API_KEY, READ_KEY, ROUTES, STATE, State, publish, refusals
 from tools.chaos_psp.faults import Faults
 from tools.chaos_psp.log import Log
 from tools.chaos_psp.webhooks import Sender
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     port: int
     state_file: Path
     api_key_file: Path
+    read_key_file: Path | None = None
     webhook_url: str | None = None
     webhook_secret_file: Path | None = None
     payout_every_seconds: float = 30.0
@@ -39,6 +41,8 @@ def build_app(settings: Settings) -> web.Application:
     sender = Sender(settings.webhook_url, webhook, Faults())
     app[STATE] = State(log.replay(), log, sender, hold_seconds=2.0, lag_seconds=0.3)
     app[API_KEY] = settings.api_key_file.read_text(encoding="utf-8").strip()
+    reading = settings.read_key_file
+    app[READ_KEY] = reading.read_text(encoding="utf-8").strip() if reading else None
     app.add_routes(ROUTES)
 
     async def sending(app: web.Application) -> AsyncIterator[None]:

@@ -41,6 +41,8 @@ class State:
 
 STATE: Final = web.AppKey("state", State)
 API_KEY: Final = web.AppKey("api_key", str)
+READ_KEY: Final = web.AppKey[str | None]("read_key")
+"""Looks at everything and orders nothing."""
 
 
 class _Strict(BaseModel):
@@ -304,11 +306,13 @@ ROUTES: Final = (
 @web.middleware
 async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Who may ask, and everything the provider says no to."""
-    if (
-        request.path.startswith("/v1/")
-        and request.headers.get("Authorization") != f"Bearer {request.app[API_KEY]}"
-    ):
-        return _refusal(401, "unauthorized")
+    if request.path.startswith("/v1/"):
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        reads = bearer == request.app[READ_KEY]
+        if not reads and bearer != request.app[API_KEY]:
+            return _refusal(401, "unauthorized")
+        if reads and request.method != "GET":
+            return _refusal(403, "key_may_only_read")
     try:
         return await handler(request)
     except ValidationError as error:

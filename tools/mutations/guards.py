@@ -53,7 +53,7 @@ CODE = (
         "        await self._ask(sending)\n\n    async def _ask",
         "        believed = sending.to(OperationState.CONFIRMED, psp_id=str(sending.id))\n"
         "        await self._save(sending, believed, 'believed')\n\n    async def _ask",
-        (f"{T}/test_cards.py::test_what_is_not_as_asked_books_nothing",),
+        (f"{T}/test_card_answers.py::test_what_is_not_as_asked_books_nothing",),
     ),
     CodeGuard(
         "signature: a webhook needs a live secret",
@@ -74,7 +74,7 @@ CODE = (
         f"{P}/domain/cards.py",
         '    return None if amount == operation.amount else "wrong-amount"',
         "    return None",
-        (f"{T}/test_cards.py::test_what_is_not_as_asked_books_nothing",),
+        (f"{T}/test_card_answers.py::test_what_is_not_as_asked_books_nothing",),
     ),
     CodeGuard(
         "amount: an order of another amount decides nothing",
@@ -88,7 +88,7 @@ CODE = (
         f"{P}/service/witness.py",
         "        if (told.amount, told.currency) != (str(proof.amount), proof.amount.currency):",
         "        if False:",
-        (f"{T}/test_cards.py::test_the_attestor_attests_nothing_but_what_it_finds",),
+        (f"{T}/test_card_proofs.py::test_the_attestor_attests_nothing_but_what_it_finds",),
     ),
     CodeGuard(
         "query, not resend: an operation without an answer is asked for",
@@ -97,7 +97,7 @@ CODE = (
         "                await self._ask(operation)",
         "            case OperationState.UNKNOWN | OperationState.PENDING | OperationState.BOOKED:\n"
         "                await self._send(operation)",
-        (f"{T}/test_cards.py::test_nothing_is_sent_twice_to_a_provider_that_ignores_keys",),
+        (f"{T}/test_card_answers.py::test_nothing_is_sent_twice_to_a_provider_that_ignores_keys",),
     ),
     CodeGuard(
         "query, not resend: an order without an answer is asked for",
@@ -111,7 +111,7 @@ CODE = (
         f"{P}/domain/cards.py",
         "    if now < operation.sent_at + window:\n        return StayPut()",
         "",
-        (f"{T}/test_cards.py::test_absence_counts_only_after_the_window",),
+        (f"{T}/test_card_answers.py::test_absence_counts_only_after_the_window",),
     ),
     CodeGuard(
         "two sources: one is not enough",
@@ -139,21 +139,21 @@ CODE = (
         f"{P}/store/cards.py",
         "WHERE id = $1 AND state = $2 AND leases = $3 RETURNING true",
         "WHERE id = $1 AND ($2::text, $3::bigint) IS NOT NULL RETURNING true",
-        (f"{T}/test_cards.py::test_sixteen_workers_with_one_lease_send_once",),
+        (f"{T}/test_card_answers.py::test_sixteen_workers_with_one_lease_send_once",),
     ),
     CodeGuard(
         "files: a line counts once",
         f"{P}/domain/payout_files.py",
         "    if seen:\n        return BreakClass.DUPLICATE",
         "",
-        (f"{T}/test_cards.py::test_a_lying_settlement_file_leaves_a_break_and_books_the_rest",),
+        (f"{T}/test_settlement_files.py::test_a_lying_settlement_file_leaves_a_break_and_books_the_rest",),
     ),
     CodeGuard(
         "files: they add up",
         f"{P}/domain/payout_files.py",
         "    if total != closing:",
         "    if False:",
-        (f"{T}/test_cards.py::test_a_file_that_does_not_add_up_is_rejected",),
+        (f"{T}/test_settlement_files.py::test_a_file_that_does_not_add_up_is_rejected",),
     ),
     CodeGuard(
         "balance cache: an older balance never lands on a newer one",

@@ -11,9 +11,9 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from identity.derived import create_master_key
 from identity.tokens import create_keys
+from payments.signing import create_signing_key
 
 from tools.stack.layout import Layout
 
@@ -40,8 +40,10 @@ def write(path: Path, text: str) -> None:
 
 
 def _make_psp_secrets(layout: Layout) -> None:
-    """The key of the card provider's API, and what it signs its webhooks with (Standard Webhooks), one a line."""
+    """The keys of the card provider's API (payments' own, and the attestor's, which reads alone), and what it signs
+    its webhooks with (Standard Webhooks), one a line."""
     secret(layout, "psp-api-key")
+    secret(layout, "psp-read-key")
     webhooks = layout.secrets / "psp-webhook-secrets"
     if not webhooks.exists():
         write(webhooks, f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}\n")
@@ -67,16 +69,15 @@ async def make_keys(layout: Layout) -> None:
     """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, the
     root that the API keys' signing secrets are derived from, and the sealer's key."""
     signing, master = layout.secrets / "identity-keys.json", layout.secrets / "identity-master"
-    attestor = layout.secrets / "attestor.seed"
+    attestor, trusted = layout.secrets / "attestor.seed", layout.secrets / "attestor-public.json"
     if not signing.exists():
         create_keys(signing, now=datetime.now(UTC))
     if not master.exists():
         create_master_key(master)
     if not attestor.exists():
-        write(attestor, base64.b64encode(secrets.token_bytes(32)).decode())
-    private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(attestor.read_text(encoding="utf-8")))
-    public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
-    write(layout.secrets / "attestor-public.json", json.dumps({ATTESTOR_KEY_ID: public}))
+        create_signing_key(attestor, trusted, ATTESTOR_KEY_ID)
+    elif " " not in attestor.read_text(encoding="utf-8"):  # from when the key's id was told apart
+        write(attestor, f"{ATTESTOR_KEY_ID} {attestor.read_text(encoding='utf-8')}")
     for name, id in (("ledger-signing-roots.json", SIGNING_ROOT), ("ledger-seal-keys.json", SEAL_KEY_ID)):
         file = layout.secrets / name
         if not file.exists():

@@ -13,7 +13,7 @@ from tools.stack import postgres, rabbitmq, redis, replica
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
 from tools.stack.running import PYTHON, output
-from tools.stack.secrets import ATTESTOR_KEY_ID, write
+from tools.stack.secrets import write
 
 LEDGER_KINDS: Final = {
     "identity": "",  # posts nothing: it tells players' limits
@@ -73,7 +73,7 @@ def specs(layout: Layout) -> list[Spec]:
         ),
         _spec(
             layout, "psp", "tools.chaos_psp", after=(KEYS,), STATE_FILE=str(layout.home / "psp.jsonl"),
-            API_KEY_FILE=str(layout.secrets / "psp-api-key"),
+            API_KEY_FILE=str(layout.secrets / "psp-api-key"), READ_KEY_FILE=str(layout.secrets / "psp-read-key"),
             WEBHOOK_SECRET_FILE=str(layout.secrets / "psp-webhook-secrets"),
             WEBHOOK_URL=f"{layout.url('gateway')}/v1/webhooks/cards",
         ),
@@ -101,8 +101,8 @@ def specs(layout: Layout) -> list[Spec]:
             layout, "attestor", "payments attestor", after=(DATABASES, "rail", "central-bank", "psp", KEYS),
             DATABASE_DSN=postgres.dsn(layout, "payments_attestor"), RAIL_URL=layout.url("rail"),
             CENTRAL_BANK_URL=layout.url("central-bank"), PSP_URL=layout.url("psp"),
-            PSP_API_KEY_FILE=str(layout.secrets / "psp-api-key"),
-            SIGNING_KEY_FILE=str(layout.secrets / "attestor.seed"), SIGNING_KEY_ID=ATTESTOR_KEY_ID,
+            PSP_API_KEY_FILE=str(layout.secrets / "psp-read-key"),
+            SIGNING_KEY_FILE=str(layout.secrets / "attestor.seed"),
         ),
         _spec(
             layout, "payments", "payments", after=("ledger", "ledger-receipts", "rail", "psp", LEDGER_KEYS),

@@ -14,9 +14,10 @@ from common.deadlines import DeadlineWorker
 from common.http import Check, build_app
 from common.rate_limits import tell_standing
 from common.repeating import repeating
+from common.watched import WatchedFile
 
 from ledger import api, receipts_api
-from ledger.attestation import load_public_keys
+from ledger.attestation import read_public_keys
 from ledger.balance_cache import BalanceCache
 from ledger.consumers import consume
 from ledger.engine import PostingEngine
@@ -160,7 +161,7 @@ def receipts_app(settings: ReceiptsSettings) -> web.Application:
             Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
         ),
     )
-    app[receipts_api.PUBLIC_KEYS] = load_public_keys(settings.attestor_public_keys)
+    app[receipts_api.PUBLIC_KEYS] = WatchedFile(settings.attestor_public_keys, read_public_keys)
     app.cleanup_ctx.append(lambda app: _pool(app, settings))
     return app
 

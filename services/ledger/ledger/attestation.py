@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 
 from contracts.receipts import Attestation
 from cryptography.exceptions import InvalidSignature
@@ -18,11 +17,14 @@ from ledger.store.receipts import ReceiptRow
 PublicKeys = Mapping[str, Ed25519PublicKey]
 
 
-def load_public_keys(path: Path) -> dict[str, Ed25519PublicKey]:
-    """Public keys by id, from a JSON file of base64. Old keys stay, so old receipts stay verifiable."""
+def read_public_keys(text: str) -> PublicKeys:
+    """Public keys by id, from JSON of base64. Old keys stay, so old receipts stay verifiable.
+
+    Raises ValueError for anything else.
+    """
     return {
         key_id: Ed25519PublicKey.from_public_bytes(base64.b64decode(key))
-        for key_id, key in json.loads(path.read_text()).items()
+        for key_id, key in json.loads(text).items()
     }
 
 

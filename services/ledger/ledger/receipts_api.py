@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 from common.http import Route, read, reply
+from common.watched import WatchedFile
 from contracts.receipts import Attestation, ReceiptView
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledger.attestation import verified
+from ledger.attestation import PublicKeys, verified
 from ledger.domain import refusals
 from ledger.keys import READING
 from ledger.service import accept_receipt
 
-PUBLIC_KEYS = web.AppKey("public_keys", dict[str, Ed25519PublicKey])
+PUBLIC_KEYS = web.AppKey("public_keys", WatchedFile[PublicKeys])
+"""The attestor's keys, read again when their file changes: a new key needs no restart."""
 
 EL_CARRIL = 1
 
@@ -24,7 +25,7 @@ async def post_receipt(request: web.Request) -> web.Response:
     again, it is answered 200.
     """
     attestation = await read(request, Attestation)
-    keys = request.app[PUBLIC_KEYS]
+    keys = request.app[PUBLIC_KEYS].current
     receipt = verified(attestation, keys, EL_CARRIL)
     fresh = await accept_receipt(request.app[READING], receipt)
     return reply(ReceiptView(receipt_id=attestation.receipt_id), status=201 if fresh else 200)

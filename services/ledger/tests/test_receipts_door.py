@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -97,6 +98,23 @@ async def test_a_strangers_signature_is_refused(receipts: Client, database: Data
     assert await bring(receipts, attested(stranger)) == (422, "bad-attestation")
     assert await bring(receipts, attested(stranger, key_id="stranger")) == (422, "bad-attestation")
     assert await stored(database) == 0
+
+
+async def test_a_new_key_counts_without_a_restart_and_the_old_one_still_does(
+    receipts: Client, tmp_path: Path
+) -> None:
+    successor, trusted = Ed25519PrivateKey.generate(), tmp_path / "attestors.json"
+    signed = attested(successor, key_id="attestor-2")
+    assert await bring(receipts, signed) == (422, "bad-attestation")
+    keys = json.loads(trusted.read_text())
+    keys["attestor-2"] = b64encode(successor.public_key().public_bytes_raw()).decode()
+    half = tmp_path / "half"
+    half.write_text(json.dumps(keys))
+    half.replace(trusted)
+    async with asyncio.timeout(20):
+        while (await bring(receipts, signed))[0] != 201:
+            await asyncio.sleep(0.1)
+    assert await bring(receipts, attested()) == (201, "")
 
 
 async def test_one_receipt_attests_one_thing(receipts: Client) -> None:

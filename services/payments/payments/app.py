@@ -12,6 +12,7 @@ from common.client import ServiceClient
 from common.deadlines import DeadlineWorker
 from common.http import Check, build_app
 from common.signing import RequestSigner, SigningKey
+from common.watched import WatchedFile
 
 from payments import api
 from payments.api.cards import CARD_REQUESTS
@@ -37,10 +38,10 @@ from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
 from payments.service.requests import Requests
 from payments.service.settlements import Settlements
-from payments.service.webhooks import Door, Hints
+from payments.service.webhooks import Door, Hints, read_secrets
 from payments.service.witness import Witness
 from payments.settings import AttestorSettings, Settings, WorkSettings
-from payments.signing import load_signer
+from payments.signing import Signer, read_signer
 from payments.spei import load_order_signer
 from payments.worker import Ticker, Worker
 
@@ -67,9 +68,9 @@ def payments_app(settings: Settings) -> web.Application:
 
 def attestor_app(settings: AttestorSettings) -> web.Application:
     """The attestor: health and metrics over HTTP, and the work. Raises ValueError or OSError for a bad key."""
-    load_signer(settings.signing_key_file, settings.signing_key_id)  # a bad key must not wait for a deposit
+    signers = WatchedFile(settings.signing_key_file, read_signer)  # a bad key must not wait for a deposit
     app = build_app(settings, (), title="El Carril: attestor", readiness=_database_checks())
-    app.cleanup_ctx.append(lambda app: _attestor_parts(app, settings))
+    app.cleanup_ctx.append(lambda app: _attestor_parts(app, settings, signers))
     return app
 
 
@@ -118,8 +119,8 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
 
 def _serve(app: web.Application, settings: Settings, pool: pg.Pool, arrivals: Arrivals) -> None:
     """What the handlers need."""
-    secrets = settings.psp_webhook_secrets.get_secret_value().split()
-    app[DOOR] = Door(pool, settings.psp_name, secrets)
+    secrets = WatchedFile(settings.psp_webhook_secrets_file, read_secrets)
+    app[DOOR] = Door(pool, settings.psp_name, lambda: secrets.current)
     app[CASHIER] = Cashier(pool, arrivals, clock=utc_now)
     app[CARD_REQUESTS] = CardRequests(pool, psp=settings.psp_name, clock=utc_now)
     app[REQUESTS] = Requests(
@@ -155,7 +156,9 @@ async def _tick(
         await stack.enter_async_context(ticker.running())
 
 
-async def _attestor_parts(app: web.Application, settings: AttestorSettings) -> AsyncIterator[None]:
+async def _attestor_parts(
+    app: web.Application, settings: AttestorSettings, signers: WatchedFile[Signer]
+) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         pool = app[POOL] = await _pool(stack, settings, "attestor")
         timeout_seconds = settings.rail_timeout_seconds
@@ -164,10 +167,9 @@ async def _attestor_parts(app: web.Application, settings: AttestorSettings) -> A
         sources = Sources(
             await stack.enter_async_context(participant), await stack.enter_async_context(central_bank)
         )
-        signer = load_signer(settings.signing_key_file, settings.signing_key_id)
         provider = await _provider(stack, settings)
-        attestor = Attestor(pool, sources, signer, pace=settings.pace, clock=utc_now)
-        witness = Witness(pool, sources, provider, signer, pace=settings.pace, clock=utc_now)
+        attestor = Attestor(pool, sources, lambda: signers.current, pace=settings.pace, clock=utc_now)
+        witness = Witness(pool, sources, provider, lambda: signers.current, pace=settings.pace, clock=utc_now)
         await _work(stack, settings, "attestor", attestor.lease, attestor.verify)
         await _work(stack, settings, "witness", witness.lease, witness.attest)
         yield

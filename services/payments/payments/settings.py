@@ -57,8 +57,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
 
     psp_window_seconds: float = Field(default=20.0, gt=0)
     """The same for the card provider."""
-    psp_webhook_secrets: SecretStr
-    """The live secrets of the provider's webhooks, one a line: two while one is being replaced."""
+    psp_webhook_secrets_file: Path
+    """The live secrets of the provider's webhooks, one a line: two while one is being replaced. Read again when it
+    changes."""
     order_signing_key_file: Path
     """The RSA key that our orders are signed with, in PEM."""
     statement_grace_seconds: float = Field(default=60.0, ge=0)
@@ -128,5 +129,4 @@ class AttestorSettings(ServiceSettings, DatabaseSettings, WorkSettings):
     central_bank_url: str
     """Where receipts (CEP) come from: another server than the participant's."""
     signing_key_file: Path
-    """The Ed25519 seed, 32 bytes in base64."""
-    signing_key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """The key's id and its Ed25519 seed, 32 bytes in base64, on one line. Read again when it changes."""

@@ -140,6 +140,7 @@ class PspProcess:
             {
                 "STATE_FILE": str(self.state_file),
                 "API_KEY_FILE": str(self._file("psp-key", PSP_KEY)),
+                "READ_KEY_FILE": str(self._file("psp-read-key", PSP_READ_KEY)),
                 "PAYOUT_EVERY_SECONDS": "0",
                 "WEBHOOK_SECRET_FILE": str(self._file("psp-webhooks", self.webhook_secret)),
             }
@@ -170,6 +171,8 @@ class PspProcess:
 
 
 PSP_KEY = "psp-test-key"
+PSP_READ_KEY = "psp-test-key-that-only-reads"
+"""The attestor's: it orders nothing."""
 
 
 def free_port() -> int:

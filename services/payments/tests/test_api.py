@@ -18,7 +18,7 @@ from payments.api.cashier import CASHIER
 from payments.api.transfers import REQUESTS
 from payments.api.webhooks import DOOR
 from payments.domain.accounts import PlayerId
-from payments.service.webhooks import Door
+from payments.service.webhooks import Door, read_secrets
 
 from services.payments.tests.railhouse import SENDER
 from services.payments.tests.world import World, new_player
@@ -41,7 +41,9 @@ async def client(here: World) -> AsyncIterator[Client]:
     app = build_app(settings, api.ROUTES, title="test", authenticate={"token": by_header})
     app[REQUESTS] = here.requests
     app[CARD_REQUESTS], app[CASHIER] = here.card_requests, here.cashier
-    app[DOOR] = Door(here.pool, "chaos", ["whsec_b2xkLXNlY3JldA==", here.psp.webhook_secret])
+    app[DOOR] = Door(
+        here.pool, "chaos", lambda: read_secrets(f"whsec_b2xkLXNlY3JldA==\n{here.psp.webhook_secret}")
+    )
     async with TestClient(TestServer(app)) as made:
         yield made
 

@@ -17,8 +17,8 @@ import pytest
 from payments.domain.cards import Act, CardPaymentId
 from payments.store.errors import LeaseLost
 
+from services.payments.tests.card_scene import PATIENCE, once, shown
 from services.payments.tests.conftest import EMPTY
-from services.payments.tests.test_cards import PATIENCE, once, shown
 from services.payments.tests.test_crashes import survives
 from services.payments.tests.world import World, new_player, pesos
 from tools.paychaos.checks import PAYMENTS_ALWAYS

@@ -6,10 +6,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from common.watched import WatchedFile
 from contracts.receipts import Purpose, Statement
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from payments.settings import Settings
-from payments.signing import create_signing_key, load_signer
+from payments.signing import Signer, create_signing_key, read_signer
 from pydantic import ValidationError
 
 TOLD = {
@@ -24,7 +25,7 @@ TOLD = {
     "rail_url": "http://x",
     "psp_url": "http://x",
     "psp_api_key": "key",
-    "psp_webhook_secrets": "whsec_c2VjcmV0",
+    "psp_webhook_secrets_file": "/x",
     "order_signing_key_file": "/x",
 }
 
@@ -71,7 +72,7 @@ def test_a_made_key_signs_what_its_public_half_verifies(tmp_path: Path) -> None:
             "key_id": "first",
         }
     )
-    signed = load_signer(seed, "first").sign(statement)
+    signed = read_signer(seed.read_text()).sign(statement)
     key = Ed25519PublicKey.from_public_bytes(base64.b64decode(trusted["first"]))
     key.verify(signed.raw_signature(), signed.signing_bytes())
 
@@ -80,10 +81,29 @@ def test_a_seed_is_never_overwritten(tmp_path: Path) -> None:
     seed = tmp_path / "seed"
     create_signing_key(seed, tmp_path / "public.json", "first")
     with pytest.raises(FileExistsError):
-        create_signing_key(seed, tmp_path / "public.json", "first")
+        create_signing_key(seed, tmp_path / "public.json", "another")
 
 
-def test_a_file_that_is_no_seed_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "seed").write_text("AAAA")
+@pytest.mark.parametrize("id", ["first", "two words", ""])
+def test_a_key_id_is_used_once(tmp_path: Path, id: str) -> None:
+    create_signing_key(tmp_path / "seed", tmp_path / "public.json", "first")
+    trusted = (tmp_path / "public.json").read_text()
+    with pytest.raises(ValueError, match="no key id, or one in use"):
+        create_signing_key(tmp_path / "seed-2", tmp_path / "public.json", id)
+    assert (tmp_path / "public.json").read_text() == trusted
+    assert not (tmp_path / "seed-2").exists()
+
+
+def test_a_new_key_counts_as_soon_as_it_lies_where_the_attestor_looks(tmp_path: Path) -> None:
+    seed, public = tmp_path / "seed", tmp_path / "public.json"
+    create_signing_key(seed, public, "first")
+    signers: WatchedFile[Signer] = WatchedFile(seed, read_signer, look_every_seconds=0)
+    create_signing_key(tmp_path / "next", public, "second")
+    assert signers.current.key_id == "first"
+    (tmp_path / "next").replace(seed)
+    assert signers.current.key_id == "second"
+
+
+def test_a_file_that_is_no_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        load_signer(tmp_path / "seed", "first")
+        read_signer("first AAAA")

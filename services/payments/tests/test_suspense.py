@@ -13,8 +13,8 @@ from payments.domain.names import same_person
 from payments.domain.refusals import FourEyes
 from payments.service.cashier import Verdict
 
+from services.payments.tests.card_scene import PATIENCE
 from services.payments.tests.railhouse import OTHER_SENDER, SENDER, RailProcess, free_port
-from services.payments.tests.test_cards import PATIENCE
 from services.payments.tests.world import World, new_player
 
 

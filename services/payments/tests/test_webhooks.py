@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,14 +12,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from common.http import build_app
 from common.settings import ServiceSettings
+from common.watched import WatchedFile
 from payments.api import webhooks
 from payments.domain.accounts import uncleared
 from payments.domain.cards import Act, OperationState
-from payments.service.webhooks import MOST_TRIES, Door
+from payments.service.webhooks import MOST_TRIES, Door, read_secrets
 from payments.store.webhooks import Hint
 from standardwebhooks.webhooks import Webhook
 
-from services.payments.tests.test_cards import cases, found, once, pay, settle_down, shown, truth
+from services.payments.tests.card_scene import cases, found, once, pay, settle_down, shown, truth
 from services.payments.tests.world import World, new_player, pesos
 
 OLD, NEW, OTHER = ("whsec_b2xkLXNlY3JldA==", "whsec_bmV3LXNlY3JldA==", "whsec_b3RoZXItc2VjcmV0")
@@ -26,10 +28,12 @@ PATH = "/v1/webhooks/cards"
 
 
 @pytest.fixture
-async def door(here: World) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+async def door(here: World, tmp_path: Path) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     settings = ServiceSettings.model_validate({"service": "payments", "port": 1})
     app = build_app(settings, webhooks.ROUTES, title="test")
-    app[webhooks.DOOR] = Door(here.pool, "chaos", [OLD, NEW])
+    (tmp_path / "secrets").write_text(f"{OLD}\n{NEW}\n", encoding="utf-8")
+    secrets = WatchedFile(tmp_path / "secrets", read_secrets, look_every_seconds=0)
+    app[webhooks.DOOR] = Door(here.pool, "chaos", lambda: secrets.current)
     async with TestClient(TestServer(app)) as made:
         yield made
 
@@ -58,6 +62,22 @@ async def test_either_live_secret_opens_and_the_bytes_are_kept(
         assert (answer.status, await answer.json()) == (202, {"new": True})
     rows = await here.owner.fetch("SELECT raw, object_id FROM webhook")
     assert [(bytes(row["raw"]), row["object_id"]) for row in rows] == [(body.encode(), "op_1")] * 2
+
+
+async def test_secrets_are_replaced_without_a_restart(
+    door: TestClient[web.Request, web.Application], tmp_path: Path
+) -> None:
+    """The old one ends when it leaves the file; a file that holds none is passed over."""
+    body = about("op_1")
+    for text, old, other in ((f"{NEW}\n{OTHER}", 401, 202), ("", 401, 202), (f"{OLD}", 202, 401)):
+        half = tmp_path / "half"
+        half.write_text(text, encoding="utf-8")
+        half.replace(tmp_path / "secrets")
+        answers = [
+            (await door.post(PATH, data=body, headers=signed(body, secret=each))).status
+            for each in (OLD, OTHER)
+        ]
+        assert answers == [old, other], text
 
 
 async def test_anything_else_is_answered_401_and_leaves_nothing(

@@ -45,7 +45,7 @@ from payments.signing import Signer
 from payments.store.deposits import DepositStore
 
 from services.payments.tests.fake_ledger import FakeLedger, serving
-from services.payments.tests.railhouse import PSP_KEY, SENDER, PspProcess, RailProcess
+from services.payments.tests.railhouse import PSP_KEY, PSP_READ_KEY, SENDER, PspProcess, RailProcess
 
 PSP = "chaos"
 PREFIX = "6461801570"
@@ -232,7 +232,10 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
         fake = await stack.enter_async_context(serving({KEY_ID: signer.key.public_key()}))
         client, posting = await client_of(rail.url), await client_of(fake.url)
         sources = Sources(client, await client_of(rail.central_bank_url))
-        provider = CardProvider(PSP, await client_of(psp.url, Authorization=f"Bearer {PSP_KEY}"))
+        provider, seen = [
+            CardProvider(PSP, await client_of(psp.url, Authorization=f"Bearer {key}"))
+            for key in (PSP_KEY, PSP_READ_KEY)
+        ]
         ledger = Ledger(posting, posting)
         rails = {each: Rail(client, own_clabe=OWN_CLABE, rail=each) for each in PayoutRail}
         booking = Booking(pool, ledger, pace=PACE, clock=clock)
@@ -259,13 +262,13 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
             ledger=fake,
             signer=signer,
             requests=Requests(pool, clabe_prefix=PREFIX, deposit_window=DEPOSIT_WINDOW, clock=clock),
-            attestor=Attestor(attesting, sources, signer, pace=PACE, clock=clock),
+            attestor=Attestor(attesting, sources, lambda: signer, pace=PACE, clock=clock),
             booking=booking,
             payouts=payouts,
             psp=psp,
             cards=cards,
             card_requests=CardRequests(pool, psp=PSP, clock=clock),
-            witness=Witness(attesting, sources, provider, signer, pace=PACE, clock=clock),
+            witness=Witness(attesting, sources, seen, lambda: signer, pace=PACE, clock=clock),
             proofs=proofs,
             hints=Hints(pool, provider, cards, pace=PACE, clock=clock),
             arrivals=arrivals,

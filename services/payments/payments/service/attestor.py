@@ -4,7 +4,7 @@ It is the only one that decides claims. It holds the only signing key, and neith
 knows its database: what it signed, others carry there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from common import pg
@@ -36,7 +36,9 @@ from payments.store.history import Answer, remember
 class Attestor:
     """Takes claims that are due and decides them one by one."""
 
-    def __init__(self, pool: pg.Pool, sources: Sources, signer: Signer, *, pace: Pace, clock: Clock) -> None:
+    def __init__(
+        self, pool: pg.Pool, sources: Sources, signer: Callable[[], Signer], *, pace: Pace, clock: Clock
+    ) -> None:
         self._pool = pool
         self._sources = sources
         self._signer = signer
@@ -87,7 +89,8 @@ class Attestor:
 
     async def _attest(self, deposit: Deposit, proof: Proven, told: Answer) -> None:
         now = self._clock()
-        attestation = self._signer.sign(_statement(deposit, proof, self._signer.key_id, now))
+        signer = self._signer()
+        attestation = signer.sign(_statement(deposit, proof, signer.key_id, now))
         attested = deposit.to(DepositState.ATTESTED, receipt_id=attestation.receipt_id)
         try:
             async with pg.transaction(self._pool) as conn:

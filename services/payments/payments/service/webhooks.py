@@ -5,7 +5,7 @@ what counts is the object as it is fetched when the hint is worked on.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -33,6 +33,17 @@ MOST_TRIES: Final = 8
 """After so many looks at an object that the provider does not know, its webhook is put aside."""
 
 
+Verifiers = Sequence[Webhook]
+
+
+def read_secrets(text: str) -> Verifiers:
+    """What verifies, by the secrets of a file, one a line. Raises `ValueError` for one that is none, or none at all."""
+    verifiers = tuple(Webhook(secret) for secret in text.split())
+    if not verifiers:
+        raise ValueError("a door without a secret lets nobody in")
+    return verifiers
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """A webhook's signed headers, by their standard names."""
@@ -45,13 +56,11 @@ class Signed:
 class Door:
     """Takes webhooks in. Two secrets may be live at once, so that one can be replaced without a gap."""
 
-    def __init__(self, pool: pg.Pool, source: str, secrets: Sequence[str]) -> None:
-        """Raises `ValueError` for a secret that is none, or for none at all."""
-        if not secrets:
-            raise ValueError("a door without a secret lets nobody in")
+    def __init__(self, pool: pg.Pool, source: str, verifiers: Callable[[], Verifiers]) -> None:
+        """`verifiers` are asked for at each webhook: they change while we run."""
         self._pool = pool
         self._source = source
-        self._verifiers = tuple(Webhook(secret) for secret in secrets)
+        self._verifiers = verifiers
 
     async def receive(self, signed: Signed, raw: bytes) -> bool:
         """Keep a webhook; False when it came before. Raises `BadWebhook`."""
@@ -70,7 +79,7 @@ class Door:
             "webhook-timestamp": signed.timestamp,
             "webhook-signature": signed.signature,
         }
-        return any(_verifies(each, raw, headers) for each in self._verifiers)
+        return any(_verifies(each, raw, headers) for each in self._verifiers())
 
 
 def _verifies(verifier: Webhook, raw: bytes, headers: Mapping[str, str]) -> bool:

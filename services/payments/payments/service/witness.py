@@ -6,7 +6,7 @@ say otherwise than was asked, nothing is signed and a person decides.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -53,7 +53,7 @@ class Witness:
         pool: pg.Pool,
         sources: Sources,
         provider: CardProvider,
-        signer: Signer,
+        signer: Callable[[], Signer],
         *,
         pace: Pace,
         clock: Clock,
@@ -187,7 +187,8 @@ class Witness:
 
     async def _sign(self, proof: Proof, document: Document) -> None:
         now = self._clock()
-        attestation = self._signer.sign(
+        signer = self._signer()
+        attestation = signer.sign(
             receipts.Statement(
                 receipt_id=proof.receipt_id,
                 rail=proof.rail,
@@ -199,7 +200,7 @@ class Witness:
                 currency=proof.amount.currency,
                 occurred_at=document.occurred_at,
                 issued_at=now,
-                key_id=self._signer.key_id,
+                key_id=signer.key_id,
                 origin=proof.origin,
             )
         )

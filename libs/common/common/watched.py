@@ -1,0 +1,55 @@
+"""A secret or a set of keys in a file, read again when the file changes: what is rotated needs no restart."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+Content = TypeVar("Content")
+
+LOOK_EVERY_SECONDS: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class WatchedFile(Generic[Content]):
+    """What a file says, as `parse` reads it."""
+
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[str], Content],
+        *,
+        look_every_seconds: float = LOOK_EVERY_SECONDS,
+    ) -> None:
+        """`parse` raises ValueError for what it cannot read. Raises OSError or ValueError: a process does not begin
+        with a file that is no good."""
+        self._path = path
+        self._parse = parse
+        self._look_every_seconds = look_every_seconds
+        self._looked_at = time.monotonic()
+        self._changed_at = path.stat().st_mtime_ns
+        self._content = parse(path.read_text(encoding="utf-8"))
+
+    @property
+    def current(self) -> Content:
+        """What the file says now, at most a look old. One that is gone or no good leaves what was said before."""
+        now = time.monotonic()
+        if now - self._looked_at >= self._look_every_seconds:
+            self._looked_at = now
+            self._look()
+        return self._content
+
+    def _look(self) -> None:
+        try:
+            changed_at = self._path.stat().st_mtime_ns
+            if changed_at == self._changed_at:
+                return
+            self._changed_at = changed_at
+            self._content = self._parse(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            # The error of a parser may quote what it could not read, so its kind has to do.
+            log.error("%s is no good and is passed over: %s", self._path.name, type(error).__name__)
+        else:
+            log.info("%s has changed and was read again", self._path.name)
