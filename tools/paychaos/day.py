@@ -27,6 +27,8 @@ LOOK_SECONDS = 0.4
 LOOKS = 2
 """So often in a row nothing may be left."""
 AT_ONCE = 24
+DECIDED = frozenset({"BOOKED", "FAILED", "CONFLICTED", "REFUSED"})
+"""What a capture is before it is paid out, when the provider's answer is known."""
 
 
 @dataclass
@@ -207,9 +209,7 @@ class Day:
         id, desk = self.made[wish.number]["id"], self.cashiers[wish.number % 2]
         match wish.kind:
             case Kind.CARD_PARTS:
-                rest = wish.amount - wish.then - Decimal("0.01")
-                for amount in (wish.then, rest):
-                    await self._try(desk, f"/v1/cashier/card-payments/{id}/captures", amount, wish, "capture")
+                await self._capture_in_parts(desk, wish, id)
             case Kind.CARD_VOID:
                 await self._try(desk, f"/v1/cashier/card-payments/{id}/void", None, wish, "void")
             case Kind.CARD_REFUND | Kind.CARD_REFUND_FAILS:
@@ -222,6 +222,18 @@ class Day:
                 await self._review(wish, id)
             case _:
                 return
+
+    async def _capture_in_parts(self, desk: Caller, wish: Wish, id: str) -> None:
+        """One after the other: what is left for the second depends on what the provider made of the first."""
+        for amount in (wish.then, wish.amount - wish.then - Decimal("0.01")):
+            await self._try(desk, f"/v1/cashier/card-payments/{id}/captures", amount, wish, "capture")
+            for _ in range(1200):
+                told = await self.players[wish.who].get(f"/v1/card-payments/{id}")
+                if all(each["status"] in DECIDED for each in told["operations"] if each["act"] == "capture"):
+                    break
+                await asyncio.sleep(0.1)
+            else:
+                raise Unsound(f"a capture of {id} is never decided")
 
     async def _try(self, desk: Caller, path: str, amount: Decimal | None, wish: Wish, what: str) -> None:
         """Something that may be impossible by now, by what the provider did."""
