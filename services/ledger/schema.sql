@@ -391,12 +391,14 @@ END $$;
 CREATE FUNCTION public.entry_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     batch record;
     moved bigint;
+    here bigint;
 BEGIN
-    SELECT count(*) AS entries, count(e.link) AS linked, min(r.id::text) AS refused INTO batch
+    SELECT count(*) AS entries, count(e.link) AS linked, sum(e.legs) AS legs, min(r.id::text) AS refused INTO batch
       FROM added e LEFT JOIN LATERAL (SELECT id FROM refusal WHERE id = e.id OFFSET 0) r ON true;
     IF batch.refused IS NOT NULL THEN
         PERFORM refuse('command_has_one_outcome', format('command %s was refused before', batch.refused));
@@ -421,41 +423,13 @@ BEGIN
           WHERE part.here <> part.links OR part.most <> part.links OR part.span <> part.links;
     END IF;
 
-    -- Every entry's event, put together as text (as jsonb objects it cost three times as much). An entry without all
-    -- of its postings has none, and that refuses it.
-    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
-    SELECT hashtextextended(e.reference, 0) & 15, e.id, 'events', 'ledger.entry.committed.v1.' || e.kind,
-           e.reference, e.sequence, (
-           '{"specversion":"1.0","id":"' || e.id || '","source":"/ledger","type":"ledger.entry.committed.v1","subject":'
-           || s.reference || ',"time":"' || s.posted_at || '","datacontenttype":"application/json",'
-           '"dataschema":"urn:el-carril:schema:ledger.entry.committed.v1","partitionkey":' || s.reference
-           || ',"sequence":' || e.sequence || coalesce(',"traceparent":' || to_json(e.traceparent), '')
-           || ',"data":{"id":"' || e.id || '","sequence":' || e.sequence || ',"kind":' || to_json(e.kind)
-           || ',"principal":' || to_json(e.principal) || ',"idempotency_key":' || to_json(e.idempotency_key)
-           || ',"reference":' || s.reference || ',"metadata":' || e.metadata || ',"posted_at":"' || s.posted_at
-           || '","effective_at":"' || CASE WHEN e.effective_at = e.posted_at THEN s.posted_at ELSE wire_time(e.effective_at) END
-           || '","receipt":' || coalesce('"' || e.receipt || '"', 'null')
-           || ',"reverses":' || coalesce('"' || e.reverses || '"', 'null') || ',"link":' || coalesce('"' || e.link || '"', 'null')
-           || ',"settlement":' || CASE WHEN e.settlement_version IS NULL THEN 'null' ELSE
-                  '{"market":' || to_json(substr(e.reference, 9)) || ',"version":' || e.settlement_version
-                  || ',"total":"' || to_money(e.settlement_total, posted.exponent) || '","chunk":' || e.settlement_chunk
-                  || ',"chunks":' || e.settlement_chunks || '}' END
-           || ',"postings":[' || posted.lines || ']}}')::json
-      FROM added e
-     CROSS JOIN LATERAL (SELECT to_json(e.reference) AS reference, wire_time(e.posted_at) AS posted_at OFFSET 0) s
-      JOIN LATERAL (
-        SELECT count(*) AS n, max(a.exponent) AS exponent,
-               string_agg('{"account":' || to_json(a.path) || ',"side":"' || CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END
-                   || '","amount":"' || to_money(abs(p.amount), a.exponent) || '","currency":"' || a.currency
-                   || '","balance":"' || to_money(p.balance * a.side, a.exponent)
-                   || '","account_sequence":' || p.account_sequence
-                   || ',"hold":' || coalesce('"' || p.hold || '"', 'null') || '}', ',' ORDER BY p.leg) AS lines
-          FROM posting p
-          JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id OFFSET 0) a ON true
-         WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) posted ON posted.n = e.legs
-     ORDER BY e.ledger_id, e.sequence;
-    GET DIAGNOSTICS moved = ROW_COUNT;
-    IF moved <> batch.entries THEN
+    -- Postings come with their entry, whole or not at all: `posting_added` sees to each entry that has any. So all of
+    -- them are whole when together they have as many as they say.
+    SELECT coalesce(sum(p.n), 0) INTO here
+      FROM (SELECT ledger_id, min(sequence) AS first, max(sequence) AS last FROM added GROUP BY ledger_id) m
+      JOIN LATERAL (SELECT count(*) AS n FROM posting
+                     WHERE ledger_id = m.ledger_id AND sequence BETWEEN m.first AND m.last OFFSET 0) p ON true;
+    IF here <> batch.legs THEN
         PERFORM refuse('entry_is_complete', 'an entry has not all of its postings');
     END IF;
     RETURN NULL;
@@ -640,6 +614,7 @@ END $$;
 CREATE FUNCTION public.posting_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     batch record;
@@ -648,51 +623,113 @@ DECLARE
     has record;
     held record;
 BEGIN
-    SELECT min(e.rule) AS rule, min(e.sequence) FILTER (WHERE e.rule IS NOT NULL) AS sequence, sum(e.postings) AS postings,
-           bool_or(e.currencies) AS currencies, bool_or(e.deep) AS deep, bool_or(e.counted) AS counted
-      INTO batch
-      FROM (
-        SELECT p.sequence, count(*) AS postings,
-               min(a.currency) <> max(a.currency) AS currencies,
-               bool_or(k.hold IS NOT NULL OR k.stake OR k.settlement IS NOT NULL OR k.receipt OR k.mirror) AS deep,
-               bool_or(y.player IS NOT NULL) AS counted,
-               CASE
-                   WHEN bool_or(e.kind IS NULL) THEN 'posting_belongs_to_entry'
-                   WHEN count(*) <> min(e.legs) OR min(p.leg) <> 1 OR max(p.leg) <> min(e.legs) THEN 'entry_is_complete'
-                   WHEN bool_or(a.path IS NULL) THEN 'posting_account_is_open'
-                   WHEN bool_and(k.mirror OR t.fits IS NOT NULL) IS NOT TRUE THEN 'posting_fits_template'
-                   WHEN bool_or(scale(p.amount) > a.exponent) THEN 'posting_fits_currency'
-                   WHEN bool_or(a.requires_hold <> (p.hold IS NOT NULL)) THEN 'posting_carries_hold'
-                   WHEN min(k.players) <> count(DISTINCT a.owner) FILTER (WHERE a.owner_kind IN ('player', 'account'))
-                       THEN 'entry_binds_players'
-                   WHEN bool_or(a.owner_kind = 'market' AND 'markets/' || a.owner <> e.reference) THEN 'entry_binds_market'
-                   WHEN NOT bool_and(w.may IS NOT NULL) THEN 'principal_may_post_kind'
-                   WHEN bool_or((e.receipt IS NOT NULL) <> k.receipt) THEN 'entry_receipt_as_kind_says'
-                   WHEN bool_or((e.settlement_version IS NOT NULL) <> (k.settlement IS NOT NULL))
-                       THEN 'entry_settlement_as_kind_says'
-                   WHEN bool_or((e.reverses IS NOT NULL) <> k.mirror) THEN 'entry_reverses_as_kind_says'
-                   WHEN bool_or(e.hold_expires_at IS NOT NULL AND NOT k.expiring) THEN 'entry_hold_expiry_as_kind_says'
-                   WHEN min(a.currency) = max(a.currency) AND sum(p.amount) <> 0 THEN 'entry_balances'
-               END AS rule
+    -- One look: what each entry's postings come to together, the entry itself, and what its kind says of entries of
+    -- that shape, which is looked up once for all that look alike. The events are written from the same look.
+    WITH told AS MATERIALIZED (
+        SELECT p.ledger_id, p.sequence, count(*) AS postings, min(p.leg) AS first, max(p.leg) AS last,
+               sum(p.amount) AS rest, count(a.id) AS known, min(a.currency) AS currency, max(a.currency) AS other_currency,
+               max(a.exponent) AS exponent, bool_or(scale(p.amount) > a.exponent) AS too_fine,
+               bool_or(a.requires_hold <> (p.hold IS NOT NULL)) AS held_wrongly,
+               min(a.owner) FILTER (WHERE a.owner_kind = 'market') AS market,
+               max(a.owner) FILTER (WHERE a.owner_kind = 'market') AS other_market,
+               min(a.owner) FILTER (WHERE a.owner_kind IN ('player', 'account')) AS player,
+               max(a.owner) FILTER (WHERE a.owner_kind IN ('player', 'account')) AS other_player,
+               bool_or(y.player IS NOT NULL) AS limited,
+               string_agg(CASE WHEN p.amount > 0 THEN 'debit ' ELSE 'credit ' END || a.class, ',') AS sides,
+               string_agg(concat('{"account":', to_json(a.path), CASE WHEN p.amount > 0 THEN ',"side":"debit","amount":"'
+                       ELSE ',"side":"credit","amount":"' END, to_money(abs(p.amount), a.exponent), '","currency":"', a.currency,
+                   '","balance":"', to_money(p.balance * a.side, a.exponent), '","account_sequence":', p.account_sequence,
+                   ',"hold":', coalesce('"' || p.hold || '"', 'null'), '}'), ',' ORDER BY p.leg) AS lines
           FROM added p
-          LEFT JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
           LEFT JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id AND ledger_id = p.ledger_id OFFSET 0) a ON true
-          LEFT JOIN LATERAL (SELECT chart FROM ledger WHERE id = p.ledger_id OFFSET 0) l ON true
-          LEFT JOIN LATERAL (SELECT * FROM kind WHERE chart = l.chart AND name = e.kind OFFSET 0) k ON true
-          LEFT JOIN LATERAL (SELECT true AS fits FROM kind_leg
-                              WHERE chart = l.chart AND kind = e.kind AND class = a.class
-                                AND side = CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END OFFSET 0) t ON true
-          LEFT JOIN LATERAL (SELECT true AS may FROM principal
-                              WHERE ledger_id = p.ledger_id AND name = e.principal AND e.kind = ANY (kinds) OFFSET 0) w ON true
           LEFT JOIN LATERAL (SELECT player FROM player_policy
-                              WHERE (k.counts IS NOT NULL OR k.mirror) AND counts_on(a.class)
-                                AND ledger_id = p.ledger_id AND player = a.owner OFFSET 0) y ON true
-         GROUP BY p.ledger_id, p.sequence) e;
+                              WHERE counts_on(a.class) AND ledger_id = p.ledger_id AND player = a.owner OFFSET 0) y ON true
+         GROUP BY p.ledger_id, p.sequence
+    ), whole AS MATERIALIZED (
+        SELECT t.*, e.id, e.kind, e.legs, e.principal, e.idempotency_key, e.reference, e.metadata, e.receipt,
+               e.settlement_version, e.settlement_total, e.settlement_chunk, e.settlement_chunks, e.traceparent,
+               e.effective_at, e.posted_at, e.reverses, e.link, e.hold_expires_at
+          FROM told t
+          LEFT JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = t.ledger_id AND sequence = t.sequence OFFSET 0) e ON true
+    ), shape AS MATERIALIZED (
+        SELECT s.ledger_id, s.kind, s.principal, s.sides, k.players, k.mirror, k.receipt, k.settlement, k.expiring,
+               k.counts IS NOT NULL OR k.mirror AS counts,
+               k.hold IS NOT NULL OR k.stake OR k.settlement IS NOT NULL OR k.receipt OR k.mirror AS deep,
+               k.mirror OR NOT EXISTS (
+                   SELECT FROM unnest(string_to_array(s.sides, ',')) line
+                    WHERE NOT EXISTS (SELECT FROM kind_leg t WHERE t.chart = l.chart AND t.kind = s.kind
+                                         AND t.side || ' ' || t.class = line)) AS fits,
+               EXISTS (SELECT FROM principal w
+                        WHERE w.ledger_id = s.ledger_id AND w.name = s.principal AND s.kind = ANY (w.kinds)) AS may
+          FROM (SELECT DISTINCT ledger_id, kind, principal, sides FROM whole) s
+          JOIN LATERAL (SELECT chart FROM ledger WHERE id = s.ledger_id OFFSET 0) l ON true
+          JOIN LATERAL (SELECT * FROM kind WHERE chart = l.chart AND name = s.kind OFFSET 0) k ON true
+    ), judged AS (
+        SELECT w.sequence, w.postings, w.currency <> w.other_currency AS currencies, s.deep, s.players > 1 AS several,
+               s.counts AND w.limited AS counted,
+               CASE
+                   WHEN w.kind IS NULL THEN 'posting_belongs_to_entry'
+                   WHEN w.postings <> w.legs OR w.first <> 1 OR w.last <> w.legs THEN 'entry_is_complete'
+                   WHEN w.known <> w.postings THEN 'posting_account_is_open'
+                   WHEN s.fits IS NOT TRUE THEN 'posting_fits_template'
+                   WHEN w.too_fine THEN 'posting_fits_currency'
+                   WHEN w.held_wrongly THEN 'posting_carries_hold'
+                   WHEN s.players = 1 AND (w.player = w.other_player) IS NOT TRUE OR s.players = 0 AND w.player IS NOT NULL
+                       THEN 'entry_binds_players'
+                   WHEN 'markets/' || w.market <> w.reference OR 'markets/' || w.other_market <> w.reference
+                       THEN 'entry_binds_market'
+                   WHEN s.may IS NOT TRUE THEN 'principal_may_post_kind'
+                   WHEN (w.receipt IS NOT NULL) <> s.receipt THEN 'entry_receipt_as_kind_says'
+                   WHEN (w.settlement_version IS NOT NULL) <> (s.settlement IS NOT NULL) THEN 'entry_settlement_as_kind_says'
+                   WHEN (w.reverses IS NOT NULL) <> s.mirror THEN 'entry_reverses_as_kind_says'
+                   WHEN w.hold_expires_at IS NOT NULL AND NOT s.expiring THEN 'entry_hold_expiry_as_kind_says'
+                   WHEN w.currency = w.other_currency AND w.rest <> 0 THEN 'entry_balances'
+               END AS rule
+          FROM whole w
+          LEFT JOIN shape s ON s.ledger_id = w.ledger_id AND s.kind = w.kind AND s.principal = w.principal AND s.sides = w.sides
+    ), telling AS (
+        -- Put together as text: as jsonb objects it cost three times as much. An entry without all of its postings is refused.
+        INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+        SELECT hashtextextended(w.reference, 0) & 15, w.id, 'events', 'ledger.entry.committed.v1.' || w.kind,
+               w.reference, w.sequence, concat(
+               '{"specversion":"1.0","id":"', w.id, '","source":"/ledger","type":"ledger.entry.committed.v1","subject":',
+               s.reference, ',"time":"', s.posted_at, '","datacontenttype":"application/json",'
+               '"dataschema":"urn:el-carril:schema:ledger.entry.committed.v1","partitionkey":', s.reference,
+               ',"sequence":', w.sequence, ',"traceparent":' || to_json(w.traceparent),
+               ',"data":{"id":"', w.id, '","sequence":', w.sequence, ',"kind":', to_json(w.kind),
+               ',"principal":', to_json(w.principal), ',"idempotency_key":', to_json(w.idempotency_key),
+               ',"reference":', s.reference, ',"metadata":', w.metadata, ',"posted_at":"', s.posted_at,
+               '","effective_at":"', CASE WHEN w.effective_at = w.posted_at THEN s.posted_at ELSE wire_time(w.effective_at) END,
+               '","receipt":', coalesce('"' || w.receipt || '"', 'null'),
+               ',"reverses":', coalesce('"' || w.reverses || '"', 'null'), ',"link":', coalesce('"' || w.link || '"', 'null'),
+               ',"settlement":', CASE WHEN w.settlement_version IS NULL THEN 'null' ELSE
+                  concat('{"market":', to_json(substr(w.reference, 9)), ',"version":', w.settlement_version,
+                  ',"total":"', to_money(w.settlement_total, w.exponent), '","chunk":', w.settlement_chunk,
+                  ',"chunks":', w.settlement_chunks, '}') END,
+               ',"postings":[', w.lines, ']}}')::json
+          FROM whole w
+         CROSS JOIN LATERAL (SELECT to_json(w.reference) AS reference, wire_time(w.posted_at) AS posted_at OFFSET 0) s
+         WHERE w.id IS NOT NULL
+         ORDER BY w.ledger_id, w.sequence)
+    SELECT min(rule) AS rule, min(sequence) FILTER (WHERE rule IS NOT NULL) AS sequence, sum(postings) AS postings,
+           bool_or(currencies) AS currencies, bool_or(deep) AS deep, bool_or(several) AS several,
+           bool_or(counted) AS counted
+      INTO batch FROM judged;
     IF batch.postings IS NULL THEN
         RETURN NULL;
     END IF;
     IF batch.rule IS NOT NULL THEN
         PERFORM refuse(batch.rule, format('entry %s breaks %s', batch.sequence, batch.rule));
+    END IF;
+    IF batch.several THEN
+        PERFORM refuse('entry_binds_players', format('entry %s breaks entry_binds_players', owned.sequence))
+           FROM (SELECT p.sequence FROM added p
+                   JOIN LATERAL (SELECT kind FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
+                   JOIN LATERAL (SELECT owner, owner_kind FROM account WHERE id = p.account_id OFFSET 0) a ON true
+                   JOIN LATERAL (SELECT chart FROM ledger WHERE id = p.ledger_id OFFSET 0) l ON true
+                   JOIN LATERAL (SELECT players FROM kind WHERE chart = l.chart AND name = e.kind OFFSET 0) k ON true
+                  GROUP BY p.ledger_id, p.sequence
+                 HAVING min(k.players) <> count(DISTINCT a.owner) FILTER (WHERE a.owner_kind IN ('player', 'account'))) owned;
     END IF;
     IF batch.currencies THEN
         PERFORM refuse('entry_balances', format('entry %s does not balance', unbalanced.sequence))
