@@ -23,7 +23,7 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
 
     service: str = "ledger"
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
-    max_batch: int = Field(default=256, ge=1, le=1_000)
+    max_batch: int = Field(default=512, ge=1, le=1_000)
     max_queued: int = Field(default=4_000, ge=1)
     signing_roots: Path | None = None
     replica_dsn: SecretStr | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import repeat
 
 from aiohttp import web
 from common.errors import DomainError
@@ -46,11 +47,13 @@ async def post_batch(request: web.Request) -> web.Response:
     ]
     answers = await request.app[LEDGER].post_groups(holder.ledger, groups)
     chart = request.app[CHARTS][holder.ledger]
-    told = [
-        [_result(entry.idempotency_key, answer, chart) for entry, answer in zip(group, results, strict=True)]
-        for group, results in zip(wanted.groups, answers, strict=True)
-    ]
-    return reply(Rendered(to_json({"groups": told})))
+    told = ",".join(
+        [
+            f"[{','.join(map(_result, [entry.idempotency_key for entry in group], results, repeat(chart)))}]"
+            for group, results in zip(wanted.groups, answers, strict=True)
+        ]
+    )
+    return reply(Rendered(f'{{"groups":[{told}]}}'.encode()))
 
 
 def _group(
@@ -74,17 +77,12 @@ def _group(
     )
 
 
-def _result(key: str, answer: Answer, chart: Chart) -> dict[str, object]:
-    """An `EntryResult`, as plain values: see `wire.entry_json`."""
-    told: dict[str, object] = {
-        "idempotency_key": key,
-        "replayed": answer.replayed,
-        "entry": None,
-        "problem": None,
-    }
+def _result(key: str, answer: Answer, chart: Chart) -> str:
+    """An `EntryResult`, written out: see `wire.entry_json`."""
+    told = f'{{"idempotency_key":{wire.quoted(key)},"replayed":{"true" if answer.replayed else "false"}'
     match answer.outcome:
         case PostedEntry() as entry:
-            return {**told, "status": 201, "entry": wire.entry_parts(entry, chart)}
+            return f'{told},"entry":{wire.entry_text(entry, chart)},"problem":null,"status":201}}'
         case StoredRefusal(why=why) | (DomainError() as why):
             problem = {
                 "type": type_of(why.slug),
@@ -93,7 +91,7 @@ def _result(key: str, answer: Answer, chart: Chart) -> dict[str, object]:
                 "detail": why.detail,
                 "field": why.field,
             }
-            return {**told, "status": why.status, "problem": problem}
+            return f'{told},"entry":null,"problem":{to_json(problem).decode()},"status":{why.status}}}'
 
 
 async def reverse_entry(request: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from json.encoder import encode_basestring
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -17,6 +18,8 @@ LINK_IDS = UUID("0b7b3c52-6c5e-5b0c-8d5b-8f0f6a1c9e21")
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quoted = encode_basestring
+"""A string as `_compact` writes it."""
 
 
 class Leg(NamedTuple):
@@ -90,29 +93,32 @@ class Command:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """SHA-256 over the parsed values, so that "1.5" and "1.50" are the same request."""
-        settlement = self.settlement
-        parts: list[object] = [
-            self.kind,
-            self.reference,
-            str(self.receipt or ""),
-            self.effective_at.isoformat() if self.effective_at else "",
-            [[leg.account, leg.currency, canonical(leg.amount), str(leg.hold or "")] for leg in self.legs],
-            sorted(self.metadata.items()),
+        """SHA-256 over the parsed values, so that "1.5" and "1.50" are the same request.
+
+        They are written as compact JSON: a list of kind, reference, receipt, moment of effect, legs, metadata,
+        settlement and, for whatever is not plain, what sets it apart.
+        """
+        settlement, effective_at = self.settlement, self.effective_at
+        legs = ",".join(
             [
-                str(settlement.market),
-                settlement.version,
-                canonical(settlement.total),
-                settlement.chunk,
-                settlement.chunks,
+                f'[{_quoted(leg.account)},{_quoted(leg.currency)},"{canonical(leg.amount)}","{leg.hold or ""}"]'
+                for leg in self.legs
             ]
-            if settlement
-            else None,
-        ]
+        )
+        settled = "null"
+        if settlement:
+            total = canonical(settlement.total)
+            settled = f'["{settlement.market}",{settlement.version},"{total}",{settlement.chunk},{settlement.chunks}]'
+        apart = ""
         if not self.plain:  # apart, so that the digests of all others stay what they were
             ends = self.expires_at.isoformat() if self.expires_at else ""
-            parts.append([str(self.reverses or ""), str(self.drains or ""), ends, str(self.link or "")])
-        return hashlib.sha256(_compact(parts).encode()).digest()
+            apart = f',["{self.reverses or ""}","{self.drains or ""}","{ends}","{self.link or ""}"]'
+        written = (
+            f'[{_quoted(self.kind)},{_quoted(self.reference)},"{self.receipt or ""}",'
+            f'"{effective_at.isoformat() if effective_at else ""}",[{legs}],'
+            f"{_compact(sorted(self.metadata.items())) if self.metadata else '[]'},{settled}{apart}]"
+        )
+        return hashlib.sha256(written.encode()).digest()
 
 
 Group = tuple[Command, ...]
@@ -124,7 +130,14 @@ MAX_LINKED = 100
 
 def entry_id(ledger: int, principal: str, key: str) -> UUID:
     """The id of the entry that this principal's key becomes, if it ever becomes one."""
-    return uuid5(ENTRY_IDS, f"{ledger}\x1f{principal}\x1f{key}")
+    digest = _ENTRY_IDS.copy()  # what `uuid5` does, at half its price
+    digest.update(f"{ledger}\x1f{principal}\x1f{key}".encode())
+    return UUID(int=int.from_bytes(digest.digest()[:16], "big") & _NOT_VERSIONED | _VERSION_5)
+
+
+_ENTRY_IDS = hashlib.sha1(ENTRY_IDS.bytes, usedforsecurity=False)
+_NOT_VERSIONED = ~(0xF000 << 64 | 0xC000 << 48) & (1 << 128) - 1
+_VERSION_5 = 0x5000 << 64 | 0x8000 << 48
 
 
 def linked(commands: Sequence[Command]) -> Group:
@@ -142,5 +155,7 @@ def linked(commands: Sequence[Command]) -> Group:
 
 def canonical(amount: Decimal) -> str:
     """The amount without trailing zeros or exponent: equal amounts, equal text."""
-    text = f"{amount:f}"
+    text = str(amount)
+    if "E" in text:
+        text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

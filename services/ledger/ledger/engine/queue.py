@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,9 @@ from ledger.engine.memory import Memory
 log = logging.getLogger(__name__)
 
 POSTED = MetricCounter("ledger_commands", "Commands answered", ["answer"])
-BATCH_SIZE = Histogram("ledger_batch_size", "Commands in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+BATCH_SIZE = Histogram(
+    "ledger_batch_size", "Commands in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
 BATCH_SECONDS = Histogram("ledger_batch_seconds", "Seconds to commit a batch")
 QUEUED = Gauge("ledger_queued_commands", "Commands waiting for a batch")
 
@@ -31,29 +33,59 @@ TRANSIENT = (DatabaseUnavailable, asyncpg.TransactionRollbackError)
 """What may be over in a moment. None of it tells whether the batch committed; its ids will."""
 
 
+Answers = tuple[Answer, ...]
+"""One group's, in its order."""
+
+
+class Party:
+    """Whoever waits for the answers of some groups: one future for all of them. It is their own, so a caller that
+    goes away takes nobody else's answers along."""
+
+    __slots__ = ("_answers", "_left", "arrived")
+
+    def __init__(self, groups: int) -> None:
+        self._answers: list[Answers] = [()] * groups
+        self._left = groups
+        self.arrived: asyncio.Future[list[Answers]] = asyncio.get_running_loop().create_future()
+
+    def tell(self, place: int, answers: Answers) -> None:
+        """The answers of the group at `place`."""
+        self._answers[place] = answers
+        self._left -= 1
+        if not self._left and not self.arrived.done():
+            self.arrived.set_result(self._answers)
+
+
 class Flight:
-    """A group on its way to the journal, and whoever waits for its answers.
+    """A group on its way to the journal, and the parties that wait for it: its own and those that came later."""
 
-    Everyone waits for a future of their own: a caller that goes away takes nobody else's answer along.
-    """
+    __slots__ = ("_joined", "_party", "_place", "group")
 
-    __slots__ = ("_futures", "group")
-
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, party: Party, place: int) -> None:
         self.group = group
-        self._futures: list[asyncio.Future[tuple[Answer, ...]]] = []
+        self._party = party
+        self._place = place
+        self._joined: list[tuple[Party, int]] = []
 
-    def wait(self) -> asyncio.Future[tuple[Answer, ...]]:
-        """The answers, in the group's order, once they are known."""
-        future: asyncio.Future[tuple[Answer, ...]] = asyncio.get_running_loop().create_future()
-        self._futures.append(future)
-        return future
+    def join(self, group: Group, party: Party, place: int) -> None:
+        """Wait as well, if `group` is the same request; one that only has a key in common is told so."""
+        if [each.fingerprint for each in self.group] == [each.fingerprint for each in group]:
+            self._joined.append((party, place))
+            return
+        reused = refusals.KeyReused("a key is in flight for another request")
+        party.tell(place, tuple(Answer(reused) for _ in group))
 
-    def land(self, answers: tuple[Answer, ...]) -> None:
-        """Answer all who still wait."""
-        for future in self._futures:
-            if not future.done():
-                future.set_result(answers)
+    def land(self, answers: Answers) -> None:
+        """Answer all who wait."""
+        self._party.tell(self._place, answers)
+        for party, place in self._joined:
+            party.tell(
+                place,
+                tuple(
+                    Answer(each.outcome, replayed=not isinstance(each.outcome, DomainError))
+                    for each in answers
+                ),
+            )
 
 
 class PostingEngine:
@@ -70,7 +102,7 @@ class PostingEngine:
         ledger: int,
         chart: Chart,
         *,
-        max_batch: int = 256,
+        max_batch: int = 512,
         max_queued: int = 4_000,
         patience_seconds: float = 8.0,
     ) -> None:
@@ -102,12 +134,10 @@ class PostingEngine:
 
     async def post(self, command: Command) -> Answer:
         """Answer `command`, once it is durable. See `post_groups` for what it raises."""
-        group = (command,)
-        self._admit([group])
-        (answer,) = await self._enter(group)
+        ((answer,),) = await self.post_groups(((command,),))
         return answer
 
-    async def post_groups(self, groups: Sequence[Group]) -> list[tuple[Answer, ...]]:
+    async def post_groups(self, groups: Sequence[Group]) -> list[Answers]:
         """Answer independent `groups`, each once it is durable. They are taken in as a whole or not at
         all. A duplicate in flight joins the first one's answer.
 
@@ -116,7 +146,13 @@ class PostingEngine:
             Draining: the ledger is shutting down; nothing was done.
         """
         self._admit(groups)
-        return await asyncio.gather(*[self._enter(group) for group in groups])
+        if not groups:
+            return []
+        party = Party(len(groups))
+        for place, group in enumerate(groups):
+            self._enter(group, party, place)
+        self._something.set()
+        return await party.arrived
 
     def _admit(self, groups: Sequence[Group]) -> None:
         """Refuse what there is no room for. What is in flight already needs none."""
@@ -128,27 +164,17 @@ class PostingEngine:
         if fresh and self._queued + sum(map(len, fresh)) > self._max_queued:
             raise refusals.Overloaded("too many commands are waiting", retry_after=1)
 
-    def _enter(self, group: Group) -> Awaitable[tuple[Answer, ...]]:
+    def _enter(self, group: Group, party: Party, place: int) -> None:
         """Queue `group`, or join it when it is in flight already."""
         for command in group:
             if command.id in self._flights:
-                return self._join(group, self._flights[command.id])
-        flight = Flight(group)
+                self._flights[command.id].join(group, party, place)
+                return
+        flight = Flight(group, party, place)
         for command in group:
             self._flights[command.id] = flight
         self._waiting.append(flight)
         self._queued += len(group)
-        self._something.set()
-        return flight.wait()
-
-    async def _join(self, group: Group, flight: Flight) -> tuple[Answer, ...]:
-        if [each.fingerprint for each in flight.group] != [each.fingerprint for each in group]:
-            reused = refusals.KeyReused("a key is in flight for another request")
-            return tuple(Answer(reused) for _ in group)
-        found = await flight.wait()
-        return tuple(
-            Answer(each.outcome, replayed=not isinstance(each.outcome, DomainError)) for each in found
-        )
 
     async def _run(self) -> None:
         while True:

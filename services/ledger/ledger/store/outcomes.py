@@ -32,8 +32,7 @@ class PostedLeg(NamedTuple):
     hold: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class PostedEntry:
+class PostedEntry(NamedTuple):
     """An entry as stored."""
 
     id: UUID
