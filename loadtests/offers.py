@@ -4,7 +4,8 @@
 
 Offers arrive at a fixed rate whether the last ones were answered or not; latency counts from the moment an offer was due.
 A bracket is clean if nothing was refused or dropped and p99 is at most 100 ms. Half of the offers back either runner at
-ratios around evens, so about two of three meet. CPU is user and system time of each process over the bracket.
+ratios around evens, so about two of three meet. CPU is user and
+system time of each process over the bracket (of PostgreSQL by role), by the offers placed in it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import secrets
 import statistics
-from collections import Counter, defaultdict
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
 from time import perf_counter
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from loadtests.bank import running_stack
+from loadtests.costs import cpu_seconds
 from loadtests.exchange import Floor, opened
 from tools.raceday.client import App
 
@@ -93,49 +95,15 @@ class Load:
         self.took.append(loop.time() - due)
 
 
-def cpu_seconds(stack_home: str) -> dict[str, float]:
-    """User and system time so far, by what the process is, of every process of the stack and of this one."""
-    spent: dict[str, float] = defaultdict(float)
-    tick = os.sysconf("SC_CLK_TCK")
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            environment = (process / "environ").read_bytes().decode(errors="replace")
-            parent = int(fields[1])
-        except (OSError, ValueError):
-            continue
-        name = _name(command, environment, stack_home, parent)
-        if name is not None:
-            spent[name] += (int(fields[11]) + int(fields[12])) / tick
-    spent["this client"] = sum(os.times()[:2])
-    return spent
-
-
-def _name(command: str, environment: str, home: str, parent: int) -> str | None:
-    if home not in command and home not in environment and "postgres: " not in command:
-        return None
-    for variable in environment.split("\0"):
-        if variable.startswith("SERVICE="):
-            return variable.removeprefix("SERVICE=")
-    if "postgres" in command.split(" ")[0]:
-        return "postgres"
-    if "beam" in command:
-        return "rabbitmq"
-    if "redis-server" in command:
-        return "redis"
-    return None if parent else "other"
-
-
-async def bracket(load: Load, rate: int, seconds: int, home: str) -> tuple[str, dict[str, float]]:
+async def bracket(
+    load: Load, rate: int, seconds: int, stack: Mapping[str, Any]
+) -> tuple[str, dict[str, float]]:
     load.took.clear()
     load.answers.clear()
-    before, began = cpu_seconds(home), perf_counter()
+    before, began = cpu_seconds(stack), perf_counter()
     await load.run(rate, seconds)
     took = perf_counter() - began
-    after = cpu_seconds(home)
+    after = cpu_seconds(stack)
     good = load.answers["201"]
     ranks = statistics.quantiles(load.took, n=100)
     clean = good == rate * seconds and ranks[98] <= 0.1
@@ -156,7 +124,6 @@ async def main() -> None:
     parser.add_argument("--seconds", type=int, default=15)
     wanted = parser.parse_args()
     stack = running_stack()
-    home = str(Path(stack["log_dir"]).parent)
     connector = aiohttp.TCPConnector(limit=256)
     async with aiohttp.ClientSession(connector=connector) as http:
         day, floors = await opened(http, wanted.bettors, wanted.markets)
@@ -164,13 +131,17 @@ async def main() -> None:
         await load.run(50, 3)  # plans and pools warm up
         print(f"\n{wanted.markets} market(s), {wanted.bettors} bettors, {wanted.seconds} s a bracket\n")
         print("| asked/s | placed/s | p50 ms | p99 ms | matched | | |\n|---|---|---|---|---|---|---|")
-        costs: dict[str, float] = {}
+        costs: list[tuple[int, dict[str, float]]] = []
         for rate in map(int, wanted.rates.split(",")):
-            row, costs = await bracket(load, rate, wanted.seconds, home)
+            row, cost = await bracket(load, rate, wanted.seconds, stack)
+            costs.append((rate, cost))
             print(row, flush=True)
             await asyncio.sleep(3)
-        print("\nCPU of the last bracket, ms an offer: ", end="")
-        print(", ".join(f"{name} {1000 * cost:.2f}" for name, cost in sorted(costs.items()) if cost > 1e-5))
+    print("\nCPU of each process, ms a placed offer\n")
+    print("| | " + " | ".join(f"{rate}/s" for rate, _ in costs) + " |\n|---" + "|---" * len(costs) + "|")
+    for name in sorted(costs[0][1], key=lambda name: -costs[0][1][name]):
+        print(f"| {name} | " + " | ".join(f"{1000 * cost[name]:.2f}" for _, cost in costs) + " |")
+    print("| all | " + " | ".join(f"{1000 * sum(cost.values()):.1f}" for _, cost in costs) + " |")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ import time
 
 from common.testing import fresh_database
 
+from services.betting.tests.asking import JUDGES
 from services.betting.tests.fake_ledger import neighbours
-from services.betting.tests.venue import JUDGES, Floor, Venue, open_venue
+from services.betting.tests.floors import Floor
+from services.betting.tests.venue import Venue, open_venue
 
 BETS = """
     WITH bet AS (

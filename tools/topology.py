@@ -66,7 +66,7 @@ async def declare(amqp_url: str) -> None:
             await declare_exchange(channel, exchange)
         for queue in topology.QUEUES:
             if queue.ring is None:
-                await declare_work_queue(channel, queue.name, queue.bindings)
+                await declare_work_queue(channel, queue.name, queue.bindings, retired=queue.retired)
             else:
                 await declare_listening_queue(channel, queue.name, queue.bindings, limit=queue.ring)
         for stream in topology.STREAMS:

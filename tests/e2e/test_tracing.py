@@ -79,14 +79,12 @@ class Collector:
 EXPECTED = {
     ("gateway", "POST /v1/offers"),
     ("betting", "POST /v1/offers"),
-    ("ledger", "POST /v1/entries"),  # the hold, over HTTP
     ("relay-betting", "betting.offer.placed.v1 send"),
     ("relay-betting", "betting.offer.matched.v1 send"),
     ("relay-betting", "ledger.commands.betting send"),  # the match, as a command
     ("ledger", "ledger.commands.betting process"),
-    ("relay-ledger", "ledger.entry.committed.v1.bet.hold send"),
+    ("relay-ledger", "ledger.entry.committed.v1.bet.hold send"),  # asked for with other bettors' in one request
     ("relay-ledger", "ledger.entry.committed.v1.bet.match send"),
-    ("betting", "betting.ledger-events process"),
 }
 
 

@@ -142,9 +142,11 @@ class ServiceClient:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        harmless_to_repeat: bool = False,
     ) -> Reply:
         """Send a request, again with jitter if it may be repeated and the other side does not answer.
 
+        It may be if it is a GET, has an idempotency key, or carries its keys inside (`harmless_to_repeat`).
         Raises `RemoteProblem` for an answer of 400 or more, `Unreachable` when none comes.
         """
         whole = {**_context_headers(), **(headers or {})}
@@ -152,7 +154,7 @@ class ServiceClient:
             whole.setdefault("Content-Type", "application/json")
         if idempotency_key is not None:
             whole["Idempotency-Key"] = idempotency_key
-        if method != "GET" and idempotency_key is None:
+        if method != "GET" and idempotency_key is None and not harmless_to_repeat:
             return await self._attempt(method, path, body, params, whole)
         retrying = AsyncRetrying(
             retry=retry_if_exception(_may_pass),

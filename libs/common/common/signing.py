@@ -28,6 +28,7 @@ from prometheus_client import Counter
 from redis.asyncio import Redis
 from yarl import URL
 
+from common import plain_signatures
 from common.errors import Unauthenticated, Unavailable
 from common.http.reading import body_of
 from common.redis import TROUBLE
@@ -145,12 +146,20 @@ class RequestSigner:
         that is repeated must be signed again.
         """
         signed = dict(headers)
-        keyed = any(name.lower() == IDEMPOTENCY_KEY for name in signed)
+        keys = [value for name, value in signed.items() if name.lower() == IDEMPOTENCY_KEY]
+        keyed, nonce, now = bool(keys), secrets.token_urlsafe(16), self._now()
+        if len(keys) < 2:
+            plain = plain_signatures.sign(
+                method, url.raw_path, url.raw_query_string, keys[0] if keys else None, body,
+                created=int(now.timestamp()), key_id=self._key.id, secret=self._key.secret, nonce=nonce, tag=TAG,
+            )  # fmt: skip
+            if plain is not None:
+                return signed | plain
         self._signer.sign(
             _Message(method, f"http://signed{url.raw_path_qs}", signed),
             key_id=self._key.id,
-            created=self._now(),
-            nonce=secrets.token_urlsafe(16),
+            created=now,
+            nonce=nonce,
             tag=TAG,
             label=LABEL,
             covered_component_ids=(*COVERED, IDEMPOTENCY_KEY) if keyed else COVERED,
@@ -165,6 +174,9 @@ def claimed_key_id(request: web.Request) -> str:
     Raises `SignatureMissing`, or `SignatureNotValid` for what cannot be read.
     """
     text = request.headers.get("Signature-Input")
+    plain = plain_signatures.claimed_key_id(text or "")
+    if plain is not None and "Signature" in request.headers:
+        return plain
     if text is None or "Signature" not in request.headers:
         raise SignatureMissing("sign this request (RFC 9421)", field="Signature-Input")
     try:
@@ -233,15 +245,39 @@ class _Verifier(HTTPMessageVerifier):
         created, expires = sig_input.params.get("created"), sig_input.params.get("expires")
         if not isinstance(created, int):
             raise SignatureNotValid("created is missing", field="Signature-Input")
-        now = self._now.timestamp()
-        if abs(now - created) > WINDOW.total_seconds() or (isinstance(expires, int) and expires < now):
-            raise SignatureExpired(
-                "signed outside the time window; check your clock", field="Signature-Input"
-            )
+        _check_window(created, expires if isinstance(expires, int) else None, self._now)
+
+
+def _check_window(created: int, expires: int | None, now: datetime) -> None:
+    """Raises `SignatureExpired`."""
+    at = now.timestamp()
+    if abs(at - created) > WINDOW.total_seconds() or (expires is not None and expires < at):
+        raise SignatureExpired("signed outside the time window; check your clock", field="Signature-Input")
 
 
 def _verified(request: web.Request, key: SigningKey, body: bytes, *, keyed: bool, now: datetime) -> str:
     """The nonce of a signature that holds."""
+    target = request.rel_url
+    plain = plain_signatures.find(request.method, target.raw_path, target.raw_query_string, request.headers)
+    if plain is not None and plain.key_id == key.id and plain.tag == TAG:
+        _check_window(plain.created, None, now)
+        if not plain.holds(key.secret, body):
+            raise SignatureNotValid("the signature does not hold", field="Signature")
+        nonce: str | None = plain.nonce
+    else:
+        nonce = _verified_by_library(request, key, body, keyed=keyed, now=now)
+    if nonce is None or len(nonce) not in NONCE_LENGTH:
+        raise SignatureNotValid(
+            f"the nonce has {NONCE_LENGTH.start} to {NONCE_LENGTH.stop - 1} characters",
+            field="Signature-Input",
+        )
+    return nonce
+
+
+def _verified_by_library(
+    request: web.Request, key: SigningKey, body: bytes, *, keyed: bool, now: datetime
+) -> str | None:
+    """What RFC 9421 allows besides the form that our own signer writes."""
     message = _Message(request.method, f"http://signed{request.rel_url.raw_path_qs}", request.headers)
     required = (*COVERED, IDEMPOTENCY_KEY) if keyed else COVERED
     try:
@@ -250,12 +286,8 @@ def _verified(request: web.Request, key: SigningKey, body: bytes, *, keyed: bool
         )
     except (InvalidSignature, HTTPMessageSignaturesException) as error:
         raise SignatureNotValid(f"the signature does not hold: {error}", field="Signature") from None
-    if found.nonce is None or len(found.nonce) not in NONCE_LENGTH:
-        raise SignatureNotValid(
-            f"the nonce has {NONCE_LENGTH.start} to {NONCE_LENGTH.stop - 1} characters",
-            field="Signature-Input",
-        )
-    return found.nonce
+    nonce: str | None = found.nonce
+    return nonce
 
 
 def _only(key: SigningKey) -> MappingKeyResolver:

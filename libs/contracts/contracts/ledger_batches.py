@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from contracts.ledger import MAX_POSTINGS, EntryParts, EntryView, Metadata, Posting
 from contracts.wire import IdempotencyKey, Moment, Request, Text, Wire
@@ -17,6 +17,10 @@ MAX_ENTRIES: Final = 1_000
 MAX_LINKED: Final = 100
 """Entries of one group."""
 
+TraceParent = Annotated[
+    str, StringConstraints(strict=True, pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+]
+
 MAX_LEGS: Final = 5_000
 """Postings of one request, in all its entries together."""
 
@@ -26,11 +30,13 @@ class KeyedEntry(EntryParts):
 
     The ledger itself writes the postings of an entry that `reverses` another (its mirror, once) or
     `drains` a hold (all that remains of it, back where it came from): then `postings` stays empty.
+    `traceparent` is the trace it belongs to, for a caller that gathers entries of many; it is no part of the wish.
     """
 
     idempotency_key: IdempotencyKey
     reverses: UUID | None = None
     drains: UUID | None = None
+    traceparent: TraceParent | None = None
     postings: Annotated[
         tuple[Posting, ...], Field(default=(), max_length=MAX_POSTINGS, validate_default=True)
     ]

@@ -50,6 +50,8 @@ class Queue:
     ring: int | None = None
     """For a team that only listens: it keeps that many messages and drops the oldest. Without a ring a full queue
     refuses, and what it refuses waits in its publisher's outbox; nobody outside may have that power."""
+    retired: tuple[Binding, ...] = ()
+    """What it was bound to once. Declaring takes these away: a broker forgets no binding by itself."""
 
     @property
     def reader(self) -> str:
@@ -94,6 +96,9 @@ def _about_entries(*kinds: str) -> tuple[Binding, ...]:
     return tuple(Binding(EVENTS, f"{answer}.{kind}.#") for kind in kinds for answer in KIND_QUALIFIED)
 
 
+# Betting hears what it acts on: that chunks of settlements were booked, and that a fact was refused. Every hold and every
+# match on a quorum queue, to be thrown away by its reader, was a third of the reader's work and more of the broker's.
+
 RESULTS_BOARD: Final = "results-board"
 TEAMS: Final = (RESULTS_BOARD,)
 """Internal teams who listen. Each has one queue, `<team>.events`, and a login of its name (docs/events.md)."""
@@ -101,7 +106,20 @@ TEAM_RING: Final = 100_000
 
 QUEUES: Final = (
     *(Queue(queue, (Binding(COMMANDS, queue),)) for queue in COMMAND_QUEUES.values()),
-    Queue(BETTING_LEDGER_EVENTS, _about_entries("bet")),
+    Queue(
+        BETTING_LEDGER_EVENTS,
+        (
+            *(
+                Binding(EVENTS, f"ledger.entry.committed.v1.{kind}")
+                for kind in ("bet.settle", "bet.void", "bet.resettle")
+            ),
+            *(
+                Binding(EVENTS, f"ledger.post.refused.v1.{kind}")
+                for kind in ("bet.match", "bet.release", "bet.settle", "bet.void", "bet.resettle")
+            ),
+        ),
+        retired=_about_entries("bet"),
+    ),
     Queue(
         f"{RESULTS_BOARD}.events",
         (Binding(EVENTS, "betting.market.settled.v1"), Binding(EVENTS, "betting.market.voided.v1")),

@@ -21,6 +21,7 @@ from betting.service.calls import now_utc
 from betting.service.desk import Desk
 from betting.service.floor import EXPIRY, Floors
 from betting.service.gates import Gates
+from betting.service.holding import Holding
 from betting.service.officiating import OBJECTIONS, Officiating
 from betting.service.placing import Placing
 from betting.service.programme import POST_TIME, Programme
@@ -64,9 +65,11 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         ledger = await stack.enter_async_context(_ledger(settings))
         floors = Floors(pool, clock=now_utc)
         desk = Desk(pool, patience=timedelta(seconds=settings.patience_seconds))
+        holding = Holding(Holds(ledger))
         stack.push_async_callback(floors.drained)
+        stack.push_async_callback(holding.drained)
         stack.push_async_callback(desk.drained)
-        placing = app[api.PLACING] = Placing(pool, desk, Holds(ledger), floors, show=api.own_offer_answer)
+        placing = app[api.PLACING] = Placing(pool, desk, holding, floors, show=api.own_offer_answer)
         trading = app[api.TRADING] = Trading(pool, floors)
         programme = app[api.PROGRAMME] = Programme(pool)
         gates = app[api.GATES] = Gates(pool, programme)

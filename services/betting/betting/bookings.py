@@ -7,7 +7,8 @@ ledger's answers to them stay in order. The keys are made of the business's own 
 from uuid import UUID
 
 from common.money import Money
-from contracts.ledger import EntryRequest, Posting, PostRequested, SettlementPart, Side
+from contracts.ledger import Posting, PostRequested, SettlementPart, Side
+from contracts.ledger_batches import KeyedEntry
 
 from betting.domain.ids import MarketId, Minor, OfferId, UserId
 from betting.domain.matching import Fill
@@ -26,9 +27,11 @@ def hold_key(offer: OfferId) -> str:
     return f"hold:{offer}"
 
 
-def hold(offer: Offer, currency: str) -> EntryRequest:
+def hold(offer: Offer, currency: str, *, trace: str | None = None) -> KeyedEntry:
     """Set the whole stake aside. Asked over HTTP, since the bettor waits for yes or no."""
-    return EntryRequest(
+    return KeyedEntry(
+        idempotency_key=hold_key(offer.id),
+        traceparent=trace,
         kind="bet.hold",
         reference=reference(offer.market_id),
         metadata={"offer": str(offer.id)},

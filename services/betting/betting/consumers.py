@@ -22,7 +22,7 @@ FACTS: Final = frozenset({"bet.match", "bet.release", *PAYING})
 
 
 class LedgerEvents:
-    """Handles the queue of the ledger's answers. What changes nothing here is not remembered either."""
+    """Handles the queue of the ledger's answers: those that `contracts.topology` binds it to, and only our own."""
 
     def __init__(self, settling: Settling) -> None:
         self._settling = settling

@@ -1,10 +1,12 @@
-"""The ledger's HTTP door, for the one booking a bettor waits for: the hold."""
+"""The ledger's HTTP door, for the one booking a bettor waits for: the hold. Many bettors' holds in one request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from common.client import RemoteProblem, ServiceClient, Unreachable
-from contracts.ledger import EntryView
+from common.client import RemoteProblem, Reply, ServiceClient, Unreachable
+from contracts.ledger_batches import BatchRequest
+from pydantic import BaseModel, ConfigDict
 
 from betting import bookings
 from betting.domain.errors import (
@@ -31,6 +33,18 @@ _REFUSALS: Final[Mapping[str, type[HoldRefused]]] = {
 }
 """The ledger's lasting answers: it stores each under the command's key, so no hold exists and none ever will."""
 
+_FAULTY: Final = frozenset((400, 413, 422))
+"""Statuses by which a whole request is refused for what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A hold to ask for. `trace` is of whoever asks."""
+
+    offer: Offer
+    currency: str
+    trace: str | None = None
+
 
 class Holds:
     """Sets stakes aside in the ledger."""
@@ -38,26 +52,26 @@ class Holds:
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    async def place(self, offer: Offer, currency: str) -> None:
-        """Hold the offer's stake. Asking again is harmless: the key is the offer's own.
+    async def place(self, wanted: Sequence[Wanted]) -> Sequence[HoldRefused | OfferPending | None]:
+        """Hold each offer's stake, independently of the others; None where it is held.
 
-        Raises HoldRefused (or a subclass) only for an answer that is final. Anything else, silence or an answer
-        that says nothing about an earlier attempt, is OfferPending: whoever asks again will know.
+        Asking again is harmless: each hold's key is the offer's own. HoldRefused (or a subclass) only for an answer
+        that is final. Anything else, silence or an answer that says nothing about an earlier attempt, is
+        OfferPending: whoever asks again will know.
         """
         try:
-            await self._client.post(
-                "/v1/entries",
-                bookings.hold(offer, currency),
-                EntryView,
-                idempotency_key=bookings.hold_key(offer.id),
+            reply = await self._client.send(
+                "POST", "/v1/entries/batch", body=_body(wanted), harmless_to_repeat=True
             )
+            return _results(wanted, reply)
         except Unreachable as silence:
-            raise pending(offer) from silence
+            return [_because(pending(each.offer), silence) for each in wanted]
         except RemoteProblem as problem:
-            refusal = _REFUSALS.get(problem.slug)
-            if refusal is None:
-                raise pending(offer) from problem
-            raise refusal(problem.detail, extra={"offer": str(offer.id), "reason": problem.slug}) from problem
+            if (
+                problem.status in _FAULTY and len(wanted) > 1
+            ):  # one of them is to blame, and only it shall suffer
+                return [(await self.place((each,)))[0] for each in wanted]
+            return [_because(pending(each.offer), problem) for each in wanted]
 
 
 def pending(offer: Offer) -> OfferPending:
@@ -66,3 +80,55 @@ def pending(offer: Offer) -> OfferPending:
         extra={"offer": str(offer.id)},
         retry_after=1,
     )
+
+
+class _Problem(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    type: str
+    detail: str
+
+
+class _Result(BaseModel):
+    """What is read of an `EntryResult`: the entry itself comes as an event."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    idempotency_key: str
+    status: int
+    problem: _Problem | None = None
+
+
+class _Results(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    groups: tuple[tuple[_Result, ...], ...]
+
+
+def _body(wanted: Sequence[Wanted]) -> bytes:
+    holds = tuple((bookings.hold(each.offer, each.currency, trace=each.trace),) for each in wanted)
+    # Built without validating again what every entry was validated for.
+    return BatchRequest.model_construct(groups=holds).model_dump_json(exclude_none=True).encode()
+
+
+def _results(wanted: Sequence[Wanted], reply: Reply) -> list[HoldRefused | OfferPending | None]:
+    """Raises Unreachable for an answer to something else."""
+    told = [result for group in reply.read(_Results).groups for result in group]
+    if [each.idempotency_key for each in told] != [bookings.hold_key(each.offer.id) for each in wanted]:
+        raise Unreachable("the answer does not make sense")
+    return [_result(each.offer, result) for each, result in zip(wanted, told, strict=True)]
+
+
+def _result(offer: Offer, told: _Result) -> HoldRefused | OfferPending | None:
+    if told.problem is None and told.status < 400:
+        return None
+    slug = "" if told.problem is None else told.problem.type.removeprefix("/problems/")
+    refusal = _REFUSALS.get(slug)
+    if refusal is None or told.problem is None:
+        return pending(offer)
+    return refusal(told.problem.detail, extra={"offer": str(offer.id), "reason": slug})
+
+
+def _because(answer: OfferPending, cause: Exception) -> OfferPending:
+    answer.__cause__ = cause
+    return answer

@@ -12,6 +12,7 @@ import jwt
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from contracts.ledger import EntryRequest, EntryView
+from contracts.ledger_batches import BatchRequest, BatchView, EntryProblem, EntryResult, KeyedEntry
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -26,6 +27,8 @@ class Mood(Enum):
     MUTE = auto()  # the hold is booked, the answer lost
     BUSY = auto()
     BROKEN = auto()  # answers, but nothing that decides
+    UNDECIDED = auto()  # the same, for each hold by itself
+    SUSPICIOUS = auto()  # takes no request of several holds: one of them must be at fault
 
 
 class FakeLedger:
@@ -33,13 +36,15 @@ class FakeLedger:
         self.books = Books()
         self.mood = Mood.WELL
         self.requests = 0
+        self.largest = 0
         self.slow_seconds = 0.0
         self.url = ""
 
-    async def post_entry(self, request: web.Request) -> web.Response:
+    async def post_batch(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == f"Bearer {API_KEY}"
         self.requests += 1
-        wanted = EntryRequest.model_validate_json(await request.read())
+        self.largest = max(self.largest, (await request.read()).count(b'"idempotency_key"'))
+        wanted = BatchRequest.model_validate_json(await request.read())
         await asyncio.sleep(self.slow_seconds)
         if self.mood is Mood.DEAF:
             _hang_up(request)
@@ -47,14 +52,29 @@ class FakeLedger:
             return _problem(429, "overloaded")
         if self.mood is Mood.BROKEN:
             return _problem(422, "refused-by-database")
-        try:
-            entry = self.books.post(request.headers["Idempotency-Key"], wanted)
-        except Refusal as refusal:
-            return _problem(422, str(refusal))
+        if self.mood is Mood.SUSPICIOUS and len(wanted.groups) > 1:
+            return _problem(422, "invalid-input")
+        told = BatchView(groups=tuple((self._result(entry),) for (entry,) in wanted.groups))
         if self.mood is Mood.MUTE:
             _hang_up(request)
+        return web.Response(body=told.model_dump_json().encode(), content_type="application/json")
+
+    def _result(self, wanted: KeyedEntry) -> EntryResult:
+        key = wanted.idempotency_key
+        if self.mood is Mood.UNDECIDED:
+            why = EntryProblem(type="/problems/overloaded", title="later", status=429, detail="later")
+            return EntryResult(idempotency_key=key, status=429, replayed=False, problem=why)
+        try:
+            entry = self.books.post(
+                key, EntryRequest(**wanted.model_dump(include=set(EntryRequest.model_fields)))
+            )
+        except Refusal as refusal:
+            why = EntryProblem(
+                type=f"/problems/{refusal}", title="no", status=422, detail="the ledger says no"
+            )
+            return EntryResult(idempotency_key=key, status=422, replayed=False, problem=why)
         view = EntryView.model_validate(entry.model_dump())
-        return web.Response(status=201, body=view.model_dump_json().encode(), content_type="application/json")
+        return EntryResult(idempotency_key=key, status=201, replayed=False, entry=view)
 
 
 def _hang_up(request: web.Request) -> None:
@@ -92,7 +112,7 @@ async def neighbours() -> AsyncIterator[tuple[FakeLedger, FakeIdentity]]:
     """Both on one server of their own."""
     ledger, identity = FakeLedger(), FakeIdentity()
     app = web.Application()
-    app.router.add_post("/v1/entries", ledger.post_entry)
+    app.router.add_post("/v1/entries/batch", ledger.post_batch)
     app.router.add_get("/.well-known/jwks.json", identity.jwks)
     async with TestServer(app) as server:
         ledger.url = identity.url = str(server.make_url("")).rstrip("/")

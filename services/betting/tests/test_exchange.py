@@ -18,7 +18,8 @@ from common.idempotency import KeyReused
 from contracts.ledger import PostRefused, RefusalReason
 from prometheus_client import REGISTRY
 
-from services.betting.tests.venue import JUDGES, Venue, call
+from services.betting.tests.asking import JUDGES, call
+from services.betting.tests.venue import Venue
 
 
 async def test_two_offers_meet_and_the_winner_is_paid(venue: Venue) -> None:

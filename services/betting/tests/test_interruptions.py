@@ -14,8 +14,10 @@ from common.errors import DomainError
 from common.idempotency import Answer, KeyInFlight
 from contracts.betting import OfferPlaced
 
+from services.betting.tests.asking import JUDGES, call
 from services.betting.tests.fake_ledger import Mood
-from services.betting.tests.venue import JUDGES, Floor, Placed, Venue, call
+from services.betting.tests.floors import Floor, Placed
+from services.betting.tests.venue import Venue
 
 
 class Crash:
@@ -131,7 +133,7 @@ async def test_a_placement_cut_off_anywhere_is_finished(venue: Venue, floor: Flo
     venue.check_history()
 
 
-@pytest.mark.parametrize("mood", [Mood.DEAF, Mood.MUTE, Mood.BUSY, Mood.BROKEN])
+@pytest.mark.parametrize("mood", [Mood.DEAF, Mood.MUTE, Mood.BUSY, Mood.BROKEN, Mood.UNDECIDED])
 async def test_a_hold_without_an_answer_is_asked_again_with_its_key(
     venue: Venue, floor: Floor, mood: Mood
 ) -> None:
@@ -157,6 +159,25 @@ async def test_a_hold_without_an_answer_is_asked_again_with_its_key(
     answer = await floor.place(ana, 0, (1, 1), 100, key="tap")
     assert (answer.id, answer.status, answer.replayed) == (offer, "OPEN", True)
     assert venue.books.of(ana) == {"available": "900.00", "held": "100.00"}
+    await venue.check_money()
+
+
+async def test_holds_asked_for_meanwhile_go_in_one_request(venue: Venue, floor: Floor) -> None:
+    """Thirty bettors, three of them poor: each has an answer of its own."""
+    venue.ledger.slow_seconds = 0.1
+    people = [venue.bettor("5.00" if number % 10 == 0 else "100.00") for number in range(30)]
+    answers = await asyncio.gather(*(floor.place(each, 0, (1, 1), 50) for each in people))
+    assert [answer.http for answer in answers] == [422 if number % 10 == 0 else 201 for number in range(30)]
+    assert venue.ledger.largest > 5
+    assert venue.ledger.requests < 15
+    await venue.check_money()
+
+
+async def test_a_request_refused_as_a_whole_hurts_nobody_but_the_guilty(venue: Venue, floor: Floor) -> None:
+    venue.ledger.slow_seconds, venue.ledger.mood = 0.1, Mood.SUSPICIOUS
+    answers = await asyncio.gather(*(floor.place(venue.bettor(), 0, (1, 1), 50) for _ in range(10)))
+    assert {answer.http for answer in answers} == {201}
+    assert venue.ledger.largest > 1
     await venue.check_money()
 
 

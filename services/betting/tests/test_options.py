@@ -27,7 +27,9 @@ from betting.store.suspensions import Scope, Suspension
 from common.idempotency import Answer
 from common.pg import transaction
 
-from services.betting.tests.venue import JUDGES, Floor, Venue, call
+from services.betting.tests.asking import JUDGES, call
+from services.betting.tests.floors import Floor
+from services.betting.tests.venue import Venue
 
 
 @pytest.fixture

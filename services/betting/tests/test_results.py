@@ -15,7 +15,9 @@ from betting.service.reading import Page
 from betting.store.registry import TaxRate
 from common.idempotency import Answer
 
-from services.betting.tests.venue import JUDGES, Floor, Venue, call
+from services.betting.tests.asking import JUDGES, call
+from services.betting.tests.floors import Floor
+from services.betting.tests.venue import Venue
 
 
 def shown(race: object) -> Answer:

@@ -9,7 +9,9 @@ import pytest
 from betting.domain.ratios import LADDER
 from common.testing import Database
 
-from services.betting.tests.venue import JUDGES, Floor, Venue
+from services.betting.tests.asking import JUDGES
+from services.betting.tests.floors import Floor
+from services.betting.tests.venue import Venue
 
 
 @dataclass

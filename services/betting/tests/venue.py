@@ -1,36 +1,27 @@
 """A carril for the tests: betting's use cases on a real database, with people, races and a ledger to book in."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 from betting import api
-from betting.api.own_views import CancelView
 from betting.api.registry_views import PermitView, StableView
 from betting.api.views import EventView, MarketView, RaceView
 from betting.app import handlers
 from betting.consumers import LedgerEvents
 from betting.domain.events import Event
-from betting.domain.ids import EventId, MarketId, OfferId, RaceId, RunnerId, StableId, UserId
-from betting.domain.margins import Margin
+from betting.domain.ids import EventId, MarketId, StableId, UserId
 from betting.domain.markets import Market, TieRule
-from betting.domain.offers import PLAIN, Options
 from betting.domain.races import Race
-from betting.domain.ratios import Ratio
-from betting.domain.results import Declaration
 from betting.ledger import Holds
-from betting.service.calls import Call
-from betting.service.desk import Desk, WantedOffer
+from betting.service.desk import Desk
 from betting.service.floor import Floors
 from betting.service.gates import Gates
+from betting.service.holding import Holding
 from betting.service.officiating import Officiating
 from betting.service.placing import Placing
 from betting.service.programme import Programme, WantedEvent, WantedMarket, WantedRace
@@ -43,47 +34,18 @@ from betting.store.registry import Stable
 from common.amqp import Delivery
 from common.client import ServiceClient
 from common.deadlines import DeadlineWorker
-from common.errors import NotReady, Unavailable
 from common.idempotency import Answer
-from common.money import Money
 from common.pg import Pool, create_pool
 from common.testing import Database
 from contracts.betting import OfferMatched
 from contracts.envelope import Envelope, envelope
 from contracts.ledger import EntryCommitted, PostRefused, PostRequested, RefusalReason
-from pydantic import BaseModel
 
+from services.betting.tests.asking import JUDGES, Clock, call, keep
 from services.betting.tests.books import Books, NotYet, Refusal
+from services.betting.tests.checks import money_agrees, told_without_gaps
 from services.betting.tests.fake_ledger import API_KEY, FakeLedger
-
-Thing = TypeVar("Thing")
-JUDGES = (UserId(uuid4()), UserId(uuid4()))
-_keys = count(1)
-
-
-async def insist(ask: Callable[[], Awaitable[Thing]]) -> Thing:
-    """Ask as a good client does: again, with the same key, while the answer is "not now"."""
-    for _ in range(300):
-        try:
-            return await ask()
-        except (NotReady, Unavailable):
-            await asyncio.sleep(0.1)
-    raise AssertionError("no definite answer")
-
-
-def call(user: UUID, key: str | None = None, fingerprint: bytes | None = None) -> Call:
-    """A call under a key of its own unless told."""
-    return Call(UserId(user), key or f"key-{next(_keys)}", fingerprint or bytes(32))
-
-
-@dataclass
-class Clock:
-    """The time, which tests may move on."""
-
-    ahead: timedelta = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+from services.betting.tests.floors import Floor
 
 
 @dataclass
@@ -93,7 +55,7 @@ class Venue:
     pool: Pool
     owner: "asyncpg.Pool[asyncpg.Record]"
     ledger: FakeLedger
-    holds: Holds
+    client: ServiceClient
     clock: Clock = field(default_factory=Clock)
     users_per_chunk: int = 200
     heard: list[Envelope] = field(default_factory=list)
@@ -113,7 +75,12 @@ class Venue:
         self.floors = Floors(self.pool, clock=self.clock)
         self.desk = Desk(self.pool, patience=patience, clock=self.clock)
         self.placing = Placing(
-            self.pool, self.desk, self.holds, self.floors, show=api.own_offer_answer, clock=self.clock
+            self.pool,
+            self.desk,
+            Holding(Holds(self.client)),
+            self.floors,
+            show=api.own_offer_answer,
+            clock=self.clock,
         )
         self.trading = Trading(self.pool, self.floors, clock=self.clock)
         self.deadlines = DeadlineWorker(
@@ -154,17 +121,17 @@ class Venue:
             "Junta", "Carril La Herradura", "P-1", now, state, objection_seconds=objection_seconds
         )
         await self.programme.create_event(
-            call(JUDGES[0]), wanted, lambda event: _keep(events, event, EventView.of)
+            call(JUDGES[0]), wanted, lambda event: keep(events, event, EventView.of)
         )
         event_id = EventId(events[0].id)
         await self.programme.schedule_race(
             call(JUDGES[0]),
             event_id,
             WantedRace(1, 300, horses, self.clock() + timedelta(hours=1)),
-            lambda race: _keep(races, race, RaceView.of),
+            lambda race: keep(races, race, RaceView.of),
         )
         await self.programme.publish(
-            call(JUDGES[0]), event_id, lambda event: _keep(events, event, EventView.of)
+            call(JUDGES[0]), event_id, lambda event: keep(events, event, EventView.of)
         )
         return races[0]
 
@@ -176,7 +143,7 @@ class Venue:
         race: Race | None = None,
         objection_seconds: int = 0,
         **terms: Any,
-    ) -> "Floor":
+    ) -> Floor:
         """An open market, of a race of its own unless told."""
         race = race or await self.race(objection_seconds=objection_seconds)
         markets: list[Market] = []
@@ -187,7 +154,7 @@ class Venue:
             }
         )  # fmt: skip
         await self.programme.open_market(
-            call(JUDGES[0]), race.id, wanted, lambda market: _keep(markets, market, MarketView.of)
+            call(JUDGES[0]), race.id, wanted, lambda market: keep(markets, market, MarketView.of)
         )
         return Floor(self, race, markets[0])
 
@@ -195,7 +162,7 @@ class Venue:
         """A stable and its people."""
         stables: list[Stable] = []
         await self.registry.add_stable(
-            call(JUDGES[0]), name, lambda stable: _keep(stables, stable, StableView.of)
+            call(JUDGES[0]), name, lambda stable: keep(stables, stable, StableView.of)
         )
         for member in members:
             await self.registry.add_member(
@@ -260,35 +227,11 @@ class Venue:
 
     async def check_money(self) -> None:
         """Betting and the ledger tell the same story, and so do betting's own tables."""
-        for row in await self.owner.fetch(
-            "SELECT id, status, remaining FROM offer WHERE status <> 'PENDING'"
-        ):
-            assert self.books.holds.get(row["id"], Decimal(0)) == row["remaining"], tuple(row)
-        for row in await self.owner.fetch("SELECT id, status, escrow FROM market"):
-            left = Decimal(0) if row["status"] in ("SETTLED", "VOID", "SETTLING") else row["escrow"]
-            assert self.books.balances[f"markets/{row['id']}/escrow"] == left, tuple(row)
-        assert not await self.owner.fetch(
-            """
-            SELECT o.id FROM offer o LEFT JOIN fill f ON o.id IN (f.maker_offer, f.taker_offer)
-            GROUP BY o.id
-            HAVING o.matched <> coalesce(sum(CASE o.id WHEN f.maker_offer THEN f.maker_stake ELSE f.taker_stake END), 0)
-            """
-        )
-        assert not await self.owner.fetch(
-            """
-            SELECT m.id FROM market m LEFT JOIN fill f ON f.market_id = m.id
-            GROUP BY m.id HAVING m.escrow <> coalesce(sum(f.pot), 0)
-            """
-        )
+        await money_agrees(self.owner, self.books)
 
     def check_history(self) -> None:
         """Each aggregate's events are versioned without a gap, in the order they were told."""
-        versions: dict[str, list[int]] = {}
-        for message in self.heard:
-            if message.type.startswith("betting."):
-                versions.setdefault(message.partitionkey, []).append(message.sequence)
-        for aggregate, seen in versions.items():
-            assert seen == list(range(1, len(seen) + 1)), aggregate
+        told_without_gaps(self.heard)
 
     def matches(self, market: MarketId) -> list[OfferMatched]:
         return [
@@ -296,157 +239,6 @@ class Venue:
             for message in self.heard
             if message.type == OfferMatched.type and message.partitionkey == f"markets/{market}"
         ]
-
-
-@dataclass
-class Floor:
-    """The floor of one market."""
-
-    venue: Venue
-    race: Race
-    market: Market
-
-    def wanted(
-        self,
-        side: int,
-        ratio: tuple[int, int],
-        pesos: int,
-        *,
-        version: int = 1,
-        options: Options = PLAIN,
-        repeat: bool = True,
-    ) -> WantedOffer:
-        return WantedOffer(
-            market_id=self.market.id,
-            market_version=version,
-            terms_hash=None,
-            runner_id=self.race.runners[side].id,
-            ratio=Ratio(*ratio),
-            stake=pesos * 100,
-            currency="MXN",
-            options=options,
-            repeat=repeat,
-        )
-
-    async def place(
-        self,
-        user: UUID,
-        side: int,
-        ratio: tuple[int, int],
-        pesos: int,
-        *,
-        key: str | None = None,
-        version: int = 1,
-        options: Options = PLAIN,
-        repeat: bool = True,
-    ) -> "Placed":
-        wanted = self.wanted(side, ratio, pesos, version=version, options=options, repeat=repeat)
-        return Placed.of(await self.venue.placing.place(call(user, key), wanted))
-
-    async def cancel(self, user: UUID, offer: UUID, *, key: str | None = None) -> int:
-        """How much it took back, in centavos."""
-        answer = await self.venue.trading.cancel(
-            call(user, key), OfferId(offer), lambda done: Answer.of(CancelView.of(done))
-        )
-        return Money.parse(json.loads(answer.body)["cancelled"], "MXN").minor
-
-    async def close(self) -> Answer:
-        return await self.venue.gates.close(
-            call(JUDGES[0]), self.market.id, lambda market: Answer.of(MarketView.of(market))
-        )
-
-    async def scratch(self, reason: str = "cojea") -> Answer:
-        return await self.venue.gates.scratch(
-            call(JUDGES[0]), self.race.id, reason, lambda race: Answer.of(RaceView.of(race))
-        )
-
-    async def no_contest(self, reason: str = "crossed the rail") -> Answer:
-        return await self.venue.gates.no_contest(
-            call(JUDGES[0]), self.race.id, reason, lambda race: Answer.of(RaceView.of(race))
-        )
-
-    def seen(
-        self, winner: int | None, *, margin: Margin = Margin.CABEZA, off: datetime | None = None
-    ) -> Declaration:
-        """What an official could have seen; the race was off long after the last bet unless told."""
-        return Declaration(
-            winner=None if winner is None else RunnerId(self.race.runners[winner].id),
-            margin=None if winner is None else margin,
-            off_time=off or datetime(2036, 6, 7, 18, tzinfo=UTC),
-            photo_sha256=bytes(32),
-        )
-
-    async def declare(
-        self,
-        winner: int | None,
-        *,
-        judge: UserId = JUDGES[0],
-        margin: Margin = Margin.CABEZA,
-        off: datetime | None = None,
-    ) -> Answer:
-        seen = self.seen(winner, margin=margin, off=off)
-        return await self.venue.officiating.declare(
-            call(judge), RaceId(self.race.id), seen, lambda race: Answer.of(RaceView.of(race))
-        )
-
-    async def finish(self, winner: int | None) -> None:
-        """Close, two results, settle, book."""
-        await self.close()
-        await self.finish_decided(winner)
-
-    async def finish_decided(self, winner: int | None) -> None:
-        """Two results, settle, book."""
-        for judge in JUDGES:
-            await self.declare(winner, judge=judge)
-        await self.venue.time_passes()
-        await self.venue.settling.settle_due()
-        await self.venue.deliver()
-
-    async def status(self) -> str:
-        status: str = await self.venue.owner.fetchval(
-            "SELECT status FROM market WHERE id = $1", self.market.id
-        )
-        return status
-
-    async def offers(self) -> dict[UUID, str]:
-        rows = await self.venue.owner.fetch(
-            "SELECT id, status FROM offer WHERE market_id = $1", self.market.id
-        )
-        return {row["id"]: row["status"] for row in rows}
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A placement's answer, read."""
-
-    http: int
-    id: UUID
-    status: str
-    matched: str = "0.00"
-    fills: int = 0
-    problem: str = ""
-    replayed: bool = False
-
-    @classmethod
-    def of(cls, answer: Answer) -> "Placed":
-        body = json.loads(answer.body)
-        if answer.status >= 400:
-            return cls(answer.status, UUID(body["offer"]), "", problem=body["type"], replayed=answer.replayed)
-        return cls(
-            answer.status,
-            UUID(body["id"]),
-            body["status"],
-            body["matched"],
-            len(body["fills"]),
-            "",
-            answer.replayed,
-        )
-
-
-def _keep(found: list[Thing], thing: Thing, view: Callable[[Thing], BaseModel]) -> Answer:
-    """Remember the thing itself beside the answer that shows it."""
-    found.append(thing)
-    return Answer.of(view(thing))
 
 
 @asynccontextmanager
@@ -460,4 +252,4 @@ async def open_venue(database: Database, ledger: FakeLedger) -> AsyncIterator[Ve
         client = await stack.enter_async_context(
             ServiceClient(ledger.url, timeout_seconds=2.0, headers={"Authorization": f"Bearer {API_KEY}"})
         )
-        yield Venue(pool, owner, ledger, Holds(client))
+        yield Venue(pool, owner, ledger, client)

@@ -105,7 +105,7 @@ async def _parts(
         )
         app[READER] = MarketReader(client, settings.betting_url, exchange)
         hub = app[HUB] = Hub()
-        await stack.enter_async_context(Feed(link, hub.take, hub.forget).running())
+        await stack.enter_async_context(Feed(link, hub).running())
         processes = {**{str(name): url for name, url in settings.upstreams.items()}, **settings.health_urls}
         app[HEALTH] = DeepHealth(client, processes)
         own = DOCUMENT.validate_python(openapi(OWN_ROUTES, TITLE, "1.0"))

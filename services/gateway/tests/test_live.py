@@ -87,7 +87,7 @@ async def test_an_image_then_deltas_then_a_heartbeat() -> None:
     assert (await told(watcher))["op"] == "hb"
 
 
-async def test_a_repeated_event_changes_nothing_and_a_gap_brings_a_fresh_image() -> None:
+async def test_a_repeated_event_changes_nothing_and_a_gap_is_told_as_one_delta() -> None:
     source = Betting()
     hub, watcher, _ = await watching(source)
     await told(watcher)
@@ -96,13 +96,86 @@ async def test_a_repeated_event_changes_nothing_and_a_gap_brings_a_fresh_image()
     await told(watcher)
     await hub.take(again)
     assert (await told(watcher))["op"] == "hb"
+    source.moves("50.00")  # never arrives, and neither does this one:
+    source.moves("7.00", risk=2, win=1)
+    await hub.take(source.moves("0.00"))
+    assert (await told(watcher))["op"] == "status"
+    missed = await told(watcher)
+    assert (missed["op"], missed["prev"], missed["clk"]) == ("delta", 11, 14)
+    assert missed["book"] == {str(RUNNER): [[5, 4, "0.00"], [2, 1, "7.00"]]}
+    await hub.take(source.moves("1.00"))
+    assert (await told(watcher))["prev"] == 14
+    _, back, _ = await watching(source, clk=11, hub=hub)
+    assert (await told(back))["book"] == {str(RUNNER): [[5, 4, "1.00"], [2, 1, "7.00"]]}
+
+
+async def test_a_status_is_told_without_the_book() -> None:
+    """It takes a sequence number of the market's as well, but nobody needs an image for it."""
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    await told(watcher)
+    source.status = "SUSPENDED"
+    await hub.take(
+        source.tells(betting.MarketSuspended(market_id=MARKET, reason="protest", suspended_at=NOON))
+    )
+    assert (await told(watcher))["status"] == "SUSPENDED"
+    assert (await told(watcher))["op"] == "hb"
+    await hub.take(source.moves("60.00"))
+    delta = await told(watcher)
+    assert (delta["op"], delta["prev"], delta["clk"]) == ("delta", 10, 12)
+
+
+async def test_what_is_told_while_the_first_image_is_read_is_not_lost() -> None:
+    """The answer was made before the event was committed, and comes after it."""
+    source, hub = Betting(), Hub()
+    answered = asyncio.Event()
+    earlier = await source.fetch(str(MARKET))
+
+    async def slow(market: str) -> Image:
+        if not answered.is_set():
+            await answered.wait()
+            return earlier
+        return await source.fetch(market)
+
+    watcher = Watcher(str(ANA), heartbeat_seconds=0.05)
+    joining = asyncio.create_task(hub.watch(watcher, str(MARKET), None, slow))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    moved = source.moves("60.00")
+    assert hub.concerns(moved.model_dump_json().encode())
+    await hub.take(moved)
+    answered.set()
+    await joining
+    image = await told(watcher)
+    assert (image["clk"], image["book"]) == (11, {str(RUNNER): [[5, 4, "60.00"]]})
+
+
+async def test_an_image_that_cannot_be_read_is_read_when_it_can() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    await told(watcher)
+    fetch = source.fetch
+
+    async def away(market: str) -> Image:
+        raise OSError(market)
+
+    hub._fetches[str(MARKET)] = away
     source.moves("50.00")  # never arrives
     await hub.take(source.moves("40.00"))
-    assert (await told(watcher))["op"] == "status"
-    fresh = await told(watcher)
-    assert (fresh["op"], fresh["clk"], fresh["book"]) == ("img", 13, {str(RUNNER): [[5, 4, "40.00"]]})
-    await hub.take(source.moves("0.00"))
-    assert (await told(watcher))["prev"] == 13
+    assert (await told(watcher))["op"] == "hb"
+    hub._fetches[str(MARKET)] = fetch
+    await hub.mend()
+    assert [(await told(watcher))["op"] for _ in range(2)] == ["status", "delta"]
+
+
+async def test_what_concerns_nobody_here_is_not_read() -> None:
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    body = source.tells(a_match()).model_dump_json().encode()
+    assert hub.concerns(body)
+    assert not hub.concerns(body.replace(str(MARKET).encode(), str(uuid4()).encode()))
+    hub.hear(watcher)
+    assert hub.concerns(body.replace(str(MARKET).encode(), str(uuid4()).encode())), "one side of it is Ana's"
 
 
 async def test_changes_that_nobody_read_are_merged_and_a_late_reader_gets_the_image() -> None:

@@ -47,9 +47,14 @@ async def declare_exchange(
 
 
 async def declare_work_queue(
-    channel: AbstractChannel, name: str, bindings: Iterable[tuple[str, str]]
+    channel: AbstractChannel,
+    name: str,
+    bindings: Iterable[tuple[str, str]],
+    *,
+    retired: Iterable[tuple[str, str]] = (),
 ) -> AbstractQueue:
-    """A consumer's queue with its retry queues and its dead-letter queue, bound to (exchange, pattern).
+    """A consumer's queue with its retry queues and its dead-letter queue, bound to (exchange, pattern), and not any
+    more to what is `retired`.
 
     The exchanges must exist. The companions come first, so that no message can miss them.
     """
@@ -70,6 +75,8 @@ async def declare_work_queue(
         )
         for exchange, pattern in bindings:
             await queue.bind(exchange, pattern)
+        for exchange, pattern in retired:
+            await queue.unbind(exchange, pattern)
     return queue
 
 

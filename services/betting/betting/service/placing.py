@@ -31,10 +31,11 @@ from betting.domain.errors import (
 )
 from betting.domain.ids import OfferId
 from betting.domain.offers import Ending, Offer, OfferStatus
-from betting.ledger import Holds, pending
+from betting.ledger import pending
 from betting.service.calls import Call, Clock, Show, now_utc
 from betting.service.desk import Desk, WantedOffer
 from betting.service.floor import Floors
+from betting.service.holding import Holding
 from betting.service.session import Session, Stored
 from betting.store.exchange import ExchangeStore
 from betting.store.reading import OwnOffer
@@ -51,7 +52,7 @@ class Placing:
         self,
         pool: Pool,
         desk: Desk,
-        holds: Holds,
+        holding: Holding,
         floors: Floors,
         *,
         show: Show[OwnOffer],
@@ -59,7 +60,7 @@ class Placing:
     ) -> None:
         self._pool = pool
         self._desk = desk
-        self._holds = holds
+        self._holding = holding
         self._floors = floors
         self._show = show
         self._clock = clock
@@ -93,7 +94,7 @@ class Placing:
 
     async def _finish(self, offer: Offer, currency: str) -> Answer:
         try:
-            await self._holds.place(offer, currency)
+            await self._holding.hold(offer, currency)
         except HoldRefused as refusal:
             return await self._reject(offer, refusal)
         return await self._floors.do(offer.market_id, Admit(offer.id, self._show))

@@ -2,16 +2,20 @@
 
 No queue can be declared beforehand for replicas that come and go, so this is the one place where a service declares one:
 exclusive, bounded, the oldest dropped first. What is dropped or missed is noticed by the markets' sequence numbers.
+aio-pika's queue iterator is not used: when waiting for a message is given up, it ends the whole subscription, so five
+quiet seconds on a carril once made every replica begin anew.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
 from uuid import uuid4
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueueIterator
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
 from common.amqp import Link
 from common.amqp.link import broker_errors, close_channel
 from common.broker import BrokerUnavailable
@@ -19,7 +23,6 @@ from contracts.envelope import Envelope
 from contracts.topology import EVENTS, LIVE_PATTERNS, LIVE_QUEUES
 
 LIMIT: Final = 50_000
-PREFETCH: Final = 500
 BACKOFF_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 5.0
 """After this long without an event the broker is asked whether it still delivers."""
@@ -27,19 +30,61 @@ SILENCE_SECONDS: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-class Feed:
-    """Listens while `running`; begins again, and says so (`began`), whenever the connection was lost."""
+class Listener(Protocol):
+    """Who is told of the events."""
 
-    def __init__(
-        self,
-        link: Link,
-        take: Callable[[Envelope], Awaitable[None]],
-        began: Callable[[], Awaitable[None]],
-    ) -> None:
+    def concerns(self, body: bytes) -> bool:
+        """Whether an event is worth reading."""
+
+    async def take(self, envelope: Envelope) -> None: ...
+
+    async def forget(self) -> None:
+        """Something may have been missed."""
+
+    async def mend(self) -> None:
+        """A good moment to do what could not be done."""
+
+
+class _Inbox:
+    """What has arrived and is not taken in yet."""
+
+    def __init__(self) -> None:
+        self._bodies: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self.over = False
+
+    async def put(self, message: DeliveredMessage) -> None:
+        if len(self._bodies) >= LIMIT:  # we are hopelessly late: what is dropped shows as a gap
+            self._bodies.popleft()
+        self._bodies.append(message.body)
+        self._arrived.set()
+
+    def end(self, *_: object) -> None:
+        self.over = True
+        self._arrived.set()
+
+    async def arrived(self) -> None:
+        """Wait until there is something, or there will be nothing any more. Raises TimeoutError after a silence."""
+        async with asyncio.timeout(SILENCE_SECONDS):
+            await self._arrived.wait()
+
+    def take(self) -> bytes | None:
+        if self._bodies:
+            return self._bodies.popleft()
+        if not self.over:
+            self._arrived.clear()
+        return None
+
+
+class Feed:
+    """Listens while `running`; begins again, and says so (`forget`), whenever the connection was lost."""
+
+    def __init__(self, link: Link, listener: Listener) -> None:
         self._link = link
-        self._take = take
-        self._began = began
+        self._listener = listener
         self._listening = False
+        self.began = 0
+        """How often listening began."""
 
     async def check(self) -> None:
         """A readiness probe. Raises BrokerUnavailable."""
@@ -69,43 +114,47 @@ class Feed:
 
     async def _listen(self) -> None:
         channel = await self._link.channel(confirms=False)
+        inbox = _Inbox()
         try:
-            with broker_errors():
-                await channel.set_qos(PREFETCH)
-                queue = await channel.declare_queue(
-                    f"{LIVE_QUEUES}{uuid4()}",
-                    exclusive=True,
-                    auto_delete=True,
-                    arguments={"x-max-length": LIMIT, "x-overflow": "drop-head"},
-                )
-                for pattern in LIVE_PATTERNS:
-                    await queue.bind(EVENTS, pattern)
+            await _subscribe(channel, inbox)
             self._listening = True
-            await self._began()
-            async with queue.iterator(no_ack=True) as messages:
-                while True:
-                    message = await self._next(messages, channel)
-                    if message is not None:
-                        await self._take_safely(message.body)
+            self.began += 1
+            await self._listener.forget()
+            while not inbox.over:
+                await self._take_all(inbox)
+                try:
+                    await inbox.arrived()
+                except TimeoutError:
+                    if channel.is_closed:
+                        break
+                    await self._link.check()
+                    await self._listener.mend()
+            raise BrokerUnavailable("the broker ended the subscription", retry_after=1)
         finally:
             await close_channel(channel)
 
-    async def _next(
-        self, messages: AbstractQueueIterator, channel: AbstractChannel
-    ) -> AbstractIncomingMessage | None:
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                return await anext(messages)
-        except TimeoutError:
-            if channel.is_closed:
-                raise BrokerUnavailable("the channel was closed", retry_after=1) from None
-            await self._link.check()
-            return None
-        except StopAsyncIteration:
-            raise BrokerUnavailable("the broker ended the subscription", retry_after=1) from None
+    async def _take_all(self, inbox: _Inbox) -> None:
+        while (body := inbox.take()) is not None:
+            try:
+                if self._listener.concerns(body):
+                    await self._listener.take(Envelope.model_validate_json(body))
+            except Exception:
+                log.exception("an event was not taken in")
 
-    async def _take_safely(self, body: bytes) -> None:
-        try:
-            await self._take(Envelope.model_validate_json(body))
-        except Exception:
-            log.exception("an event was not taken in")
+
+async def _subscribe(channel: AbstractChannel, inbox: _Inbox) -> None:
+    """Have everything that is told from now on put into the inbox. Raises BrokerUnavailable."""
+    with broker_errors():
+        queue = await channel.declare_queue(
+            f"{LIVE_QUEUES}{uuid4()}",
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": LIMIT, "x-overflow": "drop-head"},
+        )
+        for pattern in LIVE_PATTERNS:
+            await queue.bind(EVENTS, pattern)
+        # aiormq's own consumer: aio-pika makes a message object of each delivery, which costs more than reading it.
+        underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(inbox.end)
+        channel.close_callbacks.add(inbox.end)
+        await underlay.basic_consume(queue.name, inbox.put, no_ack=True)

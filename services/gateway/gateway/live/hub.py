@@ -1,12 +1,14 @@
 """The hub: every committed event in, everybody who watches told.
 
 A market's events arrive in its order, at least once. One that was heard before is skipped; a gap (the queue dropped
-something, or was made anew) makes the image be read again from betting, and everybody gets the fresh one.
+something, or was made anew) makes the image be read again from betting. Whoever watches is told the difference, as a
+delta like any other: amounts are absolute, so it does not matter how many changes it stands for.
 """
 
 import asyncio
 import json
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final, TypeAlias
@@ -34,6 +36,8 @@ STATUS: Final[Mapping[str, str]] = {
 ENTRY: Final = "ledger.entry.committed.v1"
 PLAYERS: Final = "players/"
 MARKETS: Final = "markets/"
+MOST_READINGS: Final = 5
+_IDS: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _watching = Gauge("gateway_live_clients", "Clients that watch.")
 log = logging.getLogger(__name__)
@@ -48,6 +52,8 @@ class Hub:
         self._mine: dict[str, set[Watcher]] = defaultdict(set)
         self._fetches: dict[str, Fetch] = {}
         self._reading: dict[str, asyncio.Task[Image]] = {}
+        self._ahead: dict[str, int] = {}
+        self._stale: set[str] = set()
 
     # -- clients
 
@@ -74,6 +80,7 @@ class Hub:
             if not self._watchers[market]:
                 for forgotten in (self._watchers, self._images, self._fetches):
                     forgotten.pop(market, None)
+                self._stale.discard(market)
         self._mine[watcher.subject].discard(watcher)
         if not self._mine[watcher.subject]:
             del self._mine[watcher.subject]
@@ -81,9 +88,22 @@ class Hub:
     # -- events
 
     async def forget(self) -> None:
-        """Something may have been missed: read every image again and give it to everybody."""
+        """Something may have been missed: read every image again and tell everybody the difference."""
         for market in list(self._images):
             await self._renew(market)
+
+    async def mend(self) -> None:
+        """Try again to read the images that could not be read when they were needed."""
+        for market in list(self._stale):
+            await self._renew(market)
+
+    def concerns(self, body: bytes) -> bool:
+        """Whether an event in its wire form may be of interest here, told without reading it: it names a market that is
+        watched, or a person who is. Most events of a race day name nobody who watches this replica."""
+        return any(
+            found in self._images or found in self._ahead or found in self._mine
+            for found in map(bytes.decode, _IDS.findall(body))
+        )
 
     async def take(self, envelope: Envelope) -> None:
         """Take one event in, in the order it came."""
@@ -94,6 +114,8 @@ class Hub:
                 watcher.tell(message)
 
     async def _take_market(self, envelope: Envelope, market: str) -> None:
+        if market in self._ahead:  # it is being read just now, perhaps as it was before this
+            self._ahead[market] = max(self._ahead[market], envelope.sequence)
         image = self._images.get(market)
         if image is None or envelope.sequence <= image.seen:
             return
@@ -109,33 +131,44 @@ class Hub:
             for watcher in self._watchers[market]:
                 watcher.changed(market, delta)
         elif envelope.type in STATUS:
-            await self._renew(market, keep=True)
+            await self._renew(market)
 
-    async def _renew(self, market: str, *, keep: bool = False) -> None:
-        """Read the image again. `keep`: only the status moved, and nobody needs all of the book."""
+    async def _renew(self, market: str) -> None:
+        """Read the image again, and tell its watchers how it stands and what of the book has changed."""
         fetch, before = self._fetches.get(market), self._images.get(market)
         if fetch is None or before is None:
             return
         try:
             image = await self._read(market, fetch)
         except Exception:
+            self._stale.add(market)  # the old one stays, so that the next event shows the same gap
             log.exception("a market's image could not be read; its watchers wait", extra={"market": market})
-            self._images.pop(market, None)
             return
+        self._stale.discard(market)
+        delta = image.succeed(before)
         for watcher in list(self._watchers[market]):
             watcher.tell(status_message(image))
-            if not keep or image.clk != before.clk:
-                watcher.fresh(image)
-            else:
-                watcher.markets[market].image = image
+            watcher.renewed(image, delta)
 
     async def _read(self, market: str, fetch: Fetch) -> Image:
         """One reading for all who ask at once."""
         reading = self._reading.get(market)
         if reading is None:
-            reading = self._reading[market] = asyncio.ensure_future(fetch(market))
+            reading = self._reading[market] = asyncio.ensure_future(self._read_on(market, fetch))
             reading.add_done_callback(lambda _: self._reading.pop(market, None))
-        image = await asyncio.shield(reading)
+        return await asyncio.shield(reading)
+
+    async def _read_on(self, market: str, fetch: Fetch) -> Image:
+        """Read until nothing that was heard meanwhile is missing: an event may overtake the answer."""
+        self._ahead[market] = 0
+        try:
+            image = await fetch(market)
+            for _ in range(MOST_READINGS):
+                if self._ahead[market] <= image.seen:
+                    break
+                image = await fetch(market)
+        finally:
+            del self._ahead[market]
         self._images[market] = image
         return image
 

@@ -57,6 +57,19 @@ class Image:
         self.deltas.append(delta)
         return delta
 
+    def succeed(self, before: "Image") -> Delta:
+        """Take the place of an older image of the market; returns what has changed since. Who knew that one is told
+        just this, and who was away for longer can still resume from where the older one knew."""
+        changed = {key: "0.00" for key in before.levels if key not in self.levels}
+        changed |= {key: amount for key, amount in self.levels.items() if before.levels.get(key) != amount}
+        self.deltas, self.at = before.deltas, before.at
+        if not changed:
+            self.clk = before.clk
+        delta = Delta(before.clk, self.clk, changed)
+        if changed:
+            self.deltas.append(delta)
+        return delta
+
     def since(self, clk: int) -> Delta | None:
         """Everything that changed after a moment, in one; None if that is not known any more."""
         if clk == self.clk:

@@ -75,11 +75,13 @@ class Watcher:
         watched.dirty.update(delta.levels)
         self._wake.set()
 
-    def fresh(self, image: Image) -> None:
-        """A market's image was made anew: whatever the client knew, it gets all of it."""
-        if image.market in self.markets:
-            self.markets[image.market] = Watched(image, None)
-            self._wake.set()
+    def renewed(self, image: Image, delta: Delta) -> None:
+        """A market's image was made anew, and this is how it differs from the last one."""
+        watched = self.markets.get(image.market)
+        if watched is not None:
+            watched.image = image
+            if delta.levels:
+                self.changed(image.market, delta)
 
     def tell(self, message: str) -> None:
         """Queue what must not be lost."""

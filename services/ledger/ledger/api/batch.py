@@ -68,7 +68,7 @@ def _group(
                 holder.principal,
                 entry.idempotency_key,
                 entry,
-                trace,
+                entry.traceparent or trace,
                 now=now,
                 at=f"{at}{number}.",
             )
