@@ -35,6 +35,7 @@ OFFSETS: Final = {
     "ledger-sealer": 15,
     "central-bank": 16,
     "psp": 17,
+    "betting-settler": 18,
     "postgres": 20,
     "rabbitmq": 21,
     "rabbitmq-management": 22,

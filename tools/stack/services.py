@@ -17,7 +17,7 @@ from tools.stack.secrets import write
 
 LEDGER_KINDS: Final = {
     "identity": "",  # posts nothing: it tells players' limits
-    "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void,bet.resettle",
+    "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void,bet.resettle,debt.repay",
     "payments": "deposit,deposit.suspense,suspense.assign,suspense.return,"
     "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"
     "card.capture,card.settle,card.clear,refund.request,refund.done,refund.fail,refund.returned",
@@ -27,6 +27,7 @@ LEDGER_KINDS: Final = {
 WATCHED: Final = (
     "ledger-receipts",
     "ledger-sealer",
+    "betting-settler",
     "attestor",
     *(f"relay-{service}" for service in postgres.SERVICES),
 )
@@ -117,9 +118,14 @@ def specs(layout: Layout) -> list[Spec]:
         ),
         _spec(
             layout, "betting", "betting", after=("ledger", LEDGER_KEYS),
+            DATABASE_DSN=postgres.dsn(layout, "betting_app"), IDENTITY_URL=layout.url("identity"),
+            LEDGER_URL=layout.url("ledger"), LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
+            LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-betting.signing"),
+        ),
+        _spec(
+            layout, "betting-settler", "betting settle", after=("ledger", LEDGER_KEYS),
             DATABASE_DSN=postgres.dsn(layout, "betting_app"), AMQP_URL=rabbitmq.url(layout, "betting"),
-            IDENTITY_URL=layout.url("identity"), LEDGER_URL=layout.url("ledger"),
-            LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
+            LEDGER_URL=layout.url("ledger"), LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
             LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-betting.signing"),
         ),
         *(_relay(layout, service) for service in postgres.SERVICES),

@@ -84,6 +84,7 @@ COMMAND_QUEUES: Final[Mapping[str, str]] = MappingProxyType(
 never command in another's name."""
 
 BETTING_LEDGER_EVENTS: Final = "betting.ledger-events"
+BETTING_IDENTITY_EVENTS: Final = "betting.identity-events"
 PAYMENTS_LEDGER_EVENTS: Final = "payments.ledger-events"
 
 
@@ -111,7 +112,7 @@ QUEUES: Final = (
         (
             *(
                 Binding(EVENTS, f"ledger.entry.committed.v1.{kind}")
-                for kind in ("bet.settle", "bet.void", "bet.resettle")
+                for kind in ("bet.settle", "bet.void", "bet.resettle", "debt.repay")
             ),
             *(
                 Binding(EVENTS, f"ledger.post.refused.v1.{kind}")
@@ -120,6 +121,7 @@ QUEUES: Final = (
         ),
         retired=_about_entries("bet"),
     ),
+    Queue(BETTING_IDENTITY_EVENTS, (Binding(EVENTS, "identity.policy.changed.v1"),)),
     Queue(
         f"{RESULTS_BOARD}.events",
         (Binding(EVENTS, "betting.market.settled.v1"), Binding(EVENTS, "betting.market.voided.v1")),

@@ -43,6 +43,8 @@ def test_a_pattern_matches_as_the_broker_does_it(pattern: str, key: str, matched
         ("ledger.entry.committed.v1.deposit.suspense", ("payments.ledger-events",)),
         ("ledger.entry.committed.v1.withdrawal.done", ("payments.ledger-events",)),
         ("ledger.post.refused.v1.withdrawal.reserve", ("payments.ledger-events",)),
+        ("ledger.entry.committed.v1.debt.repay", ("betting.ledger-events",)),
+        ("identity.policy.changed.v1", ("betting.identity-events",)),
         ("identity.user.registered.v1", ()),
         ("identity.session.revoked.v1", ("gateway.revocations",)),
         ("identity.device.revoked.v1", ("gateway.revocations",)),

@@ -15,10 +15,12 @@ from common.repeating import repeating
 from common.signing import RequestSigner, SigningKey
 
 from betting import api
-from betting.consumers import consume
-from betting.ledger import Holds
+from betting.consumers import IdentityEvents, LedgerEvents, consume
+from betting.ledger import Holds, Purses
 from betting.service.calls import now_utc
+from betting.service.collecting import Collecting
 from betting.service.desk import Desk
+from betting.service.excluding import Excluding
 from betting.service.floor import EXPIRY, Floors
 from betting.service.gates import Gates
 from betting.service.holding import Holding
@@ -30,17 +32,17 @@ from betting.service.registry import Registry
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
-from betting.settings import Settings
+from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261121007050"
+NEWEST_MIGRATION = "20261121012010"
 
 POOL = web.AppKey("pool", pg.Pool)
-CONSUMER = web.AppKey("consumer", Consumer)
+CONSUMERS = web.AppKey("consumers", tuple[Consumer, ...])
 
 
 def betting_app(settings: Settings) -> web.Application:
-    """The serving process: HTTP, the ledger's answers, and the workers."""
+    """The serving process: HTTP, the offers left pending, and the deadlines."""
     app = build_app(
         settings,
         api.ROUTES,
@@ -48,7 +50,6 @@ def betting_app(settings: Settings) -> web.Application:
         readiness=(
             Check("database", lambda app: pg.answers(app[POOL])),
             Check("migrations", lambda app: pg.migrated(app[POOL], NEWEST_MIGRATION)),
-            Check("broker", lambda app: app[CONSUMER].check()),
         ),
         authenticate={"token": by_token(TokenVerifier(settings.identity_url, audience="betting"))},
     )
@@ -75,22 +76,68 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         gates = app[api.GATES] = Gates(pool, programme)
         officiating = app[api.OFFICIATING] = Officiating(pool)
         suspending = app[api.SUSPENDING] = Suspending(pool)
-        settling = Settling(pool, users_per_chunk=settings.users_per_chunk)
         app[api.REGISTRY] = Registry(pool)
         app[api.READING] = Reading(pool)
-        app[CONSUMER] = await stack.enter_async_context(
-            consume(settling, settings.amqp_url.get_secret_value())
-        )
         for name, work, seconds in (
             ("finish pending offers", placing.resume, settings.sweep_seconds),
-            ("settle decided markets", settling.settle_due, settings.settle_seconds),
             ("keep step with suspensions", suspending.keep_step, settings.sweep_seconds),
         ):
             await stack.enter_async_context(repeating(name, work, every_seconds=seconds))
         deadlines = DeadlineWorker(
-            pool, handlers(trading, gates, officiating), idle_seconds=settings.settle_seconds
+            pool, handlers(trading, gates, officiating), idle_seconds=settings.deadline_seconds
         )
         await stack.enter_async_context(deadlines.running())
+        yield
+
+
+def settler_app(settings: SettlerSettings) -> web.Application:
+    """The process that pays out: it computes settlements, hears what the ledger and identity say, and collects debts.
+
+    It is not the one that takes offers: a market of fifty thousand bets is seconds of work, and whoever places an offer
+    on another market must not feel them.
+    """
+    app = build_app(
+        settings,
+        (),
+        title=f"{TITLE}, the settler",
+        readiness=(
+            Check("database", lambda app: pg.answers(app[POOL])),
+            Check("migrations", lambda app: pg.migrated(app[POOL], NEWEST_MIGRATION)),
+            Check("broker", _all_consuming),
+        ),
+    )
+    app.cleanup_ctx.append(lambda app: _settler_parts(app, settings))
+    return app
+
+
+async def _all_consuming(app: web.Application) -> None:
+    for consumer in app[CONSUMERS]:
+        await consumer.check()
+
+
+async def _settler_parts(app: web.Application, settings: SettlerSettings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        pool = app[POOL] = await pg.create_pool(
+            settings.database_dsn.get_secret_value(),
+            max_size=settings.pool_size,
+            application_name="betting-settler",
+        )
+        stack.push_async_callback(pool.close)
+        ledger = await stack.enter_async_context(_ledger(settings))
+        settling = Settling(pool, users_per_chunk=settings.users_per_chunk)
+        collecting = Collecting(pool, Purses(ledger))
+        app[CONSUMERS] = await stack.enter_async_context(
+            consume(
+                LedgerEvents(settling, collecting),
+                IdentityEvents(Excluding(pool, Suspending(pool))),
+                settings.amqp_url.get_secret_value(),
+            )
+        )
+        for name, work, seconds in (
+            ("settle decided markets", settling.settle_due, settings.settle_seconds),
+            ("collect debts", collecting.collect, settings.collect_seconds),
+        ):
+            await stack.enter_async_context(repeating(name, work, every_seconds=seconds))
         yield
 
 
@@ -99,7 +146,7 @@ def handlers(trading: Trading, gates: Gates, officiating: Officiating) -> dict[s
     return {EXPIRY: trading.expiry(), POST_TIME: gates.post_time(), OBJECTIONS: officiating.window()}
 
 
-def _ledger(settings: Settings) -> ServiceClient:
+def _ledger(settings: LedgerSettings) -> ServiceClient:
     return ServiceClient(
         settings.ledger_url,
         timeout_seconds=settings.ledger_timeout_seconds,

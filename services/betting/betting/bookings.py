@@ -7,7 +7,7 @@ ledger's answers to them stay in order. The keys are made of the business's own 
 from uuid import UUID
 
 from common.money import Money
-from contracts.ledger import Posting, PostRequested, SettlementPart, Side
+from contracts.ledger import EntryRequest, Posting, PostRequested, SettlementPart, Side
 from contracts.ledger_batches import KeyedEntry
 
 from betting.domain.ids import MarketId, Minor, OfferId, UserId
@@ -52,6 +52,18 @@ def release(offer: Offer, currency: str) -> PostRequested:
         postings=(
             _leg(Side.DEBIT, _held(offer.user_id), offer.released, currency, hold=offer.id),
             _leg(Side.CREDIT, _available(offer.user_id), offer.released, currency),
+        ),
+    )
+
+
+def repayment(user: UserId, amount: Minor, currency: str) -> EntryRequest:
+    """Pay back what a corrected result took from a player who had not got it."""
+    return EntryRequest(
+        kind="debt.repay",
+        reference=f"players/{user}",
+        postings=(
+            _leg(Side.DEBIT, _available(user), amount, currency),
+            _leg(Side.CREDIT, f"players/{user}/debt", amount, currency),
         ),
     )
 

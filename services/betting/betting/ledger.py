@@ -1,10 +1,13 @@
-"""The ledger's HTTP door, for the one booking a bettor waits for: the hold. Many bettors' holds in one request."""
+"""The ledger's HTTP door: for the one booking a bettor waits for, the hold, many bettors' in one request; and for what
+may be refused, the repayment of a debt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from common.client import RemoteProblem, Reply, ServiceClient, Unreachable
+from common.money import Money
+from contracts.ledger import EntryView
 from contracts.ledger_batches import BatchRequest
 from pydantic import BaseModel, ConfigDict
 
@@ -17,7 +20,9 @@ from betting.domain.errors import (
     OfferPending,
     PlayerBlocked,
 )
+from betting.domain.ids import Minor, UserId
 from betting.domain.offers import Offer
+from betting.store.people import Debt
 
 _REFUSALS: Final[Mapping[str, type[HoldRefused]]] = {
     "insufficient-funds": InsufficientFunds,
@@ -72,6 +77,45 @@ class Holds:
             ):  # one of them is to blame, and only it shall suffer
                 return [(await self.place((each,)))[0] for each in wanted]
             return [_because(pending(each.offer), problem) for each in wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What a player can dispose of, after that many postings."""
+
+    amount: Minor
+    sequence: int
+
+
+class _Balance(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    balance: str
+    sequence: int
+
+
+class Purses:
+    """What players have, as far as it is to be taken for what they owe."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def available(self, user: UserId, currency: str) -> Purse:
+        """Raises RemoteProblem, Unreachable."""
+        found = await self._client.get(
+            "/v1/balance", _Balance, params={"account": f"players/{user}/available", "currency": currency}
+        )
+        return Purse(Money.parse(found.balance, currency).minor, found.sequence)
+
+    async def repay(self, debt: Debt, amount: Minor, *, seen: int) -> None:
+        """Repay so much of a debt, once for what both accounts had seen. Raises RemoteProblem, Unreachable."""
+        key = f"repay:{debt.user_id}:{debt.currency}:{debt.sequence}:{seen}"
+        await self._client.post(
+            "/v1/entries",
+            bookings.repayment(debt.user_id, amount, debt.currency),
+            EntryView,
+            idempotency_key=key,
+        )
 
 
 def pending(offer: Offer) -> OfferPending:

@@ -4,7 +4,7 @@ The real one is tried by the end-to-end tests. This one can be made to fall sile
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,6 +28,7 @@ class Books:
     balances: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     holds: dict[UUID, Decimal] = field(default_factory=dict)
     answers: dict[str, EntryCommitted | Refusal] = field(default_factory=dict)
+    sequences: Counter[str] = field(default_factory=Counter)
     paid: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def fund(self, user: UUID, amount: str) -> None:
@@ -37,8 +38,7 @@ class Books:
         """Book an entry once. Raises Refusal (for ever) or NotYet."""
         if key not in self.answers:
             try:
-                self._book(wanted)
-                self.answers[key] = self._entry(key, wanted)
+                self.answers[key] = self._entry(key, wanted, self._book(wanted))
             except Refusal as refusal:
                 self.answers[key] = refusal
         answer = self.answers[key]
@@ -59,14 +59,18 @@ class Books:
             if path.startswith(prefix)
         }
 
-    def _book(self, wanted: EntryRequest) -> None:
+    def _book(self, wanted: EntryRequest) -> tuple[Posting, ...]:
+        """The legs as they were booked."""
         self._check(wanted)
-        for leg in self._with_debts(wanted):
+        legs = tuple(self._with_debts(wanted))
+        for leg in legs:
             self.balances[leg.account] += CREDIT[leg.side] * Decimal(leg.amount)
+            self.sequences[leg.account] += 1
             if leg.hold is not None:
                 self.holds[leg.hold] = self.holds.get(leg.hold, Decimal(0)) + CREDIT[leg.side] * Decimal(
                     leg.amount
                 )
+        return legs
 
     def _with_debts(self, wanted: EntryRequest) -> Iterator[Posting]:
         """What a player lacks when too much is taken back becomes a debt."""
@@ -101,7 +105,11 @@ class Books:
             if self.paid[f"{escrow}:{part.version}", part.chunk]:
                 raise Refusal("settlement-mismatch")
             self.paid[f"{escrow}:{part.version}", part.chunk] += 1
-        if not recovery and any(self.balances[account] + amount < 0 for account, amount in sums.items()):
+        growing = {
+            account: -amount if account.endswith("/debt") else amount for account, amount in sums.items()
+        }
+        there_is = {account: abs(self.balances[account]) for account in sums}
+        if not recovery and any(there_is[account] + amount < 0 for account, amount in growing.items()):
             raise Refusal("insufficient-funds")
 
     def paid_out(self, market: UUID, version: int) -> Decimal:
@@ -115,7 +123,7 @@ class Books:
             Decimal(0),
         )
 
-    def _entry(self, key: str, wanted: EntryRequest) -> EntryCommitted:
+    def _entry(self, key: str, wanted: EntryRequest, legs: Sequence[Posting]) -> EntryCommitted:
         return EntryCommitted(
             id=uuid5(NAMESPACE_OID, key),
             sequence=len(self.answers) + 1,
@@ -132,11 +140,11 @@ class Books:
                     side=leg.side,
                     amount=leg.amount,
                     currency=leg.currency,
-                    balance=str(self.balances[leg.account]),
-                    account_sequence=1,
+                    balance=str(abs(self.balances[leg.account])),
+                    account_sequence=self.sequences[leg.account],
                     hold=leg.hold,
                 )
-                for leg in wanted.postings
+                for leg in legs
             ),
         )
 

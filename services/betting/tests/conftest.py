@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from betting.app import betting_app
 from betting.settings import Settings
 from common.signing import SigningKey
-from common.testing import Database, fresh_database, stack
+from common.testing import Database, fresh_database
 
 from services.betting.tests.fake_ledger import API_KEY, FakeIdentity, FakeLedger, neighbours
 from services.betting.tests.venue import Venue, open_venue
@@ -51,7 +51,6 @@ async def client(
         {
             "port": 1,
             "database_dsn": database.dsn("betting_app"),
-            "amqp_url": stack().rabbitmq.url("betting"),
             "identity_url": identity.url,
             "ledger_url": ledger.url,
             "ledger_api_key": API_KEY,
@@ -59,7 +58,7 @@ async def client(
             "ledger_timeout_seconds": 0.5,
             "patience_seconds": 0.2,
             "sweep_seconds": 0.1,
-            "settle_seconds": 0.1,
+            "deadline_seconds": 0.1,
         }
     )
     async with TestClient(TestServer(betting_app(settings))) as client:

@@ -59,6 +59,22 @@ class FakeLedger:
             _hang_up(request)
         return web.Response(body=told.model_dump_json().encode(), content_type="application/json")
 
+    async def post_entry(self, request: web.Request) -> web.Response:
+        """One entry that may be refused: the repayment of a debt."""
+        try:
+            entry = self.books.post(
+                request.headers["Idempotency-Key"], EntryRequest.model_validate_json(await request.read())
+            )
+        except Refusal as refusal:
+            return _problem(422, str(refusal))
+        view = EntryView.model_validate(entry.model_dump())
+        return web.Response(status=201, body=view.model_dump_json().encode(), content_type="application/json")
+
+    async def get_balance(self, request: web.Request) -> web.Response:
+        account = request.query["account"]
+        balance = str(self.books.balances[account])
+        return web.json_response({"balance": balance, "sequence": self.books.sequences[account]})
+
     def _result(self, wanted: KeyedEntry) -> EntryResult:
         key = wanted.idempotency_key
         if self.mood is Mood.UNDECIDED:
@@ -113,6 +129,8 @@ async def neighbours() -> AsyncIterator[tuple[FakeLedger, FakeIdentity]]:
     ledger, identity = FakeLedger(), FakeIdentity()
     app = web.Application()
     app.router.add_post("/v1/entries/batch", ledger.post_batch)
+    app.router.add_post("/v1/entries", ledger.post_entry)
+    app.router.add_get("/v1/balance", ledger.get_balance)
     app.router.add_get("/.well-known/jwks.json", identity.jwks)
     async with TestServer(app) as server:
         ledger.url = identity.url = str(server.make_url("")).rstrip("/")

@@ -17,8 +17,10 @@ from betting.domain.events import Event
 from betting.domain.ids import EventId, MarketId, StableId, UserId
 from betting.domain.markets import Market, TieRule
 from betting.domain.races import Race
-from betting.ledger import Holds
+from betting.ledger import Holds, Purses
+from betting.service.collecting import Collecting
 from betting.service.desk import Desk
+from betting.service.excluding import Excluding
 from betting.service.floor import Floors
 from betting.service.gates import Gates
 from betting.service.holding import Holding
@@ -68,6 +70,8 @@ class Venue:
         self.suspending = Suspending(self.pool, clock=self.clock)
         self.settling = Settling(self.pool, clock=self.clock, users_per_chunk=self.users_per_chunk)
         self.reading = Reading(self.pool)
+        self.collecting = Collecting(self.pool, Purses(self.client), clock=self.clock)
+        self.excluding = Excluding(self.pool, self.suspending)
         self.restart()
 
     def restart(self, patience: timedelta = timedelta(seconds=10)) -> None:
@@ -217,7 +221,7 @@ class Venue:
         """Bring an answer of the ledger's to betting."""
         told = envelope(answer, id=id or uuid4(), subject=answer.reference, version=1, time=datetime.now(UTC))
         delivery = Delivery("betting.ledger-events", told, b"", 1, redelivered=False)
-        await LedgerEvents(self.settling).handle(delivery)
+        await LedgerEvents(self.settling, self.collecting).handle(delivery)
 
     async def sweep(self) -> None:
         """Let the sweeper take up whatever is pending, however fresh."""

@@ -48,6 +48,7 @@ class Ending(StrEnum):
     NOT_ENOUGH = "NOT_ENOUGH"  # fill or kill, or a minimum fill, and the book did not have it
     NOT_RESTING = "NOT_RESTING"  # the rest of an offer that was not to rest
     BETTOR_SUSPENDED = "BETTOR_SUSPENDED"
+    BETTOR_EXCLUDED = "BETTOR_EXCLUDED"  # by their own wish, for their own good
     MARKET_CLOSED = "MARKET_CLOSED"
     MARKET_CHANGED = "MARKET_CHANGED"  # the hold was answered after the market the bettor saw was gone
     RACE_SCRATCHED = "RACE_SCRATCHED"

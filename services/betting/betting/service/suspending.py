@@ -74,12 +74,12 @@ class Suspending:
         """Bring markets and offers in step with the suspensions in force. How many were not."""
         async with transaction(self._pool, readonly=True) as conn:
             store = SuspensionStore(conn)
-            markets, users = await store.out_of_step(limit), await store.suspended_with_offers(limit)
+            markets, users = await store.out_of_step(limit), await store.barred_with_offers(limit)
         for market_id in markets:
             async with transaction(self._pool) as conn:
                 await self._bring_in_step(conn, market_id)
-        for user in users:
-            await self._end_offers(user)
+        for user, why in users.items():
+            await self._end_offers(user, why)
         return len(markets) + len(users)
 
     async def _bring_in_step(self, conn: Connection, market_id: MarketId) -> None:
@@ -109,8 +109,8 @@ class Suspending:
         )
         await announce_all(conn, chronicle.announcements)
 
-    async def _end_offers(self, user: UserId) -> None:
-        """Everything a suspended person has resting goes back; what is matched stands."""
+    async def _end_offers(self, user: UserId, why: Ending) -> None:
+        """Everything that somebody who may not bet has resting goes back; what is matched stands."""
 
         def theirs(offer: Offer) -> bool:
             return offer.user_id == user
@@ -121,5 +121,5 @@ class Suspending:
             async with transaction(self._pool) as conn:
                 market = await ExchangeStore(conn).market_for_update(market_id)
                 session = await session_in(conn, market, self._clock())
-                session.end_all(theirs, OfferStatus.CANCELLED, Ending.BETTOR_SUSPENDED, actor=None)
+                session.end_all(theirs, OfferStatus.CANCELLED, why, actor=None)
                 await write(conn, market, session)

@@ -171,9 +171,12 @@ _STANDINGS = """
            EXISTS (SELECT FROM market m JOIN race r ON r.id = m.race_id
                      JOIN appointment p ON p.event_id = r.event_id AND p.official_id = a.user_id
                     WHERE m.id = a.market_id) AS officiates,
-           (SELECT q.reason FROM suspension q
-             WHERE q.lifted_at IS NULL AND (q.scope = 'GLOBAL' OR q.scope = 'USER' AND q.subject = a.user_id)
-             LIMIT 1) AS suspended,
+           coalesce(
+               (SELECT q.reason FROM suspension q
+                 WHERE q.lifted_at IS NULL AND (q.scope = 'GLOBAL' OR q.scope = 'USER' AND q.subject = a.user_id)
+                 LIMIT 1),
+               (SELECT 'you have excluded yourself' FROM exclusion x WHERE x.user_id = a.user_id AND x.until > now())
+           ) AS suspended,
            (SELECT coalesce(sum(o.matched + o.remaining), 0) FROM offer o
              WHERE o.market_id = a.market_id AND o.user_id = a.user_id) AS exposure,
            (SELECT count(*) FROM offer o

@@ -130,7 +130,8 @@ class ExchangeStore:
             f"""
             SELECT {OFFER_COLUMNS}, o.idempotency_key,
                    EXISTS (SELECT FROM suspension s WHERE s.scope = 'USER' AND s.subject = o.user_id
-                              AND s.lifted_at IS NULL) AS suspended
+                              AND s.lifted_at IS NULL)
+                   OR EXISTS (SELECT FROM exclusion x WHERE x.user_id = o.user_id AND x.until > now()) AS suspended
               FROM offer o WHERE o.id = ANY ($1)
             """,
             ids,

@@ -9,6 +9,7 @@ from common.pg import Connection, translate
 
 from betting.domain.errors import BettingSuspended, SuspensionNotFound
 from betting.domain.ids import EventId, MarketId, SuspensionId, UserId
+from betting.domain.offers import Ending
 
 
 class Scope(StrEnum):
@@ -97,17 +98,21 @@ class SuspensionStore:
         )
         return [MarketId(row["id"]) for row in rows]
 
-    async def suspended_with_offers(self, limit: int) -> list[UserId]:
-        """Suspended users who still have offers resting."""
+    async def barred_with_offers(self, limit: int) -> dict[UserId, Ending]:
+        """People who may not bet now and still have offers resting, and why those end."""
         rows = await self._conn.fetch(
             """
-            SELECT s.subject FROM suspension s
-             WHERE s.scope = 'USER' AND s.lifted_at IS NULL
-               AND EXISTS (SELECT FROM offer o WHERE o.user_id = s.subject AND o.status IN ('OPEN', 'PARTIAL')) LIMIT $1
+            (SELECT s.subject AS user_id, 'BETTOR_SUSPENDED' AS why FROM suspension s
+              WHERE s.scope = 'USER' AND s.lifted_at IS NULL
+                AND EXISTS (SELECT FROM offer o WHERE o.user_id = s.subject AND o.status IN ('OPEN', 'PARTIAL')) LIMIT $1)
+            UNION ALL
+            (SELECT x.user_id, 'BETTOR_EXCLUDED' FROM exclusion x
+              WHERE x.until > now()
+                AND EXISTS (SELECT FROM offer o WHERE o.user_id = x.user_id AND o.status IN ('OPEN', 'PARTIAL')) LIMIT $1)
             """,
             limit,
         )
-        return [UserId(row["subject"]) for row in rows]
+        return {UserId(row["user_id"]): Ending(row["why"]) for row in rows}
 
     async def is_event(self, event_id: EventId) -> bool:
         found: bool = await self._conn.fetchval("SELECT EXISTS (SELECT FROM event WHERE id = $1)", event_id)
