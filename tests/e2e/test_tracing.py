@@ -83,7 +83,10 @@ EXPECTED = {
     ("relay-betting", "betting.offer.matched.v1 send"),
     ("relay-betting", "ledger.commands.betting send"),  # the match, as a command
     ("ledger", "ledger.commands.betting process"),
-    ("relay-ledger", "ledger.entry.committed.v1.bet.hold send"),  # asked for with other bettors' in one request
+    (
+        "relay-ledger",
+        "ledger.entry.committed.v1.bet.hold send",
+    ),  # asked for with other bettors' in one request
     ("relay-ledger", "ledger.entry.committed.v1.bet.match send"),
 }
 
