@@ -2,21 +2,36 @@
 
 `python -m tools.stack with --infra-only -- python -m loadtests.settlement [--bets 50000 --bettors 20000]`
 
-Betting's own code on a database of its own; the bets are written by SQL (with every rule in force), and the ledger beside
-it is the tests' small one, so this is betting's part of the work: compute, check twice, write, tell, hear every chunk.
+The settler is the real process (`python -m betting settle`), and so is what it hears over the broker. The bets are written by
+SQL (with every rule in force). The ledger is the tests' small one: for the settlement in a process of its own, for the placing
+in this one, which stands for `serve`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import socket
 import statistics
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
 
-from common.testing import fresh_database
+import asyncpg
+from common.amqp import Link, Message, Publisher
+from common.signing import SigningKey
+from common.testing import fresh_database, stack
+from contracts.envelope import Envelope, envelope
+from contracts.ledger import PostRequested
+from contracts.topology import EVENTS
 
 from services.betting.tests.asking import JUDGES
-from services.betting.tests.fake_ledger import neighbours
+from services.betting.tests.books import Books
+from services.betting.tests.fake_ledger import API_KEY, neighbours
 from services.betting.tests.floors import Floor
 from services.betting.tests.venue import Venue, open_venue
 
@@ -75,19 +90,64 @@ def told(name: str, took: list[float]) -> str:
     )
 
 
-async def main() -> None:
-    """Print how long the settlement took, and placing before and meanwhile."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bets", type=int, default=50_000)
-    parser.add_argument("--bettors", type=int, default=20_000)
-    wanted = parser.parse_args()
+@asynccontextmanager
+async def running(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of its own while the block runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *command, env={**os.environ, **environment}, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def be_the_ledger(dsn: str, market: str, escrow: int) -> None:
+    """Book what the market's settlement asks for, in order, and answer over the broker as the ledger's relay does."""
+    books = Books()
+    books.balances[f"markets/{market}/escrow"] += escrow
+    connection = await asyncpg.connect(dsn)
+    link = Link(stack().rabbitmq.url("relay-ledger"), name="settlement")
+    publisher = Publisher(link)
+    while True:
+        waiting = await connection.fetch(
+            "DELETE FROM outbox WHERE exchange = 'commands' AND aggregate = $1 RETURNING id, body",
+            f"markets/{market}",
+        )
+        answers = []
+        for row in sorted(waiting, key=lambda row: int(row["id"])):
+            entry = books.command(Envelope.model_validate_json(row["body"]).read(PostRequested))
+            now = datetime.now(UTC)
+            told = envelope(entry, id=uuid4(), subject=entry.reference, version=entry.sequence, time=now)
+            answers.append(
+                Message(told.id, EVENTS, f"{told.type}.{entry.kind}", told.model_dump_json().encode())
+            )
+        if answers:
+            await publisher.publish_all(answers)
+        await asyncio.sleep(0.05)
+
+
+async def settled(floor: Floor) -> tuple[float, float]:
+    """Seconds until the settlement was computed and written, and until every chunk was booked and heard."""
+    began = time.perf_counter()
+    while await floor.status() == "CLOSED":
+        await asyncio.sleep(0.02)
+    computed = time.perf_counter() - began
+    while await floor.status() != "SETTLED":
+        await asyncio.sleep(0.02)
+    return computed, time.perf_counter() - began
+
+
+async def measure(bets: int, bettors: int) -> None:
     async with (
         fresh_database("betting") as database,
         neighbours() as (ledger, _),
         open_venue(database, ledger) as venue,
     ):
         floor, other = await venue.market(), await venue.market()
-        await fill_up(venue, floor, wanted.bets, wanted.bettors)
+        await fill_up(venue, floor, bets, bettors)
         await floor.close()
         for judge in JUDGES:
             await floor.declare(0, judge=judge)
@@ -95,28 +155,56 @@ async def main() -> None:
         await venue.owner.execute("DELETE FROM outbox")
 
         quiet, busy = asyncio.Event(), asyncio.Event()
-        asyncio.get_running_loop().call_later(3, quiet.set)
+        asyncio.get_running_loop().call_later(5, quiet.set)
         before = await place_all_the_while(venue, other, quiet)
-        placing = asyncio.create_task(place_all_the_while(venue, other, busy))
-        began = time.perf_counter()
-        await venue.settling.settle(floor.market.id)
-        computed = time.perf_counter() - began
-        await venue.deliver()
-        whole = time.perf_counter() - began
-        busy.set()
-        meanwhile = await placing
-        assert await floor.status() == "SETTLED"
+        books = (
+            "loadtests.settlement",
+            "--be-the-ledger",
+            database.superuser_dsn,
+            str(floor.market.id),
+            str(bets * 20),
+        )
+        settler = {
+            "PORT": str(_free_port()), "DATABASE_DSN": database.dsn("betting_app"), "LEDGER_URL": ledger.url,
+            "AMQP_URL": stack().rabbitmq.url("betting"), "LEDGER_API_KEY": API_KEY,
+            "LEDGER_SIGNING_KEY": SigningKey("load", bytes(32)).written(), "LOG_LEVEL": "WARNING",
+        }  # fmt: skip
+        async with running(*books):
+            await asyncio.sleep(3)  # until it is up
+            placing = asyncio.create_task(place_all_the_while(venue, other, busy))
+            async with running("betting", "settle", **settler):
+                computed, whole = await settled(floor)
+            busy.set()
+            meanwhile = await placing
         chunks = await venue.owner.fetchval("SELECT count(*) FROM settlement_chunk")
         print(
-            f"{wanted.bets} bets of {wanted.bettors} bettors in {chunks} chunks: computed, checked and written in "
+            f"{bets} bets of {bettors} bettors in {chunks} chunks: computed, checked and written in {computed:.1f} s,"
         )
-        print(
-            f"{computed:.1f} s, every chunk booked and heard after {whole:.1f} s (the small ledger is in this process)\n"
-        )
+        print(f"every chunk booked and heard after {whole:.1f} s, both with the settler's start\n")
         print("| placing on another market | offers | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|")
         print(told("before", before))
         print(told("while it settles", meanwhile))
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """Print how long the settlement took, and placing before and meanwhile."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bets", type=int, default=50_000)
+    parser.add_argument("--bettors", type=int, default=20_000)
+    parser.add_argument("--be-the-ledger", nargs=3, help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.be_the_ledger:
+        dsn, market, escrow = wanted.be_the_ledger
+        asyncio.run(be_the_ledger(dsn, market, int(escrow)))
+    else:
+        asyncio.run(measure(wanted.bets, wanted.bettors))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -354,6 +354,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.word_is_the_later() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('word_is_the_later', format('%s: an earlier word came late', TG_TABLE_NAME));
+    RETURN NULL;
+END $$;
+
 CREATE TABLE public.appointment (
     event_id uuid NOT NULL,
     official_id uuid NOT NULL,
@@ -417,6 +425,17 @@ CREATE TABLE public.deadline (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.debt (
+    user_id uuid NOT NULL,
+    currency text NOT NULL,
+    owed public.amount NOT NULL,
+    sequence bigint NOT NULL,
+    tried_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT debt_currency_is_a_code CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT debt_is_not_negative CHECK (((owed)::numeric >= (0)::numeric)),
+    CONSTRAINT debt_sequence_is_positive CHECK ((sequence > 0))
+);
+
 CREATE TABLE public.declaration (
     race_id uuid NOT NULL,
     official_id uuid NOT NULL,
@@ -455,6 +474,12 @@ CREATE TABLE public.event (
     CONSTRAINT event_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
     CONSTRAINT event_state_is_a_code CHECK ((state ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT event_venue_is_bounded CHECK (((length(venue) >= 1) AND (length(venue) <= 200)))
+);
+
+CREATE TABLE public.exclusion (
+    user_id uuid NOT NULL,
+    until timestamp with time zone,
+    changed_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.fill (
@@ -879,6 +904,9 @@ ALTER TABLE ONLY public.correction
 ALTER TABLE ONLY public.deadline
     ADD CONSTRAINT deadline_generation_is_unique PRIMARY KEY (subject, kind, generation);
 
+ALTER TABLE ONLY public.debt
+    ADD CONSTRAINT debt_pkey PRIMARY KEY (user_id, currency);
+
 ALTER TABLE ONLY public.declaration
     ADD CONSTRAINT declaration_officials_differ PRIMARY KEY (race_id, official_id);
 
@@ -890,6 +918,9 @@ ALTER TABLE ONLY public.event
 
 ALTER TABLE public.event
     ADD CONSTRAINT event_status_is_known CHECK ((status = ANY (ARRAY['DRAFT'::text, 'PUBLISHED'::text, 'LIVE'::text, 'CLOSED'::text, 'CANCELLED'::text]))) NOT VALID;
+
+ALTER TABLE ONLY public.exclusion
+    ADD CONSTRAINT exclusion_pkey PRIMARY KEY (user_id);
 
 ALTER TABLE ONLY public.fill
     ADD CONSTRAINT fill_meets_once UNIQUE (taker_offer, maker_offer);
@@ -943,7 +974,7 @@ ALTER TABLE public.offer
     ADD CONSTRAINT offer_challenges_another CHECK ((challenges <> user_id)) NOT VALID;
 
 ALTER TABLE public.offer
-    ADD CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))) NOT VALID;
+    ADD CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_is_bound UNIQUE (id, market_id, user_id, side, risk, win);
@@ -1051,6 +1082,8 @@ CREATE UNIQUE INDEX carril_name_is_unique ON public.carril USING btree (lower(na
 
 CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
 
+CREATE INDEX debt_is_owed ON public.debt USING btree (tried_at) WHERE ((owed)::numeric > (0)::numeric);
+
 CREATE INDEX event_by_start ON public.event USING btree (starts_at, id);
 
 CREATE INDEX fill_of_maker_offer ON public.fill USING btree (maker_offer);
@@ -1109,6 +1142,8 @@ CREATE TRIGGER correction_is_impartial BEFORE INSERT ON public.correction FOR EA
 
 CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
 
+CREATE TRIGGER debt_is_the_later BEFORE UPDATE ON public.debt FOR EACH ROW WHEN ((new.sequence < old.sequence)) EXECUTE FUNCTION public.word_is_the_later();
+
 CREATE TRIGGER declaration_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.declaration FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER declaration_is_impartial BEFORE INSERT ON public.declaration FOR EACH ROW EXECUTE FUNCTION public.declaration_is_impartial();
@@ -1118,6 +1153,8 @@ CREATE TRIGGER event_beginning_is_noted AFTER INSERT ON public.event REFERENCING
 CREATE TRIGGER event_moves_are_noted AFTER UPDATE ON public.event REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('event');
 
 CREATE TRIGGER event_moves_forward BEFORE UPDATE OF status ON public.event FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.event_moves_forward();
+
+CREATE TRIGGER exclusion_is_the_later BEFORE UPDATE ON public.exclusion FOR EACH ROW WHEN ((new.changed_at < old.changed_at)) EXECUTE FUNCTION public.word_is_the_later();
 
 CREATE TRIGGER fill_in_open_market AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_in_open_market();
 
@@ -1277,6 +1314,8 @@ REVOKE ALL ON FUNCTION public.settlement_books_every_chunk() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_is_exact() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.word_is_the_later() FROM PUBLIC;
+
 GRANT SELECT,INSERT ON TABLE public.appointment TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.carril TO betting_app;
@@ -1297,6 +1336,14 @@ GRANT UPDATE(last_error) ON TABLE public.deadline TO betting_app;
 
 GRANT UPDATE(ended_at) ON TABLE public.deadline TO betting_app;
 
+GRANT SELECT,INSERT ON TABLE public.debt TO betting_app;
+
+GRANT UPDATE(owed) ON TABLE public.debt TO betting_app;
+
+GRANT UPDATE(sequence) ON TABLE public.debt TO betting_app;
+
+GRANT UPDATE(tried_at) ON TABLE public.debt TO betting_app;
+
 GRANT SELECT,INSERT ON TABLE public.declaration TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.event TO betting_app;
@@ -1308,6 +1355,12 @@ GRANT UPDATE(sequence) ON TABLE public.event TO betting_app;
 GRANT UPDATE(moved_by) ON TABLE public.event TO betting_app;
 
 GRANT UPDATE(moved_why) ON TABLE public.event TO betting_app;
+
+GRANT SELECT,INSERT ON TABLE public.exclusion TO betting_app;
+
+GRANT UPDATE(until) ON TABLE public.exclusion TO betting_app;
+
+GRANT UPDATE(changed_at) ON TABLE public.exclusion TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.fill TO betting_app;
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from betting.app import betting_app
-from betting.settings import Settings
+from betting.app import betting_app, settler_app
+from betting.settings import Settings, SettlerSettings
 from common.signing import SigningKey
-from common.testing import Database, fresh_database
+from common.testing import Database, fresh_database, stack
 
 from services.betting.tests.fake_ledger import API_KEY, FakeIdentity, FakeLedger, neighbours
 from services.betting.tests.venue import Venue, open_venue
@@ -46,20 +46,25 @@ async def venue(database: Database, ledger: FakeLedger) -> AsyncIterator[Venue]:
 async def client(
     database: Database, ledger: FakeLedger, identity: FakeIdentity
 ) -> AsyncIterator[TestClient[Any, Any]]:
-    """The real application over HTTP."""
-    settings = Settings.model_validate(
-        {
-            "port": 1,
-            "database_dsn": database.dsn("betting_app"),
-            "identity_url": identity.url,
-            "ledger_url": ledger.url,
-            "ledger_api_key": API_KEY,
-            "ledger_signing_key": SigningKey("test", bytes(32)).written(),
-            "ledger_timeout_seconds": 0.5,
-            "patience_seconds": 0.2,
-            "sweep_seconds": 0.1,
-            "deadline_seconds": 0.1,
-        }
-    )
-    async with TestClient(TestServer(betting_app(settings))) as client:
+    """The real application over HTTP, and the settler beside it."""
+    common = {
+        "port": 1,
+        "database_dsn": database.dsn("betting_app"),
+        "ledger_url": ledger.url,
+        "ledger_api_key": API_KEY,
+        "ledger_signing_key": SigningKey("test", bytes(32)).written(),
+        "ledger_timeout_seconds": 0.5,
+    }
+    serving = {
+        "identity_url": identity.url,
+        "patience_seconds": 0.2,
+        "sweep_seconds": 0.1,
+        "deadline_seconds": 0.1,
+    }
+    settling = {"amqp_url": stack().rabbitmq.url("betting"), "settle_seconds": 0.1}
+    settler = settler_app(SettlerSettings.model_validate(common | settling))
+    async with (
+        TestServer(settler),
+        TestClient(TestServer(betting_app(Settings.model_validate(common | serving)))) as client,
+    ):
         yield client

@@ -109,6 +109,33 @@ async def test_a_repeated_event_changes_nothing_and_a_gap_is_told_as_one_delta()
     assert (await told(back))["book"] == {str(RUNNER): [[5, 4, "1.00"], [2, 1, "7.00"]]}
 
 
+async def test_clients_who_were_told_the_same_are_told_the_same_next() -> None:
+    """Whatever each of them took when: whoever applies its own deltas has the book."""
+    source = Betting()
+    hub, quick, _ = await watching(source)
+    _, slow, _ = await watching(source, hub=hub)
+    books: dict[int, dict[str, Any]] = {id(quick): {}, id(slow): {}}
+
+    async def hear(watcher: Watcher) -> dict[str, Any]:
+        message = await told(watcher)
+        for levels in message.get("book", {}).values():
+            books[id(watcher)].update({f"{risk}:{win}": amount for risk, win, amount in levels})
+        return message
+
+    for watcher in (quick, slow):
+        assert (await hear(watcher))["op"] == "img"
+    await hub.take(source.moves("60.00"))
+    assert (await hear(quick))["prev"] == 10
+    await hub.take(source.moves("7.00", risk=2, win=1))
+    assert (await hear(quick))["prev"] == 11
+    assert (await hear(slow))["prev"] == 10
+    assert books[id(quick)] == books[id(slow)] == {"5:4": "60.00", "2:1": "7.00"}
+    await hub.take(source.moves("8.00"))
+    one, other = await hear(quick), await hear(slow)
+    assert one == other
+    assert (one["prev"], one["clk"]) == (12, 13)
+
+
 async def test_a_status_is_told_without_the_book() -> None:
     """It takes a sequence number of the market's as well, but nobody needs an image for it."""
     source = Betting()

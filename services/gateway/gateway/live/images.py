@@ -40,6 +40,9 @@ class Image:
     at: str = ""
     """When it was committed, in ISO 8601."""
     deltas: deque[Delta] = field(default_factory=lambda: deque(maxlen=DELTAS_KEPT))
+    written: dict[int, str] = field(default_factory=dict)
+    """Messages up to the present clock by where they begin: a thousand clients who were told the same are told the same
+    next, and one writing serves them all."""
 
     def follows(self, sequence: int) -> bool:
         """Whether this is the market's next event; if not and it is later, something was missed."""
@@ -54,6 +57,7 @@ class Image:
             else:
                 self.levels[key] = amount
         self.clk, self.version, self.at = sequence, version, at
+        self.written.clear()
         self.deltas.append(delta)
         return delta
 

@@ -128,10 +128,13 @@ class Watcher:
                 self._told_at = self._clock()
                 return image_message(watched.image)
             if watched.dirty:
-                delta = Delta(watched.clk, watched.image.clk, watched.dirty)
+                message = watched.image.written.get(watched.clk)
+                if message is None:
+                    delta = Delta(watched.clk, watched.image.clk, watched.dirty)
+                    message = watched.image.written[watched.clk] = delta_message(watched.image, delta)
                 watched.clk, watched.dirty = watched.image.clk, {}
                 self._told_at = self._clock()
-                return delta_message(watched.image, delta)
+                return message
         return None
 
 
