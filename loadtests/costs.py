@@ -54,32 +54,37 @@ def service_pids(stack: Mapping[str, Any]) -> dict[str, int]:
 def cpu_seconds(stack: Mapping[str, Any]) -> dict[str, float]:
     """Seconds by service, by role in PostgreSQL, of the broker, of Redis, and of this process (`this client`).
 
-    Everything of the stack counts: what is not any of these is `other`.
+    Everything of the stack counts, told by its supervisor: what is not any of these is `other`.
     """
     spent: dict[str, float] = defaultdict(float)
-    running = processes()
+    running = {each.pid: each for each in processes()}
     services = {pid: name for name, pid in service_pids(stack).items()}
-    postgres = {each.pid for each in running if f" -p {stack['postgres']['port']} " in each.command}
-    home = str(Path(stack["log_dir"]).parent)
-    for each in running:
-        if each.pid in services:
-            spent[services[each.pid]] += each.seconds
-        elif each.pid in postgres or each.parent in postgres:
-            spent[f"postgres ({_backend(each.command)})"] += each.seconds
-        elif each.pid != os.getpid() and (home in each.command or any(home in it for it in each.environment)):
-            spent[_server(each.command)] += each.seconds
+    supervisors = {running[pid].parent for pid in services if pid in running}
+    for each in running.values():
+        if each.pid != os.getpid() and _descends(each, supervisors, running):
+            spent[services.get(each.pid) or _server(each.command)] += each.seconds
     spent["this client"] = sum(os.times()[:2])
     return spent
+
+
+def _descends(process: Process, ancestors: set[int], running: Mapping[int, Process]) -> bool:
+    """Told by parents: servers write over what /proc shows of their environment."""
+    above: Process | None = process
+    while above is not None and above.parent not in ancestors:
+        above = running.get(above.parent)
+    return above is not None
+
+
+def _server(command: str) -> str:
+    if command.startswith("postgres: "):
+        return f"postgres ({_backend(command)})"
+    for word, name in (("postgres", "postgres (server)"), ("beam", "rabbitmq"), ("redis-server", "redis")):
+        if word in command.partition(" ")[0]:
+            return name
+    return "other"
 
 
 def _backend(command: str) -> str:
     """`postgres: betting_app betting 127.0.0.1(…) …` is by its role, what belongs to nobody is the server's own."""
     role = command.removeprefix("postgres: ").partition(" ")[0]
-    return role if command.startswith("postgres: ") and "_" in role else "server"
-
-
-def _server(command: str) -> str:
-    for word, name in (("beam", "rabbitmq"), ("erl", "rabbitmq"), ("redis-server", "redis")):
-        if word in command.partition(" ")[0]:
-            return name
-    return "other"
+    return role if "_" in role else "server"

@@ -39,16 +39,10 @@ class Batcher(Generic[Command, Result]):
         self._commit = commit
         self._waiting: deque[tuple[Command, asyncio.Future[Result]]] = deque()
         self._running: asyncio.Task[None] | None = None
-        self._under_way = 0
 
     @property
     def is_idle(self) -> bool:
         return self._running is None
-
-    @property
-    def length(self) -> int:
-        """Commands that are not answered yet."""
-        return len(self._waiting) + self._under_way
 
     async def submit(self, command: Command) -> Result:
         """The command's result, once its batch has been committed. It happens even if nobody waits any more.
@@ -74,14 +68,12 @@ class Batcher(Generic[Command, Result]):
                 size = min(len(self._waiting), MOST_AT_ONCE)
                 batch = [self._waiting.popleft() for _ in range(size)]
                 _sizes.labels(self._name).observe(size)
-                self._under_way = size
                 try:
                     await self._commit_or_fail(batch)
                 finally:
                     _fail(batch, DatabaseUnavailable("the work was interrupted", retry_after=1))
         finally:
             self._running = None
-            self._under_way = 0
             if self._waiting:  # interrupted: the next batch goes on without what this one lost
                 self._begin()
 

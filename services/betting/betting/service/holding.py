@@ -10,26 +10,22 @@ from betting.service.batching import Batcher
 
 
 class Holding:
-    """Gathers holds of all markets. Two requests are under way at a time: one waits for the ledger's disk while the
-    other is read and written."""
+    """Gathers holds of all markets, one request at a time: the ledger commits groups too, and one group costs less than
+    two halves."""
 
     def __init__(self, holds: Holds) -> None:
         self._holds = holds
-        self._lanes: tuple[Batcher[Wanted, None], ...] = tuple(
-            Batcher("holds", self._commit) for _ in range(2)
-        )
+        self._wanted: Batcher[Wanted, None] = Batcher("holds", self._commit)
 
     async def hold(self, offer: Offer, currency: str) -> None:
         """Hold the offer's stake; asking again is harmless.
 
         Raises HoldRefused (or a subclass) for an answer that is final, OfferPending if it is not known, Overloaded.
         """
-        lane = min(self._lanes, key=lambda each: each.length)
-        await lane.submit(Wanted(offer, currency, traceparent()))
+        await self._wanted.submit(Wanted(offer, currency, traceparent()))
 
     async def drained(self) -> None:
-        for lane in self._lanes:
-            await lane.drained()
+        await self._wanted.drained()
 
     async def _commit(self, wanted: Sequence[Wanted]) -> Sequence[Exception | None]:
         return await self._holds.place(wanted)
