@@ -1,7 +1,7 @@
 """Our own form of signatures against the library: whatever is read without it, it would have decided the same way."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -139,9 +139,56 @@ def test_both_say_the_same_of_what_was_changed(change: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a second idempotency key", "a second signature", "a second input", "more covered", "a space"]
+    "name",
+    [
+        "a second idempotency key",
+        "no idempotency key",
+        "a second signature",
+        "a second input",
+        "more covered",
+        "a space",
+    ],
 )
 def test_what_is_not_ours_to_the_letter_is_left_to_the_library(name: str) -> None:
     request = signed("POST", "/v1/offers?after=7", "k-1", BODY)
     CHANGES[name](request)
     assert request.found() is None
+
+
+def test_a_key_that_is_sent_must_be_covered() -> None:
+    request = signed("POST", "/v1/offers", None, BODY)
+    assert request.taken()
+    request.headers["Idempotency-Key"] = "k-1"
+    assert request.found() is None
+    assert not request.taken()
+
+
+def test_one_made_for_another_application_is_refused() -> None:
+    now = int(datetime.now(UTC).timestamp())
+    for tag, taken in (("el-carril", True), ("another", False)):
+        headers = plain_signatures.sign(
+            "POST",
+            "/v1/offers",
+            "",
+            None,
+            BODY,
+            created=now,
+            key_id=KEY.id,
+            secret=KEY.secret,
+            nonce="n" * 22,
+            tag=tag,
+        )
+        assert headers is not None
+        request = Request("POST", URL("http://anywhere/v1/offers"), CIMultiDict(headers), BODY)
+        assert request.found() is not None
+        assert request.taken() is taken
+
+
+@pytest.mark.parametrize("seconds", [-310, 310])
+def test_outside_of_its_window_it_is_refused(seconds: int) -> None:
+    url = URL("http://anywhere/v1/offers")
+    signer = RequestSigner(KEY, now=lambda: datetime.now(UTC) + timedelta(seconds=seconds))
+    request = Request("POST", url, CIMultiDict(signer.headers("POST", url, {}, BODY)), BODY)
+    assert request.found() is not None
+    with pytest.raises(signing.SignatureExpired):
+        request.taken()

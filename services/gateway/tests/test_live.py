@@ -147,6 +147,8 @@ async def test_a_status_is_told_without_the_book() -> None:
     )
     assert (await told(watcher))["status"] == "SUSPENDED"
     assert (await told(watcher))["op"] == "hb"
+    _, back, _ = await watching(source, clk=10, hub=hub)
+    assert (await told(back))["op"] == "hb", "whoever knew the book still knows it"
     await hub.take(source.moves("60.00"))
     delta = await told(watcher)
     assert (delta["op"], delta["prev"], delta["clk"]) == ("delta", 10, 12)
