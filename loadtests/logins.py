@@ -1,21 +1,24 @@
 """Logins: how many a second and core, and what a storm of them does to people who look at their money.
 
 `python -m loadtests.logins` on a running throw-away stack, on a quiet machine. First the cost of a hash by itself,
-then wallet reads at a constant rate while nobody logs in, then logins as fast as they come, then both together.
-Prints what belongs into `loadtests/results/logins.md`; exits with 1 when the storm makes the p99 of a wallet read more than
-twice the idle one.
+then wallet reads at a constant rate while nobody logs in, then more log-ins than can be served, then both together.
+Reads and log-ins come at a constant rate, whether or not the answers keep up, and the storm comes from a process of
+its own: what it costs to make it must not be taken for what it does. Prints what belongs into
+`loadtests/results/logins.md`; exits with 1 when the storm makes the p99 of a wallet read more than twice the idle one.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -30,6 +33,7 @@ FIRST = 5_000
 """People of these numbers and on are this measurement's own."""
 PEOPLE = 64
 READERS = 8
+"""Others than those who log in: a person has so many sessions, and the oldest ends."""
 MOST_SLOWER = 2.0
 
 
@@ -43,6 +47,11 @@ class Measured:
 
     def p(self, percent: int) -> float:
         return statistics.quantiles(self.milliseconds, n=100)[percent - 1]
+
+    @property
+    def served(self) -> float:
+        """How many a second were answered 200."""
+        return self.statuses[200] / self.seconds
 
     def told(self) -> str:
         answers = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
@@ -87,64 +96,73 @@ async def session_of(http: aiohttp.ClientSession, base: str, who: Person) -> str
         return session
 
 
-async def read_wallets(
-    http: aiohttp.ClientSession, base: str, sessions: list[str], *, per_second: int, seconds: float
+async def at_a_rate(
+    ask_once: Callable[[int], Awaitable[aiohttp.ClientResponse]], *, per_second: int, seconds: float
 ) -> Measured:
     """At a constant rate, whether or not the answers keep up."""
     measured, began = Measured(), time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for number in range(int(per_second * seconds)):
             await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
-            headers = {"Authorization": f"Bearer {sessions[number % len(sessions)]}"}
-            group.create_task(ask(measured, http.get(f"{base}/v1/wallet", headers=headers)))
+            group.create_task(ask(measured, ask_once(number)))
     measured.seconds = time.perf_counter() - began
     return measured
 
 
-async def log_in(
-    http: aiohttp.ClientSession, base: str, people: list[Person], *, clients: int, seconds: float
+async def read_wallets(
+    http: aiohttp.ClientSession, gateway: str, sessions: list[str], *, per_second: int, seconds: float
 ) -> Measured:
-    """As fast as `clients` get their answers; who is told to come back does so at once, as a storm would."""
-    measured, began = Measured(), time.perf_counter()
+    def read(number: int) -> Awaitable[aiohttp.ClientResponse]:
+        headers = {"Authorization": f"Bearer {sessions[number % len(sessions)]}"}
+        return http.get(f"{gateway}/v1/wallet", headers=headers)
 
-    async def client(number: int) -> None:
-        turn = number
-        while time.perf_counter() - began < seconds:
-            who = people[turn % len(people)]
-            proof = {"email": who.email, "password": who.password}
-            await ask(measured, http.post(f"{base}/v1/login", json=proof))
-            turn += clients
+    return await at_a_rate(read, per_second=per_second, seconds=seconds)
 
-    await asyncio.gather(*(client(number) for number in range(clients)))
-    measured.seconds = time.perf_counter() - began
-    return measured
+
+async def log_in(gateway: str, people: list[Person], per_second: int, seconds: float) -> Measured:
+    def prove(number: int) -> Awaitable[aiohttp.ClientResponse]:
+        who = people[number % len(people)]
+        return http.post(f"{gateway}/v1/login", json={"email": who.email, "password": who.password})
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        return await at_a_rate(prove, per_second=per_second, seconds=seconds)
+
+
+def storm(gateway: str, people: list[Person], per_second: int, seconds: float) -> Measured:
+    """The same, for a process of its own."""
+    return asyncio.run(log_in(gateway, people, per_second, seconds))
 
 
 async def measure(stack: Stack, wanted: argparse.Namespace) -> float:
     """Prints the phases; gives how much slower a wallet read is in the storm, at the 99th percentile."""
     identity, gateway = stack["urls"]["identity"], stack["urls"]["gateway"]
     people = [person(FIRST + number) for number in range(PEOPLE)]
+    readers = [person(FIRST + PEOPLE + number) for number in range(READERS)]
     cores, cost = os.cpu_count() or 1, hash_milliseconds(HashSettings())
     print(f"one hash: {cost:.0f} ms, so at most {1_000 / cost:.1f} logins a second and core; {cores} cores")
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http:
-        for who in people:
-            await register(http, identity, who)
-        sessions = [await session_of(http, identity, who) for who in people[:READERS]]
-        reads = {"per_second": wanted.reads, "seconds": wanted.seconds}
-        await read_wallets(http, gateway, sessions, per_second=wanted.reads, seconds=2)
-        idle = await read_wallets(http, gateway, sessions, **reads)
-        print(f"wallet reads, {wanted.reads}/s, nobody logs in: {idle.told()}")
-        alone = await log_in(http, identity, people, clients=wanted.clients, seconds=wanted.seconds)
-        rate = alone.statuses[200] / alone.seconds
-        print(
-            f"logins, {wanted.clients} clients: {rate:.1f}/s, {rate / cores:.1f}/s and core; {alone.told()}"
-        )
-        storm, reading = await asyncio.gather(
-            log_in(http, gateway, people, clients=wanted.clients, seconds=wanted.seconds),
-            read_wallets(http, gateway, sessions, **reads),
-        )
-    print(f"the storm: {storm.statuses[200] / storm.seconds:.1f} logins/s; {storm.told()}")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as elsewhere:
+
+        async def storming() -> Measured:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                elsewhere, storm, gateway, people, wanted.logins, wanted.seconds
+            )
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            for who in (*people, *readers):
+                await register(http, identity, who)
+            sessions = [await session_of(http, identity, who) for who in readers]
+            reads = {"per_second": wanted.reads, "seconds": wanted.seconds}
+            await read_wallets(http, gateway, sessions, per_second=wanted.reads, seconds=2)
+            idle = await read_wallets(http, gateway, sessions, **reads)
+            print(f"wallet reads, {wanted.reads}/s, nobody logs in: {idle.told()}")
+            alone = await storming()
+            print(
+                f"log-ins, {wanted.logins}/s asked for: {alone.served:.1f}/s, {alone.served / cores:.1f}/s and core; "
+                f"{alone.told()}"
+            )
+            stormy, reading = await asyncio.gather(storming(), read_wallets(http, gateway, sessions, **reads))
+    print(f"the storm, {wanted.logins}/s asked for: {stormy.served:.1f} log-ins/s; {stormy.told()}")
     print(f"wallet reads, {wanted.reads}/s, in the storm: {reading.told()}")
     return reading.p(99) / idle.p(99)
 
@@ -154,7 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.logins")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--reads", type=int, default=50, help="wallet reads a second")
-    parser.add_argument("--clients", type=int, default=96, help="logins in flight")
+    parser.add_argument("--logins", type=int, default=60, help="log-ins a second, more than can be served")
     slower = asyncio.run(measure(running_stack(), parser.parse_args()))
     print(f"p99 of a wallet read in the storm: x{slower:.2f} (may be x{MOST_SLOWER})")
     return 0 if slower <= MOST_SLOWER else 1

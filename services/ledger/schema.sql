@@ -1076,7 +1076,15 @@ BEGIN
     PERFORM refuse('receipt_origin_is_booked', format('entry %s takes out what was never put in suspense', p.sequence))
        FROM unnest(lines) p
        JOIN receipt r ON r.id = p.receipt
-      WHERE r.origin IS NOT NULL AND NOT EXISTS (SELECT FROM receipt_use u WHERE u.receipt_id = r.origin);
+      WHERE r.origin IS NOT NULL AND r.purpose <> 'deposit.suspense'
+        AND NOT EXISTS (SELECT FROM receipt_use u WHERE u.receipt_id = r.origin);
+
+    PERFORM refuse('receipt_or_its_replacement_is_spent', format('entry %s books a transfer twice', p.sequence))
+       FROM unnest(lines) p
+       JOIN receipt r ON r.id = p.receipt
+      WHERE r.purpose = 'deposit' AND EXISTS (SELECT FROM receipt later WHERE later.origin = r.id)
+         OR r.purpose = 'deposit.suspense' AND r.origin IS NOT NULL
+            AND EXISTS (SELECT FROM receipt_use u WHERE u.receipt_id = r.origin);
 END $$;
 
 CREATE FUNCTION public.tell_of_holds(lines public.journal_line[]) RETURNS void
@@ -1527,12 +1535,17 @@ CREATE TABLE public.receipt (
     origin uuid,
     origin_purpose text GENERATED ALWAYS AS (
 CASE
-    WHEN (origin IS NOT NULL) THEN 'deposit.suspense'::text
-    ELSE NULL::text
+    WHEN (origin IS NULL) THEN NULL::text
+    WHEN (purpose = 'deposit.suspense'::text) THEN 'deposit'::text
+    ELSE 'deposit.suspense'::text
 END) STORED,
     CONSTRAINT receipt_amount_is_positive CHECK (((amount)::numeric > (0)::numeric)),
     CONSTRAINT receipt_document_is_sha256 CHECK ((octet_length(document_sha256) = 32)),
-    CONSTRAINT receipt_origin_as_purpose_says CHECK (((origin IS NOT NULL) = (purpose = ANY (ARRAY['suspense.assign'::text, 'suspense.return'::text])))),
+    CONSTRAINT receipt_origin_as_purpose_says CHECK (
+CASE
+    WHEN (purpose = ANY (ARRAY['suspense.assign'::text, 'suspense.return'::text])) THEN (origin IS NOT NULL)
+    ELSE ((origin IS NULL) OR (purpose = 'deposit.suspense'::text))
+END),
     CONSTRAINT receipt_signature_is_ed25519 CHECK ((octet_length(signature) = 64)),
     CONSTRAINT receipt_tracking_key_is_canonical CHECK ((tracking_key = upper(btrim(tracking_key))))
 );

@@ -15,11 +15,19 @@ from collections.abc import Sequence
 import asyncpg
 
 from loadtests.bank import running_stack
+from tools.mutations import edge
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
 from tools.stack.layout import ROOT
 
 COPY = ROOT / ".run" / "mutations"
-MEMBERS = ("libs/common", "libs/contracts", "services/payments", "services/ledger")
+MEMBERS = (
+    "libs/common",
+    "libs/contracts",
+    "services/payments",
+    "services/ledger",
+    "services/identity",
+    "services/gateway",
+)
 TEST_SECONDS = 300
 
 
@@ -96,7 +104,8 @@ async def _execute(service: str, statement: str) -> None:
 def main(wanted: Sequence[str]) -> int:
     """The exit status: 1 when a guard can be taken away unnoticed."""
     copy_tree()
-    guards = [each for each in (*CODE, *DATABASE) if not wanted or any(word in each.name for word in wanted)]
+    every: tuple[CodeGuard | DatabaseGuard, ...] = (*CODE, *edge.CODE, *DATABASE, *edge.DATABASE)
+    guards = [each for each in every if not wanted or any(word in each.name for word in wanted)]
     tests = sorted({test for guard in guards for test in guard.tests})
     if not passes(tests):
         print("the tests do not pass with every guard in place")

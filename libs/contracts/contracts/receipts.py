@@ -72,7 +72,8 @@ class Statement(Request):
 
     `account` is the path to credit. `document_sha256` is over the rail's own document (for SPEI the
     CEP's cadena), which catches the same document under another tracking key. `origin` is the receipt that
-    put the same transfer into suspense, for the two purposes that take it out again.
+    put the same transfer into suspense, for the two purposes that take it out again; or the deposit's that one into
+    suspense replaces.
     """
 
     receipt_id: UUID

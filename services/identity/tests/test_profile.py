@@ -141,8 +141,10 @@ async def test_everything_known_is_taken_along_and_nothing_of_others(
     headers = {**me, "Idempotency-Key": str(uuid4())}
     await client.post("/v1/devices", json={"name": "Teléfono"}, headers=headers)
     await client.patch("/v1/me", json={"full_name": "Wanda B"}, headers=me)
+    await client.post("/v1/play/exclusion", json={"length": "1-day"}, headers=me)
     answer = await client.get("/v1/me/export", headers=me)
     whole = await answer.json()
+    assert whole["play"]["excluded_until"] is not None
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert [each["value"] for each in whole["documents"]] == [papers().curp]
     assert [each["full_name"] for each in whole["history"]] == ["Wanda Bolaños"]

@@ -8,11 +8,14 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from ledger.domain.commands import Command, Leg
+from ledger.domain.limits import Cap
+from ledger.store.limits import set_policy
 
 from services.ledger.tests.test_attacks import Line, Scene
 from services.ledger.tests.test_attacks import scene as scene
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, a_key, connected, posted, refused
 
+BANK, SUSPENSE = "bank/spei", "suspense/spei"
 RECEIPT = """
     INSERT INTO receipt (id, ledger_id, rail, tracking_key, document_sha256, purpose, account, amount, currency,
                          occurred_at, key_id, attestation, signature, origin)
@@ -149,6 +152,63 @@ async def test_money_in_suspense_is_decided_on_once(scene: Scene) -> None:
     assert await scene.forge("suspense.assign", lines, receipt=assign) == "balance_not_below_floor"
     await suspended(bank, "70.00")
     assert await scene.forge("suspense.assign", lines, receipt=assign) == "receipt_is_spent_once"
+
+
+async def test_a_deposit_that_is_refused_goes_to_suspense_by_another_receipt_and_is_booked_once(
+    scene: Scene,
+) -> None:
+    """The second receipt takes the first one's place, whatever becomes of the limit; and the money can go back."""
+    bank, player = scene.bank, scene.rich
+    key = "20261121:40012:LIMITED"
+    first = await receipt(bank, "deposit", available(player), "70.00", key=key)
+    second = await receipt(bank, "deposit.suspense", SUSPENSE, "70.00", key=key, origin=first)
+    as_deposit: list[Line] = [(BANK, "70.00", None), (available(player), "-70.00", None)]
+    assert await post(bank, "deposit", as_deposit, receipt=first) == "receipt-spent"
+    assert await scene.forge("deposit", as_deposit, receipt=first) == "receipt_or_its_replacement_is_spent"
+    put: list[Line] = [(BANK, "70.00", None), (SUSPENSE, "-70.00", None)]
+    assert await post(bank, "deposit.suspense", put, receipt=second) == "posted"
+    back = await receipt(bank, "suspense.return", BANK, "70.00", key=key, origin=second)
+    returned: list[Line] = [(SUSPENSE, "70.00", None), (BANK, "-70.00", None)]
+    assert await post(bank, "suspense.return", returned, receipt=back) == "posted"
+
+
+async def test_a_deposit_that_was_booked_after_all_does_not_go_to_suspense(scene: Scene) -> None:
+    bank, player = scene.bank, scene.rich
+    key = "20261121:40012:BOOKED"
+    first = await receipt(bank, "deposit", available(player), "70.00", key=key)
+    as_deposit: list[Line] = [(BANK, "70.00", None), (available(player), "-70.00", None)]
+    assert await post(bank, "deposit", as_deposit, receipt=first) == "posted"
+    second = await receipt(bank, "deposit.suspense", SUSPENSE, "70.00", key=key, origin=first)
+    put: list[Line] = [(BANK, "70.00", None), (SUSPENSE, "-70.00", None)]
+    assert await post(bank, "deposit.suspense", put, receipt=second) == "receipt-spent"
+    assert await scene.forge("deposit.suspense", put, receipt=second) == "receipt_or_its_replacement_is_spent"
+
+
+async def test_money_in_suspense_waits_for_room_under_its_players_limit(scene: Scene) -> None:
+    bank, player = scene.bank, scene.poor
+    async with bank.pool.acquire() as connection:
+        await set_policy(connection, 1, player, 1, None, [Cap("deposit", "day", "MXN", Decimal("150.00"))])
+    put = await suspended(bank, "70.00", key="20261121:40012:WAITS")
+    taken = await receipt(
+        bank, "suspense.assign", available(player), "70.00", key="20261121:40012:WAITS", origin=put
+    )
+    lines: list[Line] = [(SUSPENSE, "70.00", None), (available(player), "-70.00", None)]
+    assert await post(bank, "suspense.assign", lines, receipt=taken) == "limit-not-ready"
+    assert await scene.forge("suspense.assign", lines, receipt=taken) == "player_stays_within_caps"
+    async with bank.pool.acquire() as connection:
+        await set_policy(connection, 1, player, 2, None, [Cap("deposit", "day", "MXN", Decimal("170.00"))])
+    assert await post(bank, "suspense.assign", lines, receipt=taken) == "posted"
+
+
+async def test_a_card_payment_counts_as_a_deposit(scene: Scene) -> None:
+    """It is booked, since it has happened; what comes after it is refused."""
+    bank, player = scene.bank, scene.poor
+    async with bank.pool.acquire() as connection:
+        await set_policy(connection, 1, player, 1, None, [Cap("deposit", "day", "MXN", Decimal("150.00"))])
+    await captured(bank, player, "60.00")
+    first = await receipt(bank, "deposit", available(player), "1.00")
+    lines: list[Line] = [(BANK, "1.00", None), (available(player), "-1.00", None)]
+    assert await post(bank, "deposit", lines, receipt=first) == "limit-exceeded"
 
 
 async def test_a_second_receipt_says_what_the_first_said(scene: Scene) -> None:

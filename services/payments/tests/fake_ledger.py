@@ -35,6 +35,8 @@ class FakeLedger:
     entries: dict[str, EntryRequest] = field(default_factory=dict)
     balances: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     lose: Loss | None = None
+    limited: set[str] = field(default_factory=set)
+    """Accounts of players whose limits leave no room for a deposit."""
     url: str = ""
 
     def balance(self, account: str) -> Decimal:
@@ -67,6 +69,10 @@ class FakeLedger:
             return "receipt-mismatch"
         if wanted.receipt in {entry.receipt for entry in self.entries.values() if entry.receipt}:
             return "receipt-spent"
+        if wanted.kind == "deposit" and wanted.receipt in {each.origin for each in self.receipts.values()}:
+            return "receipt-spent"
+        if wanted.kind == "deposit" and any(leg.account in self.limited for leg in wanted.postings):
+            return "limit-exceeded"
         after = defaultdict(Decimal, self.balances)
         for account, change in _changes(wanted):
             after[account] += change

@@ -103,6 +103,35 @@ async def test_another_persons_money_is_not_credited(here: World) -> None:
     assert here.ledger.balance("bank/spei") == 0
 
 
+@pytest.mark.parametrize("decision", [Decision.RETURN, Decision.ASSIGN])
+async def test_a_deposit_beyond_its_players_limit_goes_to_suspense_and_back(
+    here: World, decision: Decision
+) -> None:
+    """It was attested for the player first; the word that puts it into suspense takes that one's place."""
+    player = new_player()
+    here.ledger.limited.add(available(player))
+    transfer = await here.rail.transfer(await here.requests.own_clabe(player), "70.00")
+    answer = await here.claim(player, transfer, "70.00")
+    await run(here)
+    assert (await here.deposit(player, answer)).state is DepositState.SUSPENDED
+    assert (here.ledger.balance(available(player)), here.ledger.balance(SUSPENSE)) == (
+        Decimal(0),
+        Decimal(70),
+    )
+    case = await the_case(here)
+    assert case.reason == "limit-exceeded"
+    await decide(here, case, decision, player if decision is Decision.ASSIGN else None)
+    await run(here)
+    state = (await here.deposit(player, answer)).state
+    kept = decision is Decision.ASSIGN
+    assert state is (DepositState.ASSIGNED if kept else DepositState.RETURNED)
+    assert (here.ledger.balance("bank/spei"), here.ledger.balance(SUSPENSE)) == (
+        Decimal(70 if kept else 0),
+        Decimal(0),
+    )
+    assert here.ledger.kinds() == ["deposit.suspense", "suspense.assign" if kept else "suspense.return"]
+
+
 async def test_sources_that_contradict_each_other_book_nothing_and_a_person_decides(here: World) -> None:
     player = new_player()
     transfer = await here.rail.transfer(

@@ -10,6 +10,7 @@ from identity.api.accounts import DocumentBody, UserView
 from identity.api.devices import DeviceView
 from identity.api.kyc import CaseView
 from identity.api.parts import NO_STORE, PROFILES, OneTimeCode, ShortText, caller, session_of
+from identity.api.play import PolicyView
 from identity.domain.codes import WrongCode
 from identity.domain.documents import (
     DocumentKind,
@@ -93,6 +94,7 @@ class ExportView(View):
     devices: tuple[DeviceView, ...]
     sessions: tuple[LiveSessionView, ...]
     kyc: CaseView | None
+    play: PolicyView | None
 
 
 async def change_profile(request: web.Request) -> web.Response:
@@ -164,6 +166,7 @@ def _exported(found: Export, request: web.Request) -> ExportView:
         devices=tuple(DeviceView.of(each) for each in found.devices),
         sessions=tuple(LiveSessionView.of(each, current=current) for each in found.sessions),
         kyc=None if found.kyc is None else CaseView.of(found.kyc),
+        play=None if found.play is None else PolicyView.of(found.play),
     )
 
 

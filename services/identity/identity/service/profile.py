@@ -12,6 +12,7 @@ from identity.domain.codes import MessageKind, Purpose
 from identity.domain.devices import Device
 from identity.domain.documents import HolderDocument, check_further_document
 from identity.domain.people import Email, FullName, User, UserId
+from identity.domain.play import PlayPolicy
 from identity.service.access import Access
 from identity.service.desk import Desk, locked
 from identity.service.kyc import CaseWithEvidence, Kyc
@@ -22,6 +23,7 @@ from identity.sessions import Session
 from identity.store.devices import DeviceStore
 from identity.store.kyc import KycStore
 from identity.store.people import Formerly, PeopleStore
+from identity.store.play import PlayStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Export:
     devices: tuple[Device, ...]
     sessions: tuple[Session, ...]
     kyc: CaseWithEvidence | None
+    play: PlayPolicy | None
 
 
 class Profiles:
@@ -141,5 +144,6 @@ class Profiles:
             devices = await DeviceStore(connection).devices(user_id)
             case = await KycStore(connection).latest(user_id)
             evidence = () if case is None else await KycStore(connection).evidence(case.id)
+            play = await PlayStore(connection).policy(user_id)
         kyc = None if case is None else CaseWithEvidence(case, evidence)
-        return Export(user, documents, history, devices, await self._access.sessions(user_id), kyc)
+        return Export(user, documents, history, devices, await self._access.sessions(user_id), kyc, play)

@@ -118,11 +118,17 @@ async def load_holds(connection: Connection, ledger: int, ids: Sequence[UUID]) -
 
 
 async def load_receipts(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Receipt]:
+    """What receipts attest. One that was replaced, or whose replaced one was booked after all, counts as spent."""
     rows = await connection.fetch(
         """
-        SELECT r.id, r.purpose, r.account, r.amount, r.currency, r.rail, u.receipt_id IS NOT NULL AS spent,
-               r.origin IS NULL OR EXISTS (SELECT FROM receipt_use first WHERE first.receipt_id = r.origin) AS ready
-          FROM receipt r LEFT JOIN receipt_use u ON u.receipt_id = r.id
+        SELECT r.id, r.purpose, r.account, r.amount, r.currency, r.rail,
+               u.receipt_id IS NOT NULL OR CASE r.purpose
+                   WHEN 'deposit' THEN EXISTS (SELECT FROM receipt later WHERE later.origin = r.id)
+                   WHEN 'deposit.suspense' THEN o.receipt_id IS NOT NULL ELSE false END AS spent,
+               r.origin IS NULL OR r.purpose = 'deposit.suspense' OR o.receipt_id IS NOT NULL AS ready
+          FROM receipt r
+          LEFT JOIN receipt_use u ON u.receipt_id = r.id
+          LEFT JOIN receipt_use o ON o.receipt_id = r.origin
          WHERE r.ledger_id = $1 AND r.id = ANY ($2::uuid[])
         """,
         ledger,

@@ -50,10 +50,10 @@ def named_conflicts() -> Iterator[None]:
                 "this money in suspense was decided on before", field="origin"
             ),
             "receipt_origin_is_the_same_transfer": lambda: refusals.OriginUnknown(
-                "no receipt of this transfer in suspense", field="origin"
+                "no receipt of this transfer that this one could follow", field="origin"
             ),
             "receipt_origin_as_purpose_says": lambda: refusals.ReceiptMismatch(
-                "only money in suspense is decided on by a second receipt", field="origin"
+                "only a deposit and money in suspense are attested again", field="origin"
             ),
         }
     ):

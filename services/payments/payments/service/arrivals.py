@@ -14,7 +14,6 @@ from common import pg
 
 from payments.domain.accounts import BANK, SUSPENSE, PlayerId, available, is_clabe, withdrawing
 from payments.domain.arrivals import (
-    NAME_DIFFERS,
     UNKNOWN_CLABE,
     Arrival,
     ArrivalState,
@@ -83,7 +82,7 @@ class Arrivals:
                 found += await self._note(line, name)
         for order in await self._rail.came_back(since):
             found += await self._came_back(order)
-        found += await self._take_misnamed()
+        found += await self._take_refused()
         await self._tell_of_quarantined()
         self._read_to = until
         return found
@@ -136,16 +135,16 @@ class Arrivals:
         await ProofStore(conn).ask(_proof(arrival, Purpose.SUSPENSE, SUSPENSE, self._clock))
         return True
 
-    async def _take_misnamed(self) -> int:
-        """Deposits that somebody else has sent go to suspense."""
+    async def _take_refused(self) -> int:
+        """Deposits that somebody else has sent, or that go beyond their player's limits, go to suspense."""
         async with pg.transaction(self._pool, readonly=True) as conn:
-            misnamed = await ArrivalStore(conn).misnamed(50)
+            refused = await ArrivalStore(conn).to_suspend(50)
         found = 0
-        for deposit_id, transfer in misnamed:
+        for deposit_id, transfer, reason in refused:
             abono = await self._rail.abono(transfer)
             if abono is not None:
                 async with pg.transaction(self._pool) as conn:
-                    found += await self._suspend(conn, *abono, NAME_DIFFERS, deposit_id)
+                    found += await self._suspend(conn, *abono, reason, deposit_id)
         return found
 
     async def _tell_of_quarantined(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from common import pg
 from contracts import receipts
@@ -187,6 +188,11 @@ class Witness:
 
     async def _sign(self, proof: Proof, document: Document) -> None:
         now = self._clock()
+        origin: UUID | None = proof.origin
+        if proof.purpose is Purpose.SUSPENSE:
+            # Attested for its player first: this word replaces that one, and the ledger books one of them at most.
+            async with pg.transaction(self._pool, readonly=True) as conn:
+                origin = await ProofStore(conn).beyond_limits(proof.rail, proof.tracking_key)
         signer = self._signer()
         attestation = signer.sign(
             receipts.Statement(
@@ -201,7 +207,7 @@ class Witness:
                 occurred_at=document.occurred_at,
                 issued_at=now,
                 key_id=signer.key_id,
-                origin=proof.origin,
+                origin=origin,
             )
         )
         try:

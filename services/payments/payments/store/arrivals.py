@@ -10,7 +10,7 @@ from common.money import Money
 from common.pg import Connection
 
 from payments.domain.accounts import PlayerId
-from payments.domain.arrivals import NAME_DIFFERS, Arrival, ArrivalId, ArrivalState
+from payments.domain.arrivals import SUSPENDING, Arrival, ArrivalId, ArrivalState
 from payments.domain.deposits import CURRENCY, REVIEW_REJECTED, DepositId, Transfer
 from payments.store.errors import LeaseLost
 
@@ -41,19 +41,23 @@ class ArrivalStore:
         )
         return None if player is None else PlayerId(player)
 
-    async def misnamed(self, limit: int) -> Sequence[tuple[DepositId, Transfer]]:
-        """Deposits sent by somebody else that have not been taken to suspense yet."""
+    async def to_suspend(self, limit: int) -> Sequence[tuple[DepositId, Transfer, str]]:
+        """Deposits that have yet to be taken to suspense, and why: sent by somebody else, or beyond a limit."""
         rows = await self._conn.fetch(
             """
-            SELECT d.id, d.clave, d.operation_date, d.institution FROM deposit d
-            WHERE d.state = 'QUARANTINED' AND d.reason = $1
+            SELECT d.id, d.clave, d.operation_date, d.institution, d.reason FROM deposit d
+            WHERE d.state = 'QUARANTINED' AND d.reason = ANY ($1::text[])
               AND NOT EXISTS (SELECT FROM arrival a WHERE a.deposit_id = d.id) LIMIT $2
             """,
-            NAME_DIFFERS,
+            list(SUSPENDING),
             limit,
         )
         return [
-            (DepositId(row["id"]), Transfer(row["clave"], row["operation_date"], row["institution"]))
+            (
+                DepositId(row["id"]),
+                Transfer(row["clave"], row["operation_date"], row["institution"]),
+                str(row["reason"]),
+            )
             for row in rows
         ]
 
@@ -64,10 +68,10 @@ class ArrivalStore:
         rows = await self._conn.fetch(
             """
             SELECT d.id, d.player, d.reason, d.amount FROM deposit d
-            WHERE d.state = 'QUARANTINED' AND d.reason <> $1
+            WHERE d.state = 'QUARANTINED' AND d.reason <> ALL ($1::text[])
               AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject = 'deposit' AND c.subject_id = d.id) LIMIT $2
             """,
-            NAME_DIFFERS,
+            list(SUSPENDING),
             limit,
         )
         return [(DepositId(row["id"]), PlayerId(row["player"]), row["reason"], row["amount"]) for row in rows]

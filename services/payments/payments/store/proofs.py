@@ -10,6 +10,7 @@ from common.money import Money
 from common.pg import Connection, translate
 from contracts import receipts
 
+from payments.domain.arrivals import LIMITED
 from payments.domain.proofs import Proof, ProofState, Purpose, ReceiptId
 from payments.domain.refusals import AttestedBefore
 from payments.store.errors import LeaseLost
@@ -136,6 +137,19 @@ class ProofStore:
                 attestation.key_id,
                 attestation.raw_signature(),
             )
+
+    async def beyond_limits(self, rail: str, tracking_key: str) -> UUID | None:
+        """The receipt of a deposit that the ledger has on file and does not book because of its player's limits."""
+        receipt: UUID | None = await self._conn.fetchval(
+            """
+            SELECT a.receipt_id FROM attestation a JOIN deposit d ON d.id = a.deposit_id
+             WHERE a.rail = $1 AND a.tracking_key = $2 AND d.state = 'QUARANTINED' AND d.reason = ANY ($3::text[])
+            """,
+            rail,
+            tracking_key,
+            list(LIMITED),
+        )
+        return receipt
 
     async def word(self, receipt_id: UUID) -> receipts.Attestation:
         """The attestor's word, exactly as it was signed. Raises LookupError when there is none."""

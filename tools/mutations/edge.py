@@ -1,0 +1,342 @@
+"""The guards of identity and the edge: who somebody is, what they may do, what they allow themselves."""
+
+from __future__ import annotations
+
+import re
+
+from tools.mutations.guards import CodeGuard, DatabaseGuard
+from tools.stack.layout import ROOT
+
+C, CT = "libs/common/common", "libs/common/tests"
+P, PT = "services/identity/identity", "services/identity/tests"
+G, GT = "services/gateway/gateway", "services/gateway/tests"
+L, LT = "services/ledger/ledger", "services/ledger/tests"
+
+_CONFUSED = (f"{CT}/test_auth.py::test_anything_else_is_not_accepted",)
+_COVERED = (f"{CT}/test_signing.py::test_nothing_covered_can_be_changed",)
+_FOUR_EYES = (f"{PT}/test_four_eyes.py::test_the_database_takes_four_eyes_too",)
+
+CODE = (
+    CodeGuard(
+        "edge: a token of another type is none",
+        f"{C}/auth.py",
+        'header.get("alg") != ALGORITHM or header.get("typ") != TYPE or not',
+        "not",
+        _CONFUSED,
+    ),
+    CodeGuard(
+        "edge: a token signed by another key is none",
+        f"{C}/auth.py",
+        "        if key_id not in keys:\n            raise _not_accepted()\n        return keys[key_id]",
+        "        return keys.get(key_id, next(iter(keys.values())))",
+        _CONFUSED,
+    ),
+    CodeGuard(
+        "edge: a token for another service is none",
+        f"{C}/auth.py",
+        '"strict_aud": True',
+        '"verify_aud": False',
+        _CONFUSED,
+    ),
+    CodeGuard(
+        "edge: a token of another issuer is none",
+        f"{C}/auth.py",
+        '"strict_aud": True',
+        '"strict_aud": True, "verify_iss": False',
+        _CONFUSED,
+    ),
+    CodeGuard(
+        "edge: a token that has expired is none",
+        f"{C}/auth.py",
+        '"strict_aud": True',
+        '"strict_aud": True, "verify_exp": False',
+        _CONFUSED,
+    ),
+    CodeGuard(
+        "edge: a token lives a minute at most",
+        f"{C}/auth.py",
+        "    if claims.exp - claims.iat > LONGEST_LIFETIME_SECONDS:",
+        "    if False:",
+        _CONFUSED,
+    ),
+    CodeGuard(
+        "edge: a remembered token expires too",
+        f"{C}/auth.py",
+        "principal is not None and datetime.now(UTC).timestamp() < expires + LEEWAY_SECONDS",
+        "principal is not None",
+        (f"{CT}/test_auth.py::test_a_remembered_token_still_expires",),
+    ),
+    CodeGuard(
+        "edge: a session that is proved again has one secret",
+        f"{P}/sessions.py",
+        "redis.call('RENAME', KEYS[1], KEYS[2])",
+        "redis.call('COPY', KEYS[1], KEYS[2])",
+        (f"{GT}/test_attacks.py::test_proving_oneself_again_leaves_the_old_secret_worthless",),
+    ),
+    CodeGuard(
+        "edge: a session is opened by all of its secret",
+        f"{P}/sessions.py",
+        "if session[8] ~= ARGV[1] or not session[9]",
+        "if not session[9]",
+        (f"{PT}/test_sessions.py::test_a_session_is_opened_by_its_whole_digest_not_by_its_name",),
+    ),
+    CodeGuard(
+        "edge: an unknown address costs a hash",
+        f"{P}/service/accounts.py",
+        "right = await self._passwords.verify(None if known is None else known.password_hash, password)",
+        "right = known is not None and await self._passwords.verify(known.password_hash, password)",
+        (f"{PT}/test_passwords_reset.py::test_log_in_does_the_same_work_whether_the_account_exists_or_not",),
+    ),
+    CodeGuard(
+        "edge: an unknown address is answered like a wrong password",
+        f"{P}/service/accounts.py",
+        "        if known is None or not right:\n",
+        '        if known is None:\n            raise BadCredentials("Nobody has this address.")\n        if not right:\n',
+        (f"{PT}/test_sessions.py::test_an_unknown_user_and_a_wrong_password_are_answered_alike",),
+    ),
+    CodeGuard(
+        "edge: guesses at an account are counted",
+        f"{P}/service/access.py",
+        "        charge = Charge(self._attempts, account_name(email))\n        await self._limiter.admit(charge)",
+        "        charge = Charge(self._attempts, account_name(email))",
+        (f"{PT}/test_sessions.py::test_guessing_at_one_account_is_slowed_down_whether_it_exists_or_not",),
+    ),
+    CodeGuard(
+        "edge: a code of an authenticator is good once",
+        f"{P}/store/people.py",
+        " AND totp_last_step < $3 RETURNING",
+        " RETURNING",
+        (f"{PT}/test_staff.py::test_one_code_used_by_many_at_once_lets_one_in",),
+    ),
+    CodeGuard(
+        "edge: a signature is good once",
+        f"{C}/signing.py",
+        "        if not fresh:",
+        "        if False:",
+        (f"{CT}/test_signing.py::test_once", f"{GT}/test_signed.py::test_a_signature_is_good_once"),
+    ),
+    *(
+        CodeGuard(
+            f"edge: a signature covers {what}",
+            f"{C}/signing.py",
+            'COVERED: Final = ("@method", "@path", "@query")',
+            f"COVERED: Final = {left}",
+            _COVERED,
+        )
+        for what, left in (
+            ("the method", '("@path", "@query")'),
+            ("the path", '("@method", "@query")'),
+            ("the query", '("@method", "@path")'),
+        )
+    ),
+    CodeGuard(
+        "edge: a signature covers the body",
+        f"{C}/signing.py",
+        "require_components=required, body=body\n",
+        "require_components=required\n",
+        _COVERED,
+    ),
+    CodeGuard(
+        "edge: a signature covers the idempotency key",
+        f"{C}/signing.py",
+        "    required = (*COVERED, IDEMPOTENCY_KEY) if keyed else COVERED",
+        "    required = COVERED",
+        (f"{CT}/test_signing.py::test_covering_too_little_is_refused",),
+    ),
+    CodeGuard(
+        "edge: an old signature is none",
+        f"{C}/signing.py",
+        "abs(now - created) > WINDOW.total_seconds()",
+        "False",
+        (f"{CT}/test_signing.py::test_the_window",),
+    ),
+    CodeGuard(
+        "edge: a device signs for whose it is",
+        f"{P}/domain/devices.py",
+        "if device is None or device.user != user:",
+        "if device is None:",
+        (f"{GT}/test_signed.py::test_another_persons_device_and_a_revoked_one_are_refused",),
+    ),
+    CodeGuard(
+        "edge: what must be signed is",
+        f"{G}/door.py",
+        "        if device is not None:\n            await self._devices.verify",
+        "        if False:\n            await self._devices.verify",
+        (f"{GT}/test_signed.py::test_whatever_was_changed_is_refused",),
+    ),
+    CodeGuard(
+        "edge: a body has a size, whatever it says",
+        f"{G}/forwarding.py",
+        "                if len(body) > max_bytes:",
+        "                if False:",
+        (f"{GT}/test_door.py::test_a_large_body_is_refused_whether_it_says_so_or_not",),
+    ),
+    CodeGuard(
+        "edge: a body has a time",
+        f"{G}/forwarding.py",
+        "        async with asyncio.timeout(timeout_seconds):\n            async for chunk",
+        "        async with asyncio.timeout(timeout_seconds + 15):\n            async for chunk",
+        (f"{GT}/test_door.py::test_a_body_that_dribbles_in_is_given_up",),
+    ),
+    CodeGuard(
+        "edge: JSON has a depth",
+        f"{C}/http/strict_json.py",
+        "elif isinstance(value, list | dict) and len(path) >= MAX_DEPTH:",
+        "elif False:",
+        (f"{CT}/test_strict_json.py::test_depth_is_bounded_and_brackets_in_text_do_not_count",),
+    ),
+    CodeGuard(
+        "edge: only listed headers reach a service",
+        f"{G}/forwarding.py",
+        "(name, value) for name in REQUEST_HEADERS for value in request.headers.getall(name, ())",
+        "(name, value) for name, value in request.headers.items()",
+        (f"{GT}/test_attacks.py::test_no_header_is_smuggled_to_a_service",),
+    ),
+    CodeGuard(
+        "edge: the gateway asks for the route's role",
+        f"{G}/door.py",
+        "        if not route.admits(token.role):",
+        "        if False:",
+        (f"{GT}/test_door.py::test_a_bettor_cannot_officiate",),
+    ),
+    CodeGuard(
+        "edge: the service asks for the route's role",
+        f"{C}/http/edge.py",
+        "        if endpoint.roles and principal.role not in endpoint.roles:",
+        "        if False:",
+        (f"{CT}/test_http.py",),
+    ),
+    CodeGuard(
+        "edge: what is dangerous takes a fresh proof",
+        f"{C}/http/edge.py",
+        "        if endpoint.step_up:",
+        "        if False:",
+        (f"{PT}/test_devices.py",),
+    ),
+    CodeGuard(
+        "edge: four eyes, in the domain",
+        f"{P}/domain/approvals.py",
+        "    if who.id == approval.requested_by or str(who.id) == approval.subject:",
+        "    if False:",
+        (f"{PT}/test_four_eyes.py::test_nobody_decides_about_themselves_or_beyond_their_role",),
+    ),
+    CodeGuard(
+        "edge: every gateway hears of a session's end",
+        f"{G}/revocations.py",
+        "self._exchange.forget_session(",
+        "(lambda _: None)(",
+        (f"{GT}/test_revocations.py",),
+    ),
+    CodeGuard(
+        "edge: browsing is shed before money",
+        f"{G}/shedding.py",
+        "        if self._in_hand >= self._places[priority]:",
+        "        if False:",
+        (f"{GT}/test_breaker.py::test_browsing_is_shed_first_and_money_last",),
+    ),
+    CodeGuard(
+        "limits: a larger one waits for a day",
+        f"{P}/domain/play.py",
+        "    grows = holds is not None and (amount is None or amount > holds)",
+        "    grows = False",
+        (f"{PT}/test_play.py::test_nothing_that_held_grows_sooner_than_a_day_after_it_was_asked_for",),
+    ),
+    CodeGuard(
+        "limits: confirmed by the ledger's word alone",
+        f"{P}/domain/play.py",
+        "        return self.acknowledged == self.version",
+        "        return True",
+        (f"{PT}/test_play.py::test_a_silent_ledger_confirms_nothing_and_is_told_again",),
+    ),
+    CodeGuard(
+        "limits: a new session keeps to them",
+        f"{P}/service/access.py",
+        "        return await self._within_own_limit(user, started)",
+        "        return started",
+        (f"{PT}/test_play.py::test_a_session_limit_holds_for_the_sessions_there_are_and_those_to_come",),
+    ),
+    CodeGuard(
+        "limits: the engine refuses what goes beyond",
+        f"{L}/domain/limits.py",
+        "        if standing.counts[currency, cap.period].of(cap.measure) > cap.amount:",
+        "        if False:",
+        (
+            f"{LT}/test_limits.py::test_no_order_of_moves_leads_beyond_a_cap_by_a_stake_or_a_deposit",
+            f"{LT}/test_limits.py::test_a_stake_up_to_the_cap_and_not_beyond",
+        ),
+    ),
+    CodeGuard(
+        "limits: only identity sets them",
+        f"{L}/api/limits.py",
+        "    if holder.principal != POLICY_OWNER:",
+        "    if False:",
+        (f"{LT}/test_limits.py::test_only_identity_sets_policies",),
+    ),
+)
+
+
+def _function(migration: str, name: str) -> str:
+    """A function as a migration of the ledger makes it."""
+    text = (ROOT / "services/ledger/migrations" / migration).read_text(encoding="utf-8")
+    found = re.search(rf"CREATE (?:OR REPLACE )?FUNCTION ({name}\(.*?\nEND \$\$;)", text, re.DOTALL)
+    if found is None:
+        raise ValueError(f"{migration} makes no {name}")
+    return f"CREATE OR REPLACE FUNCTION {found[1]}"
+
+
+DATABASE = (
+    DatabaseGuard(
+        "edge: four eyes, in the database",
+        "identity",
+        "ALTER TABLE approval DROP CONSTRAINT approval_takes_four_eyes",
+        "ALTER TABLE approval ADD CONSTRAINT approval_takes_four_eyes CHECK (decided_by <> requested_by)",
+        _FOUR_EYES,
+    ),
+    DatabaseGuard(
+        "edge: an approval is by whom may",
+        "identity",
+        "ALTER TABLE approval DISABLE TRIGGER approval_is_by_whom_may",
+        "ALTER TABLE approval ENABLE TRIGGER approval_is_by_whom_may",
+        _FOUR_EYES,
+    ),
+    DatabaseGuard(
+        "edge: nobody becomes staff without an approval",
+        "identity",
+        "ALTER TABLE users DISABLE TRIGGER users_staff_takes_four_eyes",
+        "ALTER TABLE users ENABLE TRIGGER users_staff_takes_four_eyes",
+        _FOUR_EYES,
+    ),
+    DatabaseGuard(
+        "limits: the database lets none grow at once",
+        "identity",
+        "ALTER TABLE play_limit DISABLE TRIGGER play_limit_grows_by_waiting",
+        "ALTER TABLE play_limit ENABLE TRIGGER play_limit_grows_by_waiting",
+        (f"{PT}/test_play.py::test_the_database_lets_no_limit_grow_at_once_and_no_block_shrink",),
+    ),
+    DatabaseGuard(
+        "limits: the database refuses what goes beyond",
+        "ledger",
+        "CREATE OR REPLACE FUNCTION count_play(lines posting[]) RETURNS void LANGUAGE plpgsql AS $$ BEGIN END $$",
+        _function("20261121010000_limits.sql", "count_play"),
+        (
+            f"{LT}/test_attacks.py::test_a_stake_beyond_its_players_limits",
+            f"{LT}/test_limits.py::test_a_policy_holds_for_what_is_posted_after_it_even_by_an_engine_that_remembers",
+        ),
+    ),
+    DatabaseGuard(
+        "limits: a block is not cut short",
+        "ledger",
+        "ALTER TABLE player_policy DISABLE TRIGGER player_policy_moves_on",
+        "ALTER TABLE player_policy ENABLE TRIGGER player_policy_moves_on",
+        (f"{LT}/test_limits.py::test_who_is_blocked_stakes_and_deposits_nothing_and_gets_what_is_theirs",),
+    ),
+    DatabaseGuard(
+        "limits: of a receipt and its replacement one is spent",
+        "ledger",
+        _function("20261121008100_cards_and_suspense.sql", "spend_receipts"),
+        _function("20261121014100_receipts_replaced.sql", "spend_receipts"),
+        (
+            f"{LT}/test_cards_and_suspense.py::test_a_deposit_that_was_booked_after_all_does_not_go_to_suspense",
+        ),
+    ),
+)
