@@ -69,7 +69,7 @@ async def test_a_confirmed_limit_stops_an_offer_and_nothing_that_is_under_way(ar
     policy = await app.call("PUT", "/v1/play/limits", limit, str(uuid4()))
     assert policy["confirmed"]
     with pytest.raises(Refusal) as refusal:
-        await app.post("/v1/offers", offer, str(uuid4()))
+        await app.post("/v1/offers", {**offer, "stake": "60.00"}, str(uuid4()))
     assert (refusal.value.status, refusal.value.slug) == (422, "limit-exceeded")
     wallet = await app.get("/v1/wallet")
     assert "100.00" in str(wallet)

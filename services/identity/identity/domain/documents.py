@@ -68,7 +68,7 @@ class HolderDocument:
         try:
             return cls(kind, rules.validate(text, **options))
         except ValidationError as error:
-            raise InvalidDocument(f"{error} ({form}).", field=field) from None
+            raise InvalidDocument(f"{str(error).rstrip('.')} ({form}).", field=field) from None
 
     @property
     def is_a_persons(self) -> bool:
