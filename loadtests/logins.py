@@ -170,7 +170,9 @@ async def measure(stack: Stack, wanted: argparse.Namespace) -> float:
 def main() -> int:
     """The exit status: 1 when the storm slows others down by more than it may."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.logins")
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument(
+        "--seconds", type=float, default=32.0, help="of each phase; within 30 every session is checked anew"
+    )
     parser.add_argument("--reads", type=int, default=50, help="wallet reads a second")
     parser.add_argument("--logins", type=int, default=60, help="log-ins a second, more than can be served")
     slower = asyncio.run(measure(running_stack(), parser.parse_args()))

@@ -118,23 +118,31 @@ CODE = (
     *(
         CodeGuard(
             f"edge: a signature covers {what}",
+            f"{C}/plain_signatures.py",
+            old,
+            new,
+            _COVERED,
+        )
+        for what, old, new in (
+            ("the method", 'f\'"@method": {method}\\n', "f'"),
+            ("the path", '\\n"@path": {path}\\n', "\\n"),
+            ("the query", '"@query": ?{query}\\n', ""),
+            ("the body", "return hmac.compare_digest(_digest_of(body), self._digest) and mac", "return mac"),
+        )
+    ),
+    *(
+        CodeGuard(
+            f"edge: a signature of another form covers {what}",
             f"{C}/signing.py",
             'COVERED: Final = ("@method", "@path", "@query")',
             f"COVERED: Final = {left}",
-            _COVERED,
+            (f"{CT}/test_signing.py::test_covering_too_little_is_refused",),
         )
         for what, left in (
             ("the method", '("@path", "@query")'),
             ("the path", '("@method", "@query")'),
             ("the query", '("@method", "@path")'),
         )
-    ),
-    CodeGuard(
-        "edge: a signature covers the body",
-        f"{C}/signing.py",
-        "require_components=required, body=body\n",
-        "require_components=required\n",
-        _COVERED,
     ),
     CodeGuard(
         "edge: a signature covers the idempotency key",
@@ -146,7 +154,7 @@ CODE = (
     CodeGuard(
         "edge: an old signature is none",
         f"{C}/signing.py",
-        "abs(now - created) > WINDOW.total_seconds()",
+        "abs(at - created) > WINDOW.total_seconds()",
         "False",
         (f"{CT}/test_signing.py::test_the_window",),
     ),
