@@ -9,6 +9,7 @@ two means something on a machine whose absolute speed does not.
     --batch 100       requests of so many entries instead of single posts
     --preload 5000000 so many postings in the journal first, and then the same again as without
     --rules off       the database's rules switched off by its owner, in this experiment only: their price
+    --lane            through the fast lane instead of the application's own port
     --no-sealer       without the sealing process, which otherwise works beside
 """
 
@@ -20,7 +21,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -172,12 +173,15 @@ async def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--preload", type=int, default=0, help="postings")
     parser.add_argument("--rules", choices=("on", "off"), default="on")
+    parser.add_argument("--lane", action="store_true")
     parser.add_argument("--no-sealer", action="store_true")
     parser.add_argument("--row-lock", type=int, nargs="*", default=ROW_LOCK_CLIENTS, help="pgbench clients")
     wanted = parser.parse_args()
     async with ledger_alone(wanted.engines, prepare=make_ledger) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         accounts = await fund(alone.urls[0], key, ACCOUNTS)
+        if wanted.lane:
+            alone = replace(alone, urls=alone.lanes)
         await analyze(alone.database)
         if wanted.rules == "off":
             await without_rules(alone)

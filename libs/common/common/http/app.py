@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from common.http.docs import add_docs
 from common.http.edge import Edge, Endpoint
 from common.http.health import Check, Readiness, Told
+from common.http.lane import EDGE
 from common.http.openapi import openapi
 from common.http.reading import BODY_TIMEOUT_SECONDS
 from common.http.routes import Auth, Authenticate, Handler, Route
@@ -45,6 +46,7 @@ def build_app(
     }
     access = AccessLog(settings.service) if settings.log_level in ("DEBUG", "INFO") else None
     edge = Edge(endpoints | _system(app, routes, title, version), app[READINESS], access)
+    app[EDGE] = edge
     app.middlewares.append(edge.middleware())
     app.cleanup_ctx.append(_traces(settings))
     app.on_startup.append(edge.start)

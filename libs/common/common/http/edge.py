@@ -99,7 +99,7 @@ class Edge:
 
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._around(request, handler)
+            return await self.around(request, handler)
 
         return around
 
@@ -112,7 +112,8 @@ class Edge:
         if self._access is not None:
             self._access.flush()
 
-    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Have the request answered; every error becomes an answer."""
         started = perf_counter()
         request_id = _request_id(request)
         REQUEST_ID.set(request_id)  # never reset: a connection's task has one request at a time

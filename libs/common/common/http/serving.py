@@ -4,11 +4,15 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import uvloop
 from aiohttp import web
 
 from common.http.app import READINESS
+from common.http.lane import lane
 from common.settings import ServiceSettings
 from common.telemetry.logs import configure_logs
 
@@ -18,7 +22,15 @@ KEEPALIVE_SECONDS = 75.0
 _log = logging.getLogger(__name__)
 
 
-def run(app: web.Application, settings: ServiceSettings) -> None:
+@dataclass(frozen=True, slots=True)
+class LaneAt:
+    """A fast lane (`lane.py`) beside the application's own port: these methods and paths."""
+
+    port: int
+    paths: Sequence[tuple[str, str]]
+
+
+def run(app: web.Application, settings: ServiceSettings, beside: LaneAt | None = None) -> None:
     """Serve the application in this process until SIGTERM or SIGINT, then drain and return."""
     configure_logs(settings.service, settings.log_level)
     # What is loaded by now stays: the collector need not look at it again, and what requests leave behind is
@@ -26,10 +38,12 @@ def run(app: web.Application, settings: ServiceSettings) -> None:
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_signalled(app, settings))
+        runner.run(_until_signalled(app, settings, beside))
 
 
-async def serve(app: web.Application, settings: ServiceSettings, stop: asyncio.Event) -> None:
+async def serve(
+    app: web.Application, settings: ServiceSettings, stop: asyncio.Event, beside: LaneAt | None = None
+) -> None:
     """Serve until `stop` is set, then drain.
 
     First readiness fails while requests are still served and every answer closes its connection, so
@@ -44,20 +58,31 @@ async def serve(app: web.Application, settings: ServiceSettings, stop: asyncio.E
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-        _log.info("serving", extra={"host": settings.host, "port": settings.port})
-        await stop.wait()
-        app[READINESS].draining = True
-        _log.info("draining")
-        await asyncio.sleep(settings.drain_seconds)
+        async with AsyncExitStack() as open_doors:
+            await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+            if beside is not None:
+                await open_doors.enter_async_context(
+                    lane(
+                        app,
+                        beside.paths,
+                        host=settings.host,
+                        port=beside.port,
+                        shutdown_seconds=settings.shutdown_seconds / 2,
+                    )
+                )
+            _log.info("serving", extra={"host": settings.host, "port": settings.port})
+            await stop.wait()
+            app[READINESS].draining = True
+            _log.info("draining")
+            await asyncio.sleep(settings.drain_seconds)
     finally:
         await runner.cleanup()
     _log.info("stopped")
 
 
-async def _until_signalled(app: web.Application, settings: ServiceSettings) -> None:
+async def _until_signalled(app: web.Application, settings: ServiceSettings, beside: LaneAt | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(app, settings, stop)
+    await serve(app, settings, stop, beside)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from common.http import run
+from common.http import LaneAt, run
 
-from ledger.app import ledger_app, receipts_app
+from ledger.app import FAST_LANE, ledger_app, receipts_app
 from ledger.settings import LedgerSettings, ReceiptsSettings
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def add(commands: Commands) -> None:
 def serve(_: argparse.Namespace) -> int:
     """The posting process, until it is told to stop."""
     settings = LedgerSettings()
-    run(ledger_app(settings), settings)
+    port = settings.fast_lane_port
+    run(ledger_app(settings), settings, None if port is None else LaneAt(port, FAST_LANE))
     return 0
 
 
