@@ -16,7 +16,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
+from typing import NamedTuple, TypeAlias
 
 Json: TypeAlias = "str | int | bool | Mapping[str, Json] | Sequence[Json]"
 
@@ -27,8 +29,11 @@ NOTHING_BEFORE = bytes(32)
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class SealedPosting:
+_quoted = encode_basestring_ascii
+"""A string as `canonical` writes it."""
+
+
+class SealedPosting(NamedTuple):
     """A posting as it is sealed. Amounts are signed, debit positive, with exactly the currency's decimals;
     `side` is 1 where the account normally grows by debits, else -1; `floored`: it may not fall below zero."""
 
@@ -55,12 +60,19 @@ class SealedPosting:
             **{"class": self.account_class},
         )
 
-    def digest(self) -> bytes:
-        return hashlib.sha256(b"\x03" + canonical(self.written())).digest()
+    def digest(self) -> str:
+        """In hexadecimal: SHA-256 of a byte 3 and what `canonical` makes of `written`, put together here at a fifth of
+        its price. A journal of a million entries has two million of them to be hashed."""
+        hold = "" if self.hold is None else f'"hold":{_quoted(self.hold)},'
+        return hashlib.sha256(
+            f'\x03{{"account":{_quoted(self.account)},"account_sequence":{self.account_sequence},'
+            f'"amount":{_quoted(self.amount)},"balance":{_quoted(self.balance)},"class":{_quoted(self.account_class)},'
+            f'"currency":{_quoted(self.currency)},"floored":{"true" if self.floored else "false"},{hold}'
+            f'"side":{self.side}}}'.encode("ascii")
+        ).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class SealedEntry:
+class SealedEntry(NamedTuple):
     """An entry as it is sealed: `header` is every column that is, by name, without those that are empty."""
 
     sequence: int
@@ -73,7 +85,7 @@ class SealedEntry:
 
     def hashed(self) -> dict[str, Json]:
         """What the leaf is made of: postings by their digests."""
-        return {**self.header, "postings": [posting.digest().hex() for posting in self.postings]}
+        return {**self.header, "postings": [posting.digest() for posting in self.postings]}
 
     def leaf(self) -> bytes:
         return hashlib.sha256(b"\x00" + canonical(self.hashed())).digest()
@@ -139,8 +151,9 @@ def canonical(value: Json) -> bytes:
     return _encode(value).encode()
 
 
+@lru_cache(maxsize=64)
 def moment(at: datetime) -> str:
-    """UTC, to the microsecond."""
+    """UTC, to the microsecond. Entries of one batch share theirs."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

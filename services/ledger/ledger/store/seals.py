@@ -99,9 +99,8 @@ def _header(row: Record) -> dict[str, Json]:
         "effective_at": moment(row["effective_at"]),
         "posted_at": moment(row["posted_at"]),
     }
-    metadata = json.loads(row["metadata"])
-    if metadata:
-        header["metadata"] = metadata
+    if row["metadata"] != "{}":
+        header["metadata"] = json.loads(row["metadata"])
     header |= {name: str(row[name]) for name in ("receipt", "reverses", "link") if row[name] is not None}
     if row["links"] is not None:
         header["links"] = row["links"]
