@@ -18,13 +18,10 @@ from contracts.ledger_batches import KeyedEntry
 from pydantic_core import to_json
 
 from ledger.domain import refusals
-from ledger.domain.chart import Chart, Side
+from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.store.outcomes import PostedEntry
 from ledger.store.outcomes import PostedLeg as StoredLeg
-
-_SIGNS = {"debit": Side.DEBIT, "credit": Side.CREDIT}
-
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(minutes=5)
@@ -57,7 +54,12 @@ def command(
         key,
         wanted.kind,
         tuple(
-            Leg(line.account, line.currency, Decimal(line.amount) * _SIGNS[line.side], line.hold)
+            Leg(
+                line.account,
+                line.currency,
+                Decimal(line.amount if line.side == "debit" else f"-{line.amount}"),
+                line.hold,
+            )
             for line in wanted.postings
         ),
         wanted.reference,

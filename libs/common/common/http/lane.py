@@ -222,6 +222,7 @@ class _Connection(asyncio.Protocol):
         self._target = b""
         self._headers: CIMultiDict[str] = CIMultiDict()
         self._head_bytes = 0
+        self._read_bytes = 0
         self._request: LaneRequest | None = None
         self._parts: list[bytes] = []
         self._size = 0
@@ -275,11 +276,19 @@ class _Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._target += url
+        self._take(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self._headers) >= MAX_HEADERS:
             raise _Refused(431)
+        self._take(len(name) + len(value))
         self._headers.add(name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+
+    def _take(self, size: int) -> None:
+        """Count what a head has that has been read; `data_received` counts what is still to come together."""
+        self._read_bytes += size
+        if self._read_bytes > MAX_HEAD_BYTES:
+            raise _Refused(431)
 
     def on_headers_complete(self) -> None:
         headers = self._headers

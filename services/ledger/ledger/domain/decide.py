@@ -117,7 +117,7 @@ def _lines(legs: Sequence[Leg], books: Books) -> list[_Line]:
         exponent = books.chart.exponents.get(leg.currency)
         if exponent is None:
             raise refusals.WrongCurrency(f"{leg.currency} is not kept here", field=f"postings.{at}.currency")
-        if leg.amount == 0 or leg.amount.as_tuple().exponent < -exponent:  # type: ignore[operator] # finite
+        if not leg.amount or leg.amount.as_tuple().exponent < -exponent:  # type: ignore[operator] # finite
             raise refusals.WrongCurrency(
                 f"an amount in {leg.currency} has at most {exponent} decimals and is not zero",
                 field=f"postings.{at}.amount",
@@ -375,7 +375,7 @@ def _post(lines: list[_Line]) -> tuple[Posting, ...]:
                 f"{account.path} holds {abs(account.balance)} {account.currency}",
                 field=f"{line.field}.amount",
             )
-        account = account._replace(balance=balance, sequence=account.sequence + 1)
+        account = account.after(balance)
         after[account.id] = account
         postings.append(Posting(account, line.amount, line.hold))
     return tuple(postings)
