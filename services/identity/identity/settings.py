@@ -17,8 +17,7 @@ class HashSettings(BaseModel):
 
     hash_memory_kib: int = Field(default=19_456, ge=19_456)
     hash_passes: int = Field(default=2, ge=2)
-    hash_workers: int = Field(default=1, ge=1, le=16)
-    """A hash keeps a core busy: as many as the machine has cores beyond those that others need."""
+    hash_workers: int = Field(default=2, ge=1, le=16)
     hash_queue: int = Field(default=64, ge=0)
     """How many may wait for a worker before the next one is answered 503."""
 
