@@ -391,7 +391,6 @@ END $$;
 CREATE FUNCTION public.entry_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     batch record;
@@ -614,7 +613,6 @@ END $$;
 CREATE FUNCTION public.posting_added() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     batch record;
