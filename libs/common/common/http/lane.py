@@ -220,7 +220,7 @@ class _Connection(asyncio.Protocol):
 
     def _fresh(self) -> None:
         self._target = b""
-        self._headers: CIMultiDict[str] = CIMultiDict()
+        self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
         self._read_bytes = 0
         self._request: LaneRequest | None = None
@@ -282,7 +282,7 @@ class _Connection(asyncio.Protocol):
         if len(self._headers) >= MAX_HEADERS:
             raise _Refused(431)
         self._take(len(name) + len(value))
-        self._headers.add(name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+        self._headers.append((_text(name), value.decode("utf-8", "surrogateescape")))
 
     def _take(self, size: int) -> None:
         """Count what a head has that has been read; `data_received` counts what is still to come together."""
@@ -291,7 +291,7 @@ class _Connection(asyncio.Protocol):
             raise _Refused(431)
 
     def on_headers_complete(self) -> None:
-        headers = self._headers
+        headers = CIMultiDict(self._headers)
         if not self._target.startswith(b"/") or len(headers.getall("Content-Length", ())) > 1:
             raise _Refused(400)
         if len(headers.getall("Authorization", ())) > 1 or len(headers.getall("Host", ())) > 1:
@@ -438,6 +438,12 @@ class _Refused(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+@lru_cache(maxsize=1024)
+def _text(name: bytes) -> str:
+    """A header's name. Most requests have the same ones."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=4)
