@@ -162,7 +162,7 @@ def drafted(bank: Bank) -> int:
 async def test_the_next_batch_is_decided_while_the_last_one_is_written(bank: Bank) -> None:
     player, market, offer = await bank.fund("3.00"), str(uuid4()), uuid4()
     assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
-    async with held_up(bank), asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() as tasks, held_up(bank):
         first = tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4())))
         await until(lambda: bank.engine._memory.drafting)
         rest = [
@@ -189,7 +189,7 @@ async def test_a_draft_falls_with_the_batch_below_it(bank: Bank, other: Bank) ->
         assert posted(await each.engine.post(hold(elsewhere, Decimal("0.10"), market, uuid4())))
     assert posted(await bank.engine.post(hold(elsewhere, Decimal("0.10"), market, uuid4())))
     moved = wrong("moved")
-    async with held_up(bank) as connection, asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() as tasks, held_up(bank) as connection:
         theirs = tasks.create_task(other.engine.post(hold(player, ONE, market, uuid4())))
         await waiting_for_the_head(connection, 1)
         mine = [tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4())))]
@@ -210,7 +210,7 @@ async def test_a_draft_falls_with_the_batch_below_it(bank: Bank, other: Bank) ->
 async def test_a_draft_is_refused_like_the_batch_below_it(bank: Bank) -> None:
     player, market = await bank.fund("3.00"), str(uuid4())
     assert posted(await bank.engine.post(hold(player, ONE, market, uuid4())))
-    async with held_up(bank) as connection, asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() as tasks, held_up(bank) as connection:
         mine = [tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4())))]
         await until(lambda: bank.engine._memory.drafting)
         mine.append(tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4()))))
