@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SEED ?= 2026
 MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 
-.PHONY: run demo test test-books test-people chaos-payments mutations drills check docs schema lock setup clean
+.PHONY: run demo test test-books test-people chaos-payments mutations drills thorough check docs schema lock setup clean
 
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
@@ -30,6 +30,10 @@ test-people: setup
 drills: setup         ## the long ones: relays killed and frozen, the broker killed, its cluster losing a node
 	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
 	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m tools.cluster_drill
+
+thorough: setup       ## the ledger's tests of random input with ten times the examples (TIMES=10)
+	@THOROUGH=$(or $(TIMES),10) exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --timeout 3600 \
+		$(addprefix services/ledger/tests/test_,state_machine.py random_postings.py bets_converge.py pages.py)
 
 check: setup          ## lint, types, boundaries, migrations, generated documents
 	$(PY) -m ruff check .

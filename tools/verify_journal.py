@@ -4,7 +4,8 @@
     verify_journal.py journal FOLDER --trust KEYS.json --head NUMBER:HASH [--range FIRST:LAST]
     verify_journal.py proof PROOF.json --trust KEYS.json [--head NUMBER:HASH]
 
-FOLDER is what `python -m ledger journal export` wrote; PROOF.json is an answer of `/v1/entries/{id}/proof`.
+FOLDER is what `python -m ledger journal export` wrote; PROOF.json is an answer of `/v1/entries/{id}/proof`, or
+of `/v1/wallet/entries/{id}/proof`, which a player gets of their own.
 KEYS.json holds the public keys you trust, {id: base64}, and the head is a seal's number and hash that you noted
 down: both must have reached you some other way than the export, for an export can be forged as a whole, and one
 whose end is cut off is sound in itself. Later keys are accepted if a trusted one endorsed them.

@@ -18,7 +18,7 @@ async def dump(layout: Layout, service: str, *, check: bool) -> bool:
         postgres.programs() / "pg_dump", "--schema-only", "--no-owner",
         environment=postgres.client(layout, f"{service}_migrator", service),
     )  # fmt: skip
-    text = _normalised(told)
+    text = normalised(told)
     path = ROOT / "services" / service / "schema.sql"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if check:
@@ -39,7 +39,7 @@ _NOISE: Final = re.compile(
 )
 
 
-def _normalised(text: str) -> str:
+def normalised(text: str) -> str:
     """Without pg_dump's own comments, its session's settings and the tokens its newer versions add."""
     kept = [line for line in text.splitlines() if not _NOISE.match(line)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip() + "\n"

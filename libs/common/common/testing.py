@@ -76,6 +76,11 @@ class Database:
         return self.dsns[role]
 
 
+def examples(usual: int) -> int:
+    """How many examples a test of random input tries: so many, or `THOROUGH` times as many (`make thorough`)."""
+    return usual * int(os.environ.get("THOROUGH", "1"))
+
+
 def stack() -> Stack:
     """The stack the tests run on. Raises `LookupError` when there is none."""
     path = os.environ.get(VARIABLE)
@@ -86,7 +91,7 @@ def stack() -> Stack:
 
 @asynccontextmanager
 async def fresh_database(service: str) -> AsyncIterator[Database]:
-    """A copy of the service's migrated, still empty database; dropped on exit."""
+    """A copy of the service's migrated, still empty database; dropped after exit, see `Leftovers`."""
     running = stack()
     name = f"{service}_test_{uuid4().hex[:12]}"
     try:
@@ -98,9 +103,36 @@ async def fresh_database(service: str) -> AsyncIterator[Database]:
             dsns={role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)},
         )
     finally:
-        # Connected anew: a test may have killed the server meanwhile.
-        async with _administrator(running) as admin:
-            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await LEFTOVERS.leave(name)
+
+
+class Leftovers:
+    """Databases that are done with. The server writes a whole checkpoint for the first that is dropped and next to
+    nothing for those right after it, so a long run of tests drops many at once (the root's `conftest.py`)."""
+
+    def __init__(self) -> None:
+        self.at_once = 1
+        self._names: list[str] = []
+
+    async def leave(self, name: str) -> None:
+        """Drop that database, now or with others that come."""
+        self._names.append(name)
+        if len(self._names) >= self.at_once:
+            await self.drop()
+
+    async def drop(self) -> None:
+        """Drop every one that is left."""
+        if not self._names:
+            return
+        async with _administrator(
+            stack()
+        ) as admin:  # connected anew: a test may have killed the server meanwhile
+            while self._names:
+                await admin.execute(f'DROP DATABASE IF EXISTS "{self._names[-1]}" WITH (FORCE)')
+                self._names.pop()
+
+
+LEFTOVERS: Final = Leftovers()
 
 
 @asynccontextmanager
@@ -138,8 +170,10 @@ async def _copy(admin: "asyncpg.Connection[asyncpg.Record]", service: str, name:
     template = pristine if kept else service
     create = f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER "{service}_owner"'
     await retrying(admin.execute, create)
-    for statement in await admin.fetch(_PRIVILEGES_AND_SETTINGS, service, name):
-        await admin.execute(statement[0])
+    statements = await admin.fetch(_PRIVILEGES_AND_SETTINGS, service, name)
+    await admin.execute(
+        ";".join(statement[0] for statement in statements)
+    )  # one transaction: one wait for the disk
 
 
 _PRIVILEGES_AND_SETTINGS = """

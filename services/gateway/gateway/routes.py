@@ -272,4 +272,5 @@ ROUTES = (
     # The player's own books
     _own("/v1/wallet", Service.LEDGER),
     _own("/v1/wallet/statement", Service.LEDGER),
+    _own("/v1/wallet/entries/{id}/proof", Service.LEDGER),
 )

@@ -60,6 +60,7 @@ def test_only_versioned_paths_are_public_and_of_the_ledger_only_the_wallet() -> 
     assert {each.path for each in ROUTES if each.service == "ledger"} == {
         "/v1/wallet",
         "/v1/wallet/statement",
+        "/v1/wallet/entries/{id}/proof",
     }
 
 

@@ -55,7 +55,9 @@ INSERT INTO ledger (id, name, chart) VALUES (1, 'el-carril', 'el-carril');
 INSERT INTO head (ledger_id) VALUES (1);
 
 -- migrate:down
+ALTER TABLE head DISABLE TRIGGER head_is_derived;
 DELETE FROM head;
+ALTER TABLE head ENABLE TRIGGER head_is_derived;
 DELETE FROM ledger;
 DELETE FROM kind_leg;
 DELETE FROM kind;

@@ -382,3 +382,174 @@ DROP TRIGGER account_currency_follows_chart ON account;
 DROP TRIGGER account_closed ON account_closing;
 DROP TRIGGER account_closing_is_append_only ON account_closing;
 DROP FUNCTION ledger_has_head, account_currency_follows_chart, account_closed, check_mirrors, keep_hold_deadlines, tell_of_holds;
+ALTER TYPE journal_line DROP ATTRIBUTE reverses, DROP ATTRIBUTE mirrors, DROP ATTRIBUTE draws,
+    DROP ATTRIBUTE expiring, DROP ATTRIBUTE expires_at, DROP ATTRIBUTE hold_events;
+CREATE OR REPLACE FUNCTION with_context(lines posting[]) RETURNS journal_line[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg((
+               p.ledger_id, p.sequence, p.leg, p.account_id, p.account_sequence, p.amount, p.balance, p.hold,
+               e.kind, e.legs, e.reference, e.receipt,
+               e.settlement_version, e.settlement_total, e.settlement_chunk, e.settlement_chunks,
+               a.path, a.currency, a.exponent, a.owner_kind, a.owner, a.requires_hold,
+               k.players, k.receipt, k.hold, k.stake, k.settlement,
+               t.fits IS NOT NULL, w.may IS NOT NULL)::journal_line)
+      FROM unnest(lines) p
+      LEFT JOIN LATERAL (SELECT * FROM entry WHERE ledger_id = p.ledger_id AND sequence = p.sequence OFFSET 0) e ON true
+      LEFT JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id AND ledger_id = p.ledger_id OFFSET 0) a ON true
+      LEFT JOIN LATERAL (SELECT chart FROM ledger WHERE id = p.ledger_id OFFSET 0) l ON true
+      LEFT JOIN LATERAL (SELECT * FROM kind WHERE chart = l.chart AND name = e.kind OFFSET 0) k ON true
+      LEFT JOIN LATERAL (SELECT true AS fits FROM kind_leg
+                          WHERE chart = l.chart AND kind = e.kind AND class = a.class
+                            AND side = CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END OFFSET 0) t ON true
+      LEFT JOIN LATERAL (SELECT true AS may FROM principal
+                          WHERE ledger_id = p.ledger_id AND name = e.principal AND e.kind = ANY (kinds) OFFSET 0) w ON true
+$$;
+CREATE OR REPLACE FUNCTION check_shape_of(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse(verdict.rule, format('entry %s breaks %s', verdict.sequence, verdict.rule))
+       FROM (
+        SELECT sequence,
+               CASE
+                   WHEN bool_or(kind IS NULL) THEN 'posting_belongs_to_entry'
+                   WHEN count(*) <> min(legs) OR min(leg) <> 1 OR max(leg) <> min(legs) THEN 'entry_is_complete'
+                   WHEN bool_or(path IS NULL) THEN 'posting_account_is_open'
+                   WHEN NOT bool_and(fits_template) THEN 'posting_fits_template'
+                   WHEN bool_or(scale(amount) > exponent) THEN 'posting_fits_currency'
+                   WHEN bool_or(requires_hold <> (hold IS NOT NULL)) THEN 'posting_carries_hold'
+                   WHEN min(players) <> count(DISTINCT owner) FILTER (WHERE owner_kind = 'player')
+                       THEN 'entry_binds_players'
+                   WHEN bool_or(owner_kind = 'market' AND 'markets/' || owner <> reference) THEN 'entry_binds_market'
+                   WHEN NOT bool_and(permitted) THEN 'principal_may_post_kind'
+                   WHEN bool_or((receipt IS NOT NULL) <> needs_receipt) THEN 'entry_receipt_as_kind_says'
+                   WHEN bool_or((version IS NOT NULL) <> (settles IS NOT NULL)) THEN 'entry_settlement_as_kind_says'
+               END AS rule
+          FROM unnest(lines) GROUP BY ledger_id, sequence) verdict
+      WHERE verdict.rule IS NOT NULL;
+
+    PERFORM refuse('entry_balances', format('entry %s does not balance', unbalanced.sequence))
+       FROM (SELECT sequence FROM unnest(lines)
+              GROUP BY ledger_id, sequence, currency HAVING sum(amount) <> 0) unbalanced;
+END $$;
+CREATE OR REPLACE FUNCTION move_balances(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    accounts bigint;
+    moved bigint;
+BEGIN
+    SELECT count(DISTINCT account_id) INTO accounts FROM unnest(lines);
+    UPDATE balance b SET amount = b.amount + m.amount, sequence = m.last
+      FROM (SELECT account_id, sum(amount) AS amount, count(*) AS n,
+                   min(account_sequence) AS first, max(account_sequence) AS last
+              FROM unnest(lines) GROUP BY account_id) m
+     WHERE b.account_id = m.account_id AND b.sequence = m.first - 1 AND m.last - m.first + 1 = m.n;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> accounts THEN
+        PERFORM refuse_stale('account_sequence_is_next', 'an account has moved since this batch was decided');
+    END IF;
+
+    -- Each posting's own balance after it, and the floor at each step, not only at the batch's end.
+    PERFORM refuse(CASE WHEN step.below THEN 'balance_not_below_floor' ELSE 'posting_balance_is_true' END,
+                   format('account %s at posting %s', step.account_id, step.account_sequence))
+       FROM (SELECT p.account_id, p.account_sequence, b.floored AND p.balance * b.side < 0 AS below,
+                    p.balance IS DISTINCT FROM
+                        b.amount - sum(p.amount) OVER whole + sum(p.amount) OVER upto AS untrue
+               FROM unnest(lines) p
+               JOIN LATERAL (SELECT * FROM balance WHERE account_id = p.account_id OFFSET 0) b ON true
+             WINDOW whole AS (PARTITION BY p.account_id),
+                    upto AS (PARTITION BY p.account_id ORDER BY p.account_sequence)) step
+      WHERE step.below OR step.untrue;
+END $$;
+CREATE OR REPLACE FUNCTION move_holds(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    wanted bigint;
+    drawn bigint;
+BEGIN
+    INSERT INTO hold (ledger_id, id, account_id, reference, opened, remaining)
+    SELECT ledger_id, hold, account_id, reference, -amount, -amount
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'open';
+
+    SELECT count(DISTINCT (hold, account_id, reference)) INTO wanted
+      FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw';
+    UPDATE hold h SET remaining = h.remaining - d.amount
+      FROM (SELECT ledger_id, hold, account_id, reference, sum(amount) AS amount
+              FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw'
+             GROUP BY ledger_id, hold, account_id, reference) d
+     WHERE h.ledger_id = d.ledger_id AND h.id = d.hold AND h.account_id = d.account_id AND h.reference = d.reference;
+    GET DIAGNOSTICS drawn = ROW_COUNT;
+    IF drawn <> wanted THEN
+        PERFORM refuse('hold_is_bound', 'a hold is drawn only on its own account and under its own reference');
+    END IF;
+END $$;
+CREATE OR REPLACE FUNCTION posting_added() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    lines journal_line[];
+    has record;
+BEGIN
+    SELECT with_context(array_agg(a.*::posting)) INTO lines FROM added a;
+    IF lines IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM check_shape_of(lines);
+    PERFORM move_balances(lines);
+    SELECT bool_or(hold IS NOT NULL) AS holds, bool_or(stakes) AS stakes, bool_or(settles IS NOT NULL) AS settles,
+           bool_or(needs_receipt) AS receipts
+      INTO has FROM unnest(lines);
+    IF has.holds THEN PERFORM move_holds(lines); END IF;
+    IF has.stakes THEN PERFORM record_stakes(lines); END IF;
+    IF has.settles THEN PERFORM settle(lines); END IF;
+    IF has.receipts THEN PERFORM spend_receipts(lines); END IF;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE FUNCTION entry_added() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    ledgers bigint;
+    moved bigint;
+BEGIN
+    SELECT count(DISTINCT ledger_id) INTO ledgers FROM added;
+    UPDATE head h SET sequence = m.last
+      FROM (SELECT ledger_id, count(*) AS n, min(sequence) AS first, max(sequence) AS last
+              FROM added GROUP BY ledger_id) m
+     WHERE h.ledger_id = m.ledger_id AND h.sequence = m.first - 1 AND m.last - m.first + 1 = m.n;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> ledgers THEN
+        PERFORM refuse_stale('entry_sequence_is_next', 'the ledger has moved since this batch was decided');
+    END IF;
+
+    PERFORM refuse('entry_is_complete', format('entry %s has %s of %s postings', e.sequence, e.posted, e.legs))
+       FROM (SELECT e.sequence, e.legs,
+                    (SELECT count(*) FROM posting p WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) AS posted
+               FROM added e) e
+      WHERE e.posted <> e.legs;
+
+    PERFORM refuse('command_has_one_outcome', format('command %s was refused before', r.id))
+       FROM added e JOIN refusal r ON r.id = e.id LIMIT 1;
+
+    INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
+    SELECT hashtextextended(e.reference, 0) & 15, e.id, 'events', 'ledger.entry.committed.v1.' || e.kind,
+           e.reference, e.sequence,
+           cloud_event(e.id, 'ledger.entry.committed.v1', e.reference, e.posted_at, e.sequence, e.traceparent,
+               jsonb_build_object(
+                   'id', e.id, 'sequence', e.sequence, 'kind', e.kind, 'principal', e.principal,
+                   'idempotency_key', e.idempotency_key, 'reference', e.reference, 'metadata', e.metadata,
+                   'posted_at', to_char(e.posted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'effective_at', to_char(e.effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'receipt', e.receipt,
+                   'settlement', CASE WHEN e.settlement_version IS NOT NULL THEN jsonb_build_object(
+                       'market', substr(e.reference, 9), 'version', e.settlement_version,
+                       'total', to_money(e.settlement_total, posted.exponent), 'chunk', e.settlement_chunk,
+                       'chunks', e.settlement_chunks) END,
+                   'postings', posted.lines))
+      FROM added e
+      JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_object(
+                   'account', a.path, 'side', CASE WHEN p.amount > 0 THEN 'debit' ELSE 'credit' END,
+                   'amount', to_money(abs(p.amount), a.exponent), 'currency', a.currency,
+                   'balance', to_money(p.balance * a.side, a.exponent),
+                   'account_sequence', p.account_sequence, 'hold', p.hold) ORDER BY p.leg) AS lines,
+               max(a.exponent) AS exponent
+          FROM posting p
+          JOIN LATERAL (SELECT * FROM account WHERE id = p.account_id OFFSET 0) a ON true
+         WHERE p.ledger_id = e.ledger_id AND p.sequence = e.sequence) posted ON true
+     ORDER BY e.ledger_id, e.sequence;
+    RETURN NULL;
+END $$;

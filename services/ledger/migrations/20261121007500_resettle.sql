@@ -106,3 +106,52 @@ DELETE FROM kind_leg WHERE kind = 'bet.resettle' OR class = 'tax';
 DELETE FROM kind WHERE name = 'bet.resettle';
 DELETE FROM account_class WHERE name = 'tax';
 ALTER TABLE settlement DROP COLUMN recovered;
+CREATE OR REPLACE FUNCTION settle(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN
+        SELECT ledger_id, sequence, reference, version, total, chunks, settles,
+               max(account_id) FILTER (WHERE owner_kind = 'market') AS escrow_id,
+               coalesce(sum(amount) FILTER (WHERE owner_kind = 'market'), 0) AS paid
+          FROM unnest(lines) WHERE settles IS NOT NULL
+         GROUP BY ledger_id, sequence, reference, version, total, chunks, settles ORDER BY ledger_id, sequence
+    LOOP
+        PERFORM refuse('settlement_pays_contributors', format('entry %s pays a stranger to %s', part.sequence, part.reference))
+           FROM unnest(lines) p
+           LEFT JOIN stake s ON s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = p.owner
+          WHERE p.owner_kind = 'player' AND p.ledger_id = part.ledger_id AND p.sequence = part.sequence
+            AND s.player IS NULL;
+
+        IF part.settles = 'void' THEN
+            UPDATE stake s SET returned = s.returned + back.amount
+              FROM (SELECT owner, -sum(amount) AS amount FROM unnest(lines)
+                     WHERE owner_kind = 'player' AND ledger_id = part.ledger_id AND sequence = part.sequence
+                     GROUP BY owner) back
+             WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.player = back.owner;
+        END IF;
+
+        INSERT INTO settlement (ledger_id, reference, version, escrow_id, total, chunks)
+        SELECT part.ledger_id, part.reference, part.version, part.escrow_id, part.total, part.chunks
+         WHERE part.total = (SELECT sum(contributed) FROM stake
+                              WHERE ledger_id = part.ledger_id AND reference = part.reference)
+           AND part.version = 1 + (SELECT count(*) FROM settlement
+                                    WHERE ledger_id = part.ledger_id AND reference = part.reference)
+        ON CONFLICT DO NOTHING;
+
+        UPDATE settlement s
+           SET paid = s.paid + part.paid, posted = s.posted + 1,
+               state = CASE WHEN s.posted + 1 = s.chunks THEN 'CLOSED' ELSE 'OPEN' END
+         WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
+           AND s.total = part.total AND s.chunks = part.chunks AND s.escrow_id = part.escrow_id
+           AND s.state = 'OPEN';
+        IF NOT FOUND THEN
+            PERFORM refuse('settlement_matches_header', format('entry %s fits no open settlement of %s', part.sequence, part.reference));
+        END IF;
+
+        PERFORM refuse('settled_escrow_is_zero', format('%s would close with money left in escrow', part.reference))
+           FROM settlement s JOIN balance b ON b.account_id = s.escrow_id
+          WHERE s.ledger_id = part.ledger_id AND s.reference = part.reference AND s.version = part.version
+            AND s.state = 'CLOSED' AND b.amount <> 0;
+    END LOOP;
+END $$;

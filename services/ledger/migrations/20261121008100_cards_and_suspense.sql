@@ -165,3 +165,13 @@ ALTER TABLE receipt DROP COLUMN origin_purpose, DROP COLUMN origin;
 ALTER TABLE receipt ADD CONSTRAINT receipt_tracking_key_is_unique UNIQUE (ledger_id, rail, tracking_key);
 ALTER TABLE receipt ADD CONSTRAINT receipt_document_is_unique UNIQUE (ledger_id, rail, document_sha256);
 ALTER TABLE kind DROP COLUMN receipt_debits CASCADE;
+CREATE OR REPLACE FUNCTION spend_receipts(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO receipt_use (receipt_id, ledger_id, sequence, purpose, account, amount, currency)
+    SELECT receipt, ledger_id, sequence, kind, path, -amount, currency
+      FROM unnest(lines) WHERE receipt IS NOT NULL AND amount < 0;
+
+    PERFORM refuse('receipt_matches_bank', format('entry %s books a receipt of another rail', p.sequence))
+       FROM unnest(lines) p JOIN receipt r ON r.id = p.receipt
+      WHERE p.amount > 0 AND p.path <> 'bank/' || r.rail;
+END $$;

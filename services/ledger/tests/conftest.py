@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from common.testing import Database, fresh_database
 
+from services.ledger.tests.commands import operator
 from services.ledger.tests.door import Door, open_door
 from services.ledger.tests.shop import Desk, open_desk
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, connected, open_bank
+
+__all__ = ["operator"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -22,6 +22,9 @@ EVENT_OF = {
     "hold.release": "released",
     "reversal": "released",
 }
+
+ClosedDay = tuple[int, int, dict[tuple[str, str], tuple[Decimal, Decimal, Decimal]]]
+"""Its entries, the late ones among them, and by account the debits, the credits and the balance, where there is any."""
 
 
 @dataclass
@@ -46,6 +49,17 @@ class Booked:
     reversed: bool = False
 
 
+@dataclass
+class Day:
+    """What was posted in it, and what was there at its end."""
+
+    entries: int = 0
+    late: int = 0
+    debits: dict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    credits: dict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    closing: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+
+
 class No(Exception):
     """The answer is a refusal."""
 
@@ -60,6 +74,9 @@ class World:
     booked: dict[UUID, Booked] = field(default_factory=dict)
     known: set[tuple[str, str]] = field(default_factory=set)
     told: list[tuple[str, UUID, Decimal, Decimal]] = field(default_factory=list)
+    days: list[Day] = field(default_factory=lambda: [Day()])
+    closed_until: datetime | None = None
+    closing: dict[tuple[str, str], Decimal] = field(default_factory=dict)
 
 
 class Oracle:
@@ -114,9 +131,11 @@ class Oracle:
             }
             if len(owners) != 1:
                 raise No("template-violation")
+        until = self.world.closed_until
+        if command.effective_at and until and command.effective_at < until:
+            raise No("period-closed")
         self._move_holds(command, legs)
-        for leg in legs:
-            self._move(leg)
+        self._book(legs, late=command.effective_at is not None and command.effective_at < midnight())
         self.world.booked[command.id] = Booked(command.kind, command.reference, legs)
         if command.reverses:
             self.world.booked[command.reverses].reversed = True
@@ -181,6 +200,16 @@ class Oracle:
                 held.remaining -= leg.amount
             self.world.told.append((EVENT_OF[command.kind], leg.hold, abs(leg.amount), held.remaining))
 
+    def _book(self, legs: tuple[Leg, ...], *, late: bool) -> None:
+        for leg in legs:
+            self._move(leg)
+        today = self.world.days[-1]
+        today.entries += 1
+        today.late += late
+        for leg in legs:
+            side = today.debits if leg.amount > 0 else today.credits
+            side[leg.account, leg.currency] += abs(leg.amount)
+
     def _move(self, leg: Leg) -> None:
         place = _place(leg)
         key = leg.account, leg.currency
@@ -205,10 +234,43 @@ class Oracle:
         """Everything that is due goes back."""
         for id, held in self.world.holds.items():
             if held.remaining and held.expires_at and held.expires_at <= datetime.now(UTC):
-                self._move(Leg(f"held/{held.account}", held.currency, held.remaining))
-                self._move(Leg(held.account, held.currency, -held.remaining))
+                back = (
+                    Leg(f"held/{held.account}", held.currency, held.remaining),
+                    Leg(held.account, held.currency, -held.remaining),
+                )
+                self._book(back, late=False)
                 self.world.told.append(("expired", id, held.remaining, Decimal(0)))
                 held.remaining = Decimal(0)
+
+    def a_day_passes(self) -> None:
+        """What was today is yesterday."""
+        self.world.days[-1].closing = dict(self.world.balances)
+        self.world.days.append(Day())
+        if self.world.closed_until:
+            self.world.closed_until -= timedelta(days=1)
+
+    def close_days(self) -> list[ClosedDay]:
+        """What each day that is over closes with, oldest first."""
+        *over, today = self.world.days
+        told: list[ClosedDay] = []
+        for day in over:
+            before, self.world.closing = self.world.closing, day.closing
+            moved = {
+                key for key in day.closing if day.debits.get(key) or day.credits.get(key) or before.get(key)
+            }
+            accounts = {
+                key: (day.debits.get(key, Decimal(0)), day.credits.get(key, Decimal(0)), day.closing[key])
+                for key in moved
+            }
+            told.append((day.entries, day.late, accounts))
+        if over:
+            self.world.days, self.world.closed_until = [today], midnight()
+        return told
+
+
+def midnight() -> datetime:
+    """When today began, where generic ledgers are."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _place(leg: Leg) -> str:

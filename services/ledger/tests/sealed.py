@@ -121,3 +121,16 @@ async def sealed_bank(bank: Bank, folder: Path) -> AsyncIterator[SealedBank]:
 
 def runs(made: list[Statement] | tuple[Statement, ...]) -> list[tuple[int, int, int]]:
     return [(each.number, each.first, each.last) for each in made]
+
+
+@asynccontextmanager
+async def twelve_entries(bank: Bank, folder: Path) -> AsyncIterator[SealedBank]:
+    """Under three seals: 1 to 5, 6 to 10, 11 and 12."""
+    async with sealed_bank(bank, folder) as made:
+        await made.history(races=2)
+        await made.sealer.seal_due()
+        yield made
+
+
+def lines_of(folder: Path) -> list[Any]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]

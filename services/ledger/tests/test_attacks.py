@@ -6,125 +6,25 @@ books sound afterwards.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
-from common.testing import Database
 from ledger.domain.limits import Cap
 from ledger.store.limits import set_policy
 
+from services.ledger.tests.forgery import Line, Scene, available, held
+from services.ledger.tests.forgery import scene as scene
 from services.ledger.tests.vocabulary import (
     PRINCIPAL,
-    Bank,
-    assert_sound,
-    connected,
     hold,
     match,
     one_row,
-    open_bank,
     posted,
     settle,
 )
-
-ROLES = ("ledger_posting", "ledger_receipts", "ledger_keys", "ledger_reader", "ledger_relay")
-
-Line = tuple[str, str, UUID | None]
-"""An account's path, a signed amount as SQL would write it, a hold."""
-
-
-@dataclass
-class Scene:
-    """Two players with 100, one holding 40 for an offer in a market, and the roles' connections."""
-
-    bank: Bank
-    rich: str
-    poor: str
-    market: str
-    offer: UUID
-    at: dict[str, asyncpg.Connection]
-
-    async def next_sequence(self) -> int:
-        head = await one_row(self.at["ledger_reader"], "SELECT sequence FROM head WHERE ledger_id = 1")
-        return int(head["sequence"]) + 1
-
-    async def forge(self, kind: str, lines: list[Line], **columns: object) -> str:
-        """Write an entry as the posting role would, with true balances; returns the rule that refused it."""
-        posting = self.at["ledger_posting"]
-        for path, _, _ in lines:
-            try:
-                await posting.execute(
-                    "INSERT INTO account (ledger_id, path, currency) VALUES (1, $1, 'MXN') ON CONFLICT DO NOTHING",
-                    path,
-                )
-            except asyncpg.CheckViolationError as refusal:
-                return str(refusal.constraint_name)
-        sequence = await self.next_sequence()
-        values = {
-            "sequence": sequence,
-            "id": uuid4(),
-            "kind": kind,
-            "legs": len(lines),
-            "principal": PRINCIPAL,
-            "idempotency_key": uuid4().hex,
-            "fingerprint": hashlib.sha256(b"x").digest(),
-            "reference": f"markets/{self.market}",
-            **columns,
-        }
-        names = ", ".join(values)
-        marks = ", ".join(f"${n}" for n in range(1, len(values) + 1))
-        rows = []
-        for leg, (path, amount, held) in enumerate(lines, 1):
-            state = await one_row(
-                posting,
-                "SELECT id, amount, sequence FROM account JOIN balance ON account_id = id WHERE path = $1",
-                path,
-            )
-            try:
-                after = str(state["amount"] + Decimal(amount))
-            except (ArithmeticError, ValueError):
-                after = amount
-            hold_text = f"'{held}'::uuid" if held else "NULL::uuid"
-            rows.append(
-                f"(1, {sequence}, {leg}, {state['id']}, {state['sequence'] + 1}, '{amount}'::numeric, "
-                f"'{after}'::numeric, {hold_text})"
-            )
-        try:
-            await posting.execute(
-                f"WITH e AS (INSERT INTO entry (ledger_id, {names}) VALUES (1, {marks})) "
-                f"INSERT INTO posting (ledger_id, sequence, leg, account_id, account_sequence, amount, balance, hold) "
-                f"VALUES {', '.join(rows)}",
-                *values.values(),
-            )
-        except asyncpg.PostgresError as refusal:
-            return str(refusal.constraint_name or refusal.sqlstate)
-        return "posted"
-
-
-@pytest.fixture
-async def scene(database: Database) -> AsyncIterator[Scene]:
-    async with AsyncExitStack() as stack:
-        bank = await open_bank(database, stack)
-        rich, poor, market, offer = await bank.fund(), await bank.fund(), str(uuid4()), uuid4()
-        assert posted(await bank.engine.post(hold(rich, Decimal(40), market, offer)))
-        at = {role: await stack.enter_async_context(connected(database, role)) for role in ROLES}
-        yield Scene(bank, rich, poor, market, offer, at)
-        async with connected(database, "superuser") as connection:
-            await assert_sound(connection)
-
-
-def available(player: str) -> str:
-    return f"players/{player}/available"
-
-
-def held(player: str) -> str:
-    return f"players/{player}/held"
 
 
 async def test_the_forger_itself_can_write_a_sound_entry(scene: Scene) -> None:
@@ -366,78 +266,6 @@ async def test_one_player_cannot_match_alone(scene: Scene) -> None:
 async def test_a_principal_posts_only_its_kinds(scene: Scene) -> None:
     lines: list[Line] = [(held(scene.rich), "40", scene.offer), (available(scene.rich), "-40", None)]
     assert await scene.forge("bet.release", lines, principal="nobody") == "principal_may_post_kind"
-
-
-HISTORY = ("entry", "posting", "refusal", "receipt", "receipt_use", "account")
-DERIVED = ("balance", "hold", "stake", "settlement", "head")
-
-
-@pytest.mark.parametrize("role", ROLES)
-async def test_no_role_rewrites_history_or_writes_derived_rows(scene: Scene, role: str) -> None:
-    changes = {"entry": "kind", "posting": "amount", "refusal": "kind", "receipt": "amount", "receipt_use": "amount",
-               "account": "class", "balance": "amount", "hold": "remaining", "stake": "contributed",
-               "settlement": "paid", "head": "sequence"}  # fmt: skip
-    for table in (*HISTORY, *DERIVED):
-        column = changes[table]
-        for statement in (
-            f"UPDATE {table} SET {column} = {column}",
-            f"DELETE FROM {table}",
-            f"TRUNCATE {table} CASCADE",
-        ):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await scene.at[role].execute(statement)
-    for table in ("balance", "hold", "stake", "settlement", "head", "receipt_use", "outbox"):
-        with pytest.raises(asyncpg.PostgresError):
-            await scene.at[role].execute(f"INSERT INTO {table} SELECT * FROM {table}")
-
-
-async def test_not_even_the_owner_rewrites_history_by_accident(scene: Scene) -> None:
-    async with connected(scene.bank.database, "ledger_migrator") as owner:
-        for table in HISTORY:
-            for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
-                with pytest.raises(asyncpg.CheckViolationError):
-                    await owner.execute(statement)
-        for statement in ("UPDATE posting SET amount = 1", "UPDATE entry SET kind = 'x'"):
-            with pytest.raises(asyncpg.CheckViolationError):
-                await owner.execute(statement)
-        for statement in (
-            "UPDATE balance SET amount = -1",
-            "UPDATE head SET sequence = 0",
-            "DELETE FROM hold",
-        ):
-            with pytest.raises(asyncpg.CheckViolationError):
-                await owner.execute(statement)
-
-
-@pytest.mark.parametrize("role", ROLES)
-async def test_no_role_switches_the_rules_off(scene: Scene, role: str) -> None:
-    for statement in (
-        "SET session_replication_role = replica",
-        "ALTER TABLE posting DISABLE TRIGGER ALL",
-        "ALTER TABLE posting DISABLE TRIGGER posting_added",
-        "DROP TRIGGER posting_added ON posting",
-        "ALTER TABLE posting DROP CONSTRAINT posting_is_not_zero",
-        "CREATE OR REPLACE FUNCTION refuse(rule text, message text) RETURNS void LANGUAGE sql AS ''",
-        "SET ROLE ledger_owner",
-        "SET ROLE ledger_migrator",
-        "SET SESSION AUTHORIZATION postgres",
-        "CREATE TABLE mine (x int)",
-        "INSERT INTO kind (chart, name) VALUES ('el-carril', 'grant')",
-        "INSERT INTO kind_leg VALUES ('el-carril', 'bet.release', 'credit', 'house.commission')",
-        "UPDATE account_class SET floored = false",
-        "UPDATE principal SET ledger_id = 2",
-        "SELECT posting_added()",
-    ):
-        with pytest.raises(asyncpg.PostgresError):
-            await scene.at[role].execute(statement)
-
-
-async def test_only_the_key_manager_permits_kinds(scene: Scene) -> None:
-    for role in ("ledger_posting", "ledger_receipts", "ledger_reader", "ledger_relay"):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await scene.at[role].execute("UPDATE principal SET kinds = '{deposit}'")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await scene.at[role].execute("INSERT INTO principal VALUES (1, 'x', '{deposit}')")
 
 
 async def test_an_account_takes_its_class_from_its_path(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from common.testing import Database, fresh_database
+from common.testing import Database, examples, fresh_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.domain.commands import Command
@@ -124,7 +124,7 @@ async def _play(story: Story, banks: list[Bank], database: Database) -> None:
     await banks[0].check()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(stories())
 def test_holds_and_escrow_converge_to_zero(story: Story) -> None:
     asyncio.run(_run(story))

@@ -11,8 +11,8 @@ from ledger.domain.commands import Command, Leg
 from ledger.domain.limits import Cap
 from ledger.store.limits import set_policy
 
-from services.ledger.tests.test_attacks import Line, Scene
-from services.ledger.tests.test_attacks import scene as scene
+from services.ledger.tests.forgery import Line, Scene
+from services.ledger.tests.forgery import scene as scene
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, a_key, connected, posted, refused
 
 BANK, SUSPENSE = "bank/spei", "suspense/spei"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import stat
-import sys
 from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
@@ -17,13 +15,13 @@ import pytest
 from common.client import RemoteProblem, ServiceClient
 from common.errors import Invalid
 from common.signing import RequestSigner, SigningKey
-from common.testing import Database
 from ledger.keys import door as key_door
 from ledger.keys import list_keys, revoke_key, revoke_keys, rotate_key
 from ledger.keys.managing import KeyEnded, MadeKey, NoSuchKey
 from ledger.keys.secrets import SigningRoots
 from yarl import URL
 
+from services.ledger.tests.commands import Operator
 from services.ledger.tests.door import ROOTS, Door, deposit_body
 from services.ledger.tests.vocabulary import connected
 
@@ -279,19 +277,16 @@ async def test_revoking_a_principal_ends_all_of_its_keys(door: Door) -> None:
     assert await revoke_keys(door.keys, "el-carril", "leaver") == 0
 
 
-async def ledger_command(database: Database, folder: Path, *arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger", "keys", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"DATABASE_DSN": database.dsn("ledger_keys"), "SIGNING_ROOTS": str(folder / "roots.json")},
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
-
-
-async def test_the_command_line(door: Door, tmp_path: Path) -> None:
+async def test_the_command_line(
+    door: Door, operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Create, list, rotate, revoke, as an operator does it."""
     file = tmp_path / "key"
-    run = ledger_command
+    monkeypatch.setenv("SIGNING_ROOTS", str(tmp_path / "roots.json"))
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        return await operator.run(door.database, "ledger_keys", "keys", *arguments)
+
     create = (
         "create",
         "--name",
@@ -306,36 +301,34 @@ async def test_the_command_line(door: Door, tmp_path: Path) -> None:
         "--per-day",
         "99",
     )
-    assert (await run(door.database, tmp_path, *create, "--out", str(file)))[0] == 0
+    assert (await run(*create, "--out", str(file)))[0] == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     signing = SigningKey.parse(file.with_name("key.signing").read_text())
     assert (await signed(door, MadeKey(UUID(signing.id), file.read_text(), signing), signing, READING))[
         0
     ] == 200
 
-    status, told, _ = await run(door.database, tmp_path, "list", "--name", "ops")
+    status, told, _ = await run("list", "--name", "ops")
     assert status == 0
     for part in (signing.id, "ops", "post read", "root-1", "10/s +20, 99/day", "live", file.read_text()[:12]):
         assert part in told
     assert file.read_text() not in told
 
-    status, told, _ = await run(
-        door.database, tmp_path, "rotate", "--key", signing.id, "--overlap-hours", "1"
-    )
+    status, told, _ = await run("rotate", "--key", signing.id, "--overlap-hours", "1")
     assert status == 0
     fresh, fresh_signing = told.split()
     assert fresh.startswith("lk_live_")
     assert SigningKey.parse(fresh_signing).id != signing.id
-    assert "live, replaced" in (await run(door.database, tmp_path, "list"))[1]
+    assert "live, replaced" in (await run("list"))[1]
 
-    status, _, told = await run(door.database, tmp_path, "rotate", "--key", signing.id)
+    status, _, told = await run("rotate", "--key", signing.id)
     assert (status, "successor" in told) == (1, True)
-    assert (await run(door.database, tmp_path, "revoke", "--key", signing.id))[:2] == (
+    assert (await run("revoke", "--key", signing.id))[:2] == (
         0,
         f"{signing.id} revoked\n",
     )
-    assert (await run(door.database, tmp_path, "revoke", "--name", "ops"))[:2] == (0, "1 key(s) revoked\n")
-    assert (await run(door.database, tmp_path, "create", "--name", "ops", "--scopes", "write"))[0] == 1
+    assert (await run("revoke", "--name", "ops"))[:2] == (0, "1 key(s) revoked\n")
+    assert (await run("create", "--name", "ops", "--scopes", "write"))[0] == 1
 
 
 def test_roots_come_from_a_file(tmp_path: Path) -> None:

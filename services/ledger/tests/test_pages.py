@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from common.pg import Pool, create_pool
-from common.testing import Database, fresh_database
+from common.testing import Database, examples, fresh_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.domain.chart import Chart
@@ -178,7 +178,9 @@ async def test_an_entry_with_two_legs_on_an_account_is_found_once(library: Libra
     assert await library.walk(EntryFilter(account=path), limit=1, newest_first=True) == [3, 2]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     moves=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4000)), max_size=25), limit=st.integers(1, 9)
 )

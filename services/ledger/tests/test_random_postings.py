@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from common.testing import Database
+from common.testing import Database, examples
 from ledger.domain.commands import Command
 
 from services.ledger.tests.vocabulary import Bank, deposit, hold, match, open_bank, refused, release, settle
@@ -82,7 +82,7 @@ async def test_the_books_balance_after_every_one(database: Database, seed: int) 
             dice.receipts.append(await banks[0].receipt(player, Decimal(100)))
             await banks[0].engine.post(deposit(player, Decimal(100), dice.receipts[0]))
             await banks[0].engine.post(deposit(player, Decimal(100), dice.receipts[-1]))
-        for _ in range(60):
+        for _ in range(examples(20)):
             dice.receipts.append(await banks[0].receipt(dice.random.choice(dice.players), Decimal(100)))
             burst = [dice.command() for _ in range(dice.random.randint(1, 8))]
             seen |= await _post_all(banks, burst)

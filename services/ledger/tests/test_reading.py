@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +20,7 @@ from common.testing import Database
 from ledger.api import EXPORTING
 from ledger.service import exporting
 
+from services.ledger.tests.commands import Operator
 from services.ledger.tests.door import Door, Json, open_door
 from services.ledger.tests.history import age
 from services.ledger.tests.test_closes import close_all
@@ -351,15 +349,10 @@ async def test_closes_over_http(desk: Desk) -> None:
     assert [(each["account"], each["balance"]) for each in rest["accounts"]] == [(desk.account, "100.00")]
 
 
-async def test_the_operators_commands(desk: Desk, tmp_path: Path) -> None:
+async def test_the_operators_commands(desk: Desk, operator: Operator, tmp_path: Path) -> None:
     async def run(*arguments: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ledger", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env=os.environ | {"DATABASE_DSN": desk.door.database.dsn("ledger_reader"), "COLUMNS": "160"},
-        )  # fmt: skip
-        told, _ = await process.communicate()
-        return process.returncode or 0, told.decode()
+        status, told, complaints = await operator.run(desk.door.database, "ledger_reader", *arguments)
+        return status, told + complaints
 
     status, told = await run("trial-balance", "--sequence", "1")
     assert status == 0, told

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +14,7 @@ from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.service.rebuilding import Checked, recompute
 from ledger.store.rebuild import Drift
 
+from services.ledger.tests.commands import Operator
 from services.ledger.tests.history import age
 from services.ledger.tests.test_closes import close_all
 from services.ledger.tests.vocabulary import (
@@ -43,16 +41,12 @@ async def drifts(database: Database) -> list[Drift]:
     return [drift for step in steps if isinstance(step, Checked) for drift in step.found]
 
 
-async def rebuild(database: Database) -> tuple[int, str]:
+async def rebuild(operator: Operator, database: Database) -> tuple[int, str]:
     """The operator's own command: its exit status, and what it says."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger", "rebuild", "--check", "--ledger", "el-carril",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"DATABASE_DSN": database.dsn("ledger_reader"), "COLUMNS": "250"},
-    )  # fmt: skip
-    told, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, told.decode() + errors.decode()
+    status, told, complaints = await operator.run(
+        database, "ledger_reader", "rebuild", "--check", "--ledger", "el-carril"
+    )
+    return status, told + complaints
 
 
 async def settle_again(bank: Bank, market: str, winner: str, other: str) -> None:
@@ -94,14 +88,14 @@ async def a_full_life(bank: Bank) -> None:
     await bank.check()
 
 
-async def test_sound_books_do_not_drift(bank: Bank) -> None:
+async def test_sound_books_do_not_drift(bank: Bank, operator: Operator) -> None:
     await a_full_life(bank)
-    status, told = await rebuild(bank.database)
+    status, told = await rebuild(operator, bank.database)
     assert (status, "no drift" in told) == (0, True), told
     async with connected(bank.database, "superuser") as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("UPDATE balance SET amount = amount - 1 WHERE account_id = 1")
-    status, told = await rebuild(bank.database)
+    status, told = await rebuild(operator, bank.database)
     assert status == 2, told
     assert any("bank/spei" in line and "199" in line and "200" in line for line in told.splitlines()), told
 

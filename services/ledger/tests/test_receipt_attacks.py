@@ -22,9 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.attestation import verified
 from ledger.domain import refusals
 
-from services.ledger.tests.test_attacks import ROLES, Line, Scene, available, held
+from services.ledger.tests.forgery import ROLES, Line, Scene, available, held, open_scene
 from services.ledger.tests.vocabulary import (
-    assert_sound,
     connected,
     deposit,
     hold,
@@ -315,15 +314,10 @@ async def _(scene: Scene) -> None:
 
 @pytest.fixture
 async def scene(database: Database) -> AsyncIterator[Scene]:
-    """Two players with 100, one holding 40; whatever happens, the players have exactly what receipts say."""
-    async with AsyncExitStack() as stack:
-        bank = await open_bank(database, stack)
-        rich, poor, market, offer = await bank.fund(), await bank.fund(), str(uuid4()), uuid4()
-        assert posted(await bank.engine.post(hold(rich, Decimal(40), market, offer)))
-        at = {role: await stack.enter_async_context(connected(database, role)) for role in ROLES}
-        yield Scene(bank, rich, poor, market, offer, at)
+    """Whatever happens, the players have exactly what receipts say."""
+    async with open_scene(database) as opened:
+        yield opened
         async with connected(database, "superuser") as connection:
-            await assert_sound(connection)
             players = await connection.fetchval(
                 "SELECT -sum(amount) FROM balance JOIN account ON id = account_id WHERE owner_kind IS NOT NULL"
             )

@@ -68,12 +68,12 @@ async def test_from_sealing_to_verifying_by_commands_alone(
             )
             assert status == 1, told
 
-        assert (await ledger("ledger_reader", "seals", "check")) == (0, "2 seals checked, 0 wrong\n")
+        assert (await ledger("ledger_reader", "verify")) == (0, "2 seals checked, 0 wrong\n")
         async with connected(bank.database, "superuser") as connection:
             await connection.execute(
                 "SET session_replication_role = replica; UPDATE entry SET reference = 'x' WHERE sequence = 3"
             )
-        status, told = await ledger("ledger_reader", "seals", "check")
+        status, told = await ledger("ledger_reader", "verify")
         assert status == 1
         assert "seal 1 (entries 1 to 12): the entries are not those that were sealed" in told
         assert "2 seals checked, 1 wrong" in told

@@ -1,9 +1,9 @@
 """A model that predicts every answer, against two engines on one real database.
 
 Hypothesis makes up sequences of transfers, holds, captures, releases, reversals, duplicates, linked groups,
-expiries and closed accounts; each is given to the ledger through one engine or the other, and the oracle says
-beforehand what will come back. At the end the books, the holds and the events are the oracle's, and the
-journal is sound.
+expiries, closed accounts, days that pass and days that are closed; each is given to the ledger through one engine
+or the other, and the oracle says beforehand what will come back. At the end the books, the holds and the events are
+the oracle's, and the journal is sound.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from uuid import UUID, uuid5
 import pytest
 from common.deadlines import DeadlineWorker
 from common.errors import DomainError
-from common.testing import Database, fresh_database
+from common.pg import create_pool
+from common.testing import Database, examples, fresh_database
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -31,8 +32,11 @@ from ledger.domain.commands import Command, Leg, linked
 from ledger.engine import PostedEntry
 from ledger.expiry import KIND, expiry
 from ledger.service import AccountKeeping
+from ledger.service.closing import Closing
+from ledger.store import closes
 
-from services.ledger.tests.oracle import Oracle
+from services.ledger.tests.history import a_day_passes
+from services.ledger.tests.oracle import ClosedDay, Oracle, midnight
 from services.ledger.tests.shop import CASH, FEES, OWN, RENT, Shop, open_shop
 from services.ledger.tests.vocabulary import PRINCIPAL, assert_sound, connected, refused
 
@@ -45,6 +49,9 @@ wallets = st.sampled_from(WALLETS)
 accounts = st.sampled_from(ACCOUNTS)
 holds = st.integers(0, 20).map(lambda number: uuid5(NAMES, str(number)))
 expiries = st.sampled_from((None, PAST, datetime.now(UTC) + FUTURE))
+
+effects = st.sampled_from((None,) * 6 + (midnight() - timedelta(hours=6), midnight() - timedelta(hours=30)))
+"""Now, or in the evening of one of the last two days: refused once that day is closed."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,9 @@ def entries(draw: st.DrawFn, machine: LedgerMachine) -> Command:
     match draw(st.integers(0, 9)):
         case 0 | 1:
             return shop.transfer(
-                draw(some.accounts), draw(some.accounts), amount, currency, key=key, reference=reference
-            )
+                draw(some.accounts), draw(some.accounts), amount, currency, key=key, reference=reference,
+                effective_at=draw(effects),
+            )  # fmt: skip
         case 2 | 3 | 4:
             return shop.hold(
                 draw(wallets),
@@ -105,7 +113,7 @@ EVERY_ANSWER = {
     "posted", "insufficient-funds", "unknown-account", "account-closed", "wrong-currency", "template-violation",
     "unbalanced-entry", "hold-not-ready", "hold-exists", "hold-mismatch", "hold-exhausted", "entry-not-ready",
     "not-reversible", "already-reversed", "linked-refused", "idempotency-key-reused", "expired", "closed",
-    "account-not-empty", "account-not-found",
+    "account-not-empty", "account-not-found", "period-closed", "day-closed",
 }  # fmt: skip
 """The examples must meet each of these, else they prove little."""
 
@@ -129,6 +137,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def found(self) -> None:
         async def start() -> list[Shop]:
             first = await open_shop(self.database, self.stack)
+            pool = await create_pool(
+                self.database.dsn("ledger_closer"), min_size=1, max_size=1, application_name="test-close"
+            )
+            self.stack.push_async_callback(pool.close)
+            self.closing = Closing(pool)
             return [first, await open_shop(self.database, self.stack, first.ledger)]
 
         self.shops = self.runner.run(start())
@@ -231,6 +244,33 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runner.run(expire())
         self.seen["expired"] += len(self.oracle.world.told) - before
 
+    @rule()
+    def a_day_passes(self) -> None:
+        if self.asked:
+            self.oracle.a_day_passes()
+            self.runner.run(a_day_passes(self.database, self.shops[0].ledger))
+
+    @rule()
+    def close_days(self) -> None:
+        """Every day that is over and not closed yet, with its figures."""
+        expected = self.oracle.close_days()
+        assert self.runner.run(self._close_days()) == expected
+        self.seen["day-closed"] += len(expected)
+
+    async def _close_days(self) -> list[ClosedDay]:
+        ledger, told = self.shops[0].ledger, list[ClosedDay]()
+        async for closed in self.closing.close_due(ledger):
+            close = closed.close
+            if close.period == "month":
+                continue
+            async with connected(self.database, "ledger_reader") as reader:
+                balances, _ = await closes.closed_balances(reader, ledger, "day", close.starts_on, 0, 1_000)
+            figures = {
+                (each.account, each.currency): (each.debit, each.credit, each.balance) for each in balances
+            }
+            told.append((close.entries, close.late, figures))
+        return told
+
     @invariant()
     def the_books_are_the_oracles(self) -> None:
         if not self.asked:
@@ -306,7 +346,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert sorted(told) == sorted(self.oracle.world.told)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(examples(240))
 def test_the_ledger_answers_as_the_oracle_says() -> None:
     """Each example is a ledger of its own on one database."""
     with asyncio.Runner() as runner:
@@ -316,7 +356,7 @@ def test_the_ledger_answers_as_the_oracle_says() -> None:
             run_state_machine_as_test(
                 LedgerMachine,
                 settings=settings(
-                    max_examples=30,
+                    max_examples=examples(10),
                     stateful_step_count=50,
                     deadline=None,
                     phases=(Phase.generate,),  # shrinking would take longer than reading

@@ -1,7 +1,8 @@
 """The ledger's processes and its commands for operators: one file per group of commands.
 
 A group adds its parsers in `add` and names, with `set_defaults(run=…)`, the function that carries a command
-out and returns the exit status. A refusal (`DomainError`) is told on standard error and exits with 1.
+out and returns the exit status. A refusal (`DomainError`) is told on standard error and exits with 1; so is a setting
+that is missing or makes no sense.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import argparse
 from collections.abc import Sequence
 
 from common.errors import DomainError
+from pydantic import ValidationError
 
-from ledger.cli import closing, deadletters, journal, keys, processes, rebuilding, reports, seals
+from ledger.cli import closing, deadletters, journal, keys, processes, rebuilding, reports, seals, verifying
 from ledger.cli.console import ERRORS
 
 GROUPS = (
@@ -21,6 +23,7 @@ GROUPS = (
     rebuilding,
     reports,
     seals,
+    verifying,
     journal,
     deadletters,
 )
@@ -38,5 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = wanted.run(wanted)
     except DomainError as refused:
         ERRORS.print(f"{refused.title}: {refused.detail}")
+        return 1
+    except ValidationError as wrong:  # of settings: whatever else is validated is caught where it is read
+        for each in wrong.errors():
+            ERRORS.print(f"{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}")
         return 1
     return status

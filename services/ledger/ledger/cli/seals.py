@@ -1,4 +1,4 @@
-"""`seal`: the sealing process, or one round of it; `seals`: showing, checking, and the keys they are signed with.
+"""`seal`: the sealing process, or one round of it; `seals`: showing them, and the keys they are signed with.
 
 Sealing and rotating need DATABASE_DSN of the role ledger_sealer and SEAL_KEYS; everything else reads, and does
 with the role ledger_reader.
@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 from common.errors import Invalid
 from common.http import run
 from common.pg import Pool, create_pool, transaction
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ledger.app import sealer_app
 from ledger.cli.console import ERRORS, RESULTS
-from ledger.sealing import Sealer, SealingKeys, Seals, check_seals, make_key, rotate_key
+from ledger.sealing import Sealer, SealingKeys, Seals, make_key, rotate_key
 from ledger.settings import SealerSettings, SealSettings
 from ledger.store import seals as store
 from ledger.store.chart import ledgers
@@ -40,12 +39,11 @@ def add(commands: Commands) -> None:
     )
     seal.add_argument("--once", action="store_true")
     seal.set_defaults(run=lambda wanted: asyncio.run(_once()) if wanted.once else _stay())
-    seals = commands.add_parser("seals", help="show and check seals; the keys they are signed with")
+    seals = commands.add_parser("seals", help="show seals, and the keys they are signed with")
     acts = seals.add_subparsers(required=True, metavar="act")
     for act, told, does in (
         ("list", "every seal", _list),
         ("head", "the newest seal as NUMBER:HASH, to be noted down elsewhere", _head),
-        ("check", "read the sealed journal again and compare", _check),
         ("keys", "the public keys, as a file for tools/verify_journal.py --trust", _keys),
     ):
         reading = acts.add_parser(act, help=told)
@@ -135,28 +133,6 @@ async def _head(wanted: argparse.Namespace) -> int:
         return 1
     RESULTS.print(f"{newest.number}:{newest.hash.hex()}")
     return 0
-
-
-async def _check(wanted: argparse.Namespace) -> int:
-    wrong = checked = 0
-    columns = TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=ERRORS, transient=True) as progress:
-        async with opened(SealSettings()) as pool:
-            ledger = await ledger_named(pool, wanted.ledger)
-            async with transaction(pool, readonly=True) as connection:
-                newest = await store.last_seal(connection, ledger)
-            task = progress.add_task("seals", total=newest.number if newest else 0)
-            async for finding in check_seals(pool, ledger):
-                progress.advance(task)
-                checked += 1
-                if finding.wrong:
-                    wrong += 1
-                    seal = finding.seal
-                    RESULTS.print(
-                        f"seal {seal.number} (entries {seal.first} to {seal.last}): {finding.wrong}"
-                    )
-    RESULTS.print(f"{checked} seals checked, {wrong} wrong")
-    return 1 if wrong else 0
 
 
 async def _keys(wanted: argparse.Namespace) -> int:

@@ -1,0 +1,89 @@
+"""Proofs that an entry is sealed: every entry has one that holds offline, and a changed one does not."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.ledger.tests.door import Door
+from services.ledger.tests.sealed import SealedBank, lines_of, run_tool, twelve_entries
+from services.ledger.tests.vocabulary import Bank
+
+Json = dict[str, Any]
+Lines = list[Json]
+
+
+@pytest.fixture
+async def sealed(bank: Bank, tmp_path: Path) -> AsyncIterator[SealedBank]:
+    async with twelve_entries(bank, tmp_path) as made:
+        yield made
+
+
+async def test_every_entry_has_a_proof_that_holds(sealed: SealedBank, door: Door, tmp_path: Path) -> None:
+    key, trust, file = (await door.key()).secret, await sealed.trust(), tmp_path / "proof.json"
+    ids = [line["id"] for line in lines_of((await sealed.export())[0])]
+    for id in ids:
+        status, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+        assert status == 200
+        file.write_text(json.dumps(proof))
+        status, told = await run_tool("proof", str(file), "--trust", str(trust))
+        assert (status, id in told) == (0, True), told
+
+
+def _posting(proof: Json) -> None:
+    proof["postings"]["1"]["amount"] = "1000000.00"
+
+
+def _header(proof: Json) -> None:
+    proof["header"]["reference"] = "markets/another"
+
+
+def _index(proof: Json) -> None:
+    proof["index"] = (proof["index"] + 1) % proof["size"]
+
+
+def _path(proof: Json) -> None:
+    proof["path"][0] = "00" * 32
+
+
+def _shorter_path(proof: Json) -> None:
+    proof["path"].pop()
+
+
+def _longer_path(proof: Json) -> None:
+    proof["path"].append("00" * 32)
+
+
+def _root(proof: Json) -> None:
+    proof["seal"]["statement"] = proof["seal"]["statement"].replace('"root":"', '"root":"00')
+
+
+def _signature(proof: Json) -> None:
+    proof["seal"]["signature"] = b64encode(bytes(64)).decode()
+
+
+@pytest.mark.parametrize(
+    "change", [_posting, _header, _index, _path, _shorter_path, _longer_path, _root, _signature]
+)
+async def test_a_changed_proof_does_not_hold(
+    sealed: SealedBank, door: Door, tmp_path: Path, change: Callable[[Json], None]
+) -> None:
+    key, file = (await door.key()).secret, tmp_path / "proof.json"
+    id = lines_of((await sealed.export())[0])[3]["id"]
+    _, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+    change(proof)
+    file.write_text(json.dumps(proof))
+    status, told = await run_tool("proof", str(file), "--trust", str(await sealed.trust()))
+    assert status == 1, told
+
+
+async def test_an_entry_that_is_not_sealed_yet_says_so(sealed: SealedBank, door: Door) -> None:
+    key = (await door.key()).secret
+    (last, *_) = reversed(await sealed.history(races=1))
+    status, told = await door.ask(key, "GET", f"/v1/entries/{last}/proof")
+    assert (status, told["type"], told["headers"]["Retry-After"]) == (409, "/problems/not-sealed-yet", "10")
