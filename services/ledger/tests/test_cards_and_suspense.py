@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -42,12 +43,14 @@ async def receipt(
     return id
 
 
-def command(kind: str, lines: list[Line], *, reference: str = "r", receipt: UUID | None = None) -> Command:
+def command(
+    kind: str, lines: Sequence[Line], *, reference: str = "r", receipt: UUID | None = None
+) -> Command:
     legs = tuple(Leg(path, "MXN", Decimal(amount), hold) for path, amount, hold in lines)
     return Command(1, PRINCIPAL, a_key(), kind, legs, reference, receipt=receipt)
 
 
-async def post(bank: Bank, kind: str, lines: list[Line], **more: object) -> str:
+async def post(bank: Bank, kind: str, lines: Sequence[Line], **more: object) -> str:
     """The slug of the refusal, or "posted"."""
     answer = await bank.engine.post(command(kind, lines, **more))  # type: ignore[arg-type] # as `command` has it
     return "posted" if posted(answer) else refused(answer)
