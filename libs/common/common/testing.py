@@ -90,13 +90,16 @@ def stack() -> Stack:
 
 
 @asynccontextmanager
-async def fresh_database(service: str) -> AsyncIterator[Database]:
-    """A copy of the service's migrated, still empty database; dropped after exit, see `Leftovers`."""
+async def fresh_database(service: str, *, like: Database | None = None) -> AsyncIterator[Database]:
+    """A copy of the service's migrated, still empty database, or of `like`, to which nobody may be connected.
+
+    Dropped after exit, see `Leftovers`.
+    """
     running = stack()
     name = f"{service}_test_{uuid4().hex[:12]}"
     try:
         async with _administrator(running) as admin:
-            await _copy(admin, service, name)
+            await _copy(admin, service, name, like)
         yield Database(
             name=name,
             superuser_dsn=in_database(running.postgres.superuser_dsn, name),
@@ -153,7 +156,9 @@ def in_database(dsn: str, name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
-async def _copy(admin: "asyncpg.Connection[asyncpg.Record]", service: str, name: str) -> None:
+async def _copy(
+    admin: "asyncpg.Connection[asyncpg.Record]", service: str, name: str, like: Database | None
+) -> None:
     """Copy tables and data by template; what belongs to the database itself needs copying by hand.
 
     A throw-away stack keeps pristine copies to take from, since a database cannot be copied while
@@ -167,7 +172,7 @@ async def _copy(admin: "asyncpg.Connection[asyncpg.Record]", service: str, name:
         wait=wait_random(0.05, 0.3),
         reraise=True,
     )
-    template = pristine if kept else service
+    template = like.name if like else pristine if kept else service
     create = f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER "{service}_owner"'
     await retrying(admin.execute, create)
     statements = await admin.fetch(_PRIVILEGES_AND_SETTINGS, service, name)

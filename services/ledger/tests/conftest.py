@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,14 +18,28 @@ from services.ledger.tests.vocabulary import PRINCIPAL, Bank, connected, open_ba
 __all__ = ["operator"]
 
 
+@pytest.fixture(scope="session")
+def with_a_tester() -> Iterator[Database]:
+    """A database in which somebody may post everything, to be copied for each test."""
+    with asyncio.Runner() as runner:
+        making = fresh_database("ledger")
+        made = runner.run(making.__aenter__())
+        runner.run(_permit_everything(made))
+        yield made
+        runner.run(making.__aexit__(None, None, None))
+
+
+async def _permit_everything(made: Database) -> None:
+    async with connected(made, "superuser") as connection:
+        await connection.execute(
+            "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
+            PRINCIPAL,
+        )
+
+
 @pytest.fixture
-async def database() -> AsyncIterator[Database]:
-    async with fresh_database("ledger") as made:
-        async with connected(made, "superuser") as connection:
-            await connection.execute(
-                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
-                PRINCIPAL,
-            )
+async def database(with_a_tester: Database) -> AsyncIterator[Database]:
+    async with fresh_database("ledger", like=with_a_tester) as made:
         yield made
 
 
