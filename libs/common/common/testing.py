@@ -93,7 +93,7 @@ def stack() -> Stack:
 async def fresh_database(service: str, *, like: Database | None = None) -> AsyncIterator[Database]:
     """A copy of the service's migrated, still empty database, or of `like`, to which nobody may be connected.
 
-    Dropped after exit, see `Leftovers`.
+    Dropped on exit.
     """
     running = stack()
     name = f"{service}_test_{uuid4().hex[:12]}"
@@ -106,36 +106,9 @@ async def fresh_database(service: str, *, like: Database | None = None) -> Async
             dsns={role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)},
         )
     finally:
-        await LEFTOVERS.leave(name)
-
-
-class Leftovers:
-    """Databases that are done with. The server writes a whole checkpoint for the first that is dropped and next to
-    nothing for those right after it, so a long run of tests drops many at once (the root's `conftest.py`)."""
-
-    def __init__(self) -> None:
-        self.at_once = 1
-        self._names: list[str] = []
-
-    async def leave(self, name: str) -> None:
-        """Drop that database, now or with others that come."""
-        self._names.append(name)
-        if len(self._names) >= self.at_once:
-            await self.drop()
-
-    async def drop(self) -> None:
-        """Drop every one that is left."""
-        if not self._names:
-            return
-        async with _administrator(
-            stack()
-        ) as admin:  # connected anew: a test may have killed the server meanwhile
-            while self._names:
-                await admin.execute(f'DROP DATABASE IF EXISTS "{self._names[-1]}" WITH (FORCE)')
-                self._names.pop()
-
-
-LEFTOVERS: Final = Leftovers()
+        # At once: pages that were never written need not be then. Connected anew: a test may have killed the server.
+        async with _administrator(running) as admin:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @asynccontextmanager

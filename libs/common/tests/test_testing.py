@@ -2,7 +2,7 @@
 
 import asyncpg
 import pytest
-from common.testing import LEFTOVERS, fresh_database, stack
+from common.testing import fresh_database, stack
 
 
 async def test_a_copy_has_the_tables_and_the_reference_data() -> None:
@@ -32,7 +32,6 @@ async def test_a_copy_keeps_the_settings_and_the_owner_of_the_original() -> None
 async def test_copies_are_independent_and_gone_afterwards() -> None:
     async with fresh_database("betting") as first, fresh_database("betting") as second:
         assert first.name != second.name
-    await LEFTOVERS.drop()
     admin = await asyncpg.connect(stack().postgres.superuser_dsn)
     left = await admin.fetchval(
         "SELECT count(*) FROM pg_database WHERE datname IN ($1, $2)", first.name, second.name
