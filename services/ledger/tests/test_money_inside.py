@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.ledger.tests.test_attacks import Line
+from services.ledger.tests.forgery import Line
 from services.ledger.tests.test_cards_and_suspense import available, post, receipt, uncleared
 from services.ledger.tests.vocabulary import Bank, connected
 from tools.raceday.books import UnsoundBooks, check_ledger
