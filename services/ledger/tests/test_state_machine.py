@@ -133,8 +133,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.asked: list[tuple[Command, ...]] = []
         self.keys = 0
 
-    @initialize()
-    def found(self) -> None:
+    @initialize(days=st.integers(0, 2))
+    def found(self, days: int) -> None:
+        """Books with some money in them, and perhaps with some days behind them that are closed."""
+
         async def start() -> list[Shop]:
             first = await open_shop(self.database, self.stack)
             pool = await create_pool(
@@ -151,6 +153,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.accounts = AccountKeeping(self.shops[1].pool)
         for account in WALLETS:
             self._post([(self.shops[0].transfer(CASH, account, "100.00", key=self.new_key()),)], 0)
+        for _ in range(days):
+            self.a_day_passes()
+        self.close_days()
 
     def new_key(self) -> str:
         self.keys += 1
@@ -356,7 +361,7 @@ def test_the_ledger_answers_as_the_oracle_says() -> None:
             run_state_machine_as_test(
                 LedgerMachine,
                 settings=settings(
-                    max_examples=examples(16),
+                    max_examples=examples(24),
                     stateful_step_count=50,
                     deadline=None,
                     phases=(Phase.generate,),  # shrinking would take longer than reading
