@@ -134,6 +134,8 @@ async def _objects(day: Day, number: int) -> dict[str, str]:
     card = {"amount": "10.00", "currency": "MXN", "card_token": "tok_visa"}
     charged = await app.post("/v1/card-payments", card, str(uuid4()))
     deposits = (await app.get("/v1/deposits"))["items"]
+    entry = (await app.get("/v1/wallet/statement"))["lines"][0]["entry"]
+    await app.get(f"/v1/wallet/entries/{entry}/proof")  # asks again until it is sealed
     devices = (await app.get("/v1/devices"))["items"]
     sessions = (await app.get("/v1/sessions"))["items"]
     return {
@@ -143,6 +145,7 @@ async def _objects(day: Day, number: int) -> dict[str, str]:
         "deposit_id": deposits[0]["id"],
         "device_id": devices[0]["id"],
         "session_id": sessions[0]["id"],
+        "id": entry,
     }
 
 
