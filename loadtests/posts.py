@@ -46,21 +46,24 @@ class Figure:
     p50_ms: float
     p99_ms: float
     python_us: float
+    postgres_us: float
 
 
 async def measure(alone: Alone, key: str, connections: int, seconds: int, *, hot: bool, batch: int) -> Figure:
     """wrk against every process at once; each gets its share of the connections."""
     share = connections // len(alone.urls)
     await _all(alone, key, share, WARM_SECONDS, hot=hot, batch=batch)
-    before = _cpu_seconds(alone.pids)
+    before, backends_before = _cpu_seconds(alone.pids), _cpu_seconds(_backends(alone))
     told = await _all(alone, key, share, seconds, hot=hot, batch=batch)
     spent = _cpu_seconds(alone.pids) - before
+    spent_there = _cpu_seconds(_backends(alone)) - backends_before
     requests = sum(_rate(each) for each in told)
     return Figure(
         requests * batch,
         max(_latency(each, "50%") for each in told),
         max(_latency(each, "99%") for each in told),
         spent / (requests * batch * seconds) * 1e6,
+        spent_there / (requests * batch * seconds) * 1e6,
     )
 
 
@@ -112,6 +115,20 @@ def _latency(told: str, share: str) -> float:
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1_000.0}[found[2]]
 
 
+def _backends(alone: Alone) -> list[int]:
+    """The processes in which PostgreSQL serves this database, the sealer's among them."""
+    name = alone.database.name.encode()
+    found = []
+    for told in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = told.read_bytes()
+        except OSError:
+            continue  # it has ended meanwhile
+        if line.startswith(b"postgres:") and name in line:
+            found.append(int(told.parent.name))
+    return found
+
+
 def _cpu_seconds(pids: Sequence[int]) -> float:
     """User and system time of the processes so far."""
     ticks = 0
@@ -155,7 +172,7 @@ async def _table(alone: Alone, key: str, wanted: argparse.Namespace) -> None:
             )
             print(
                 f"  {connections:3} connections: {got.per_second:,.0f} entries/s, p50 {got.p50_ms:.1f} ms, "
-                f"p99 {got.p99_ms:.1f} ms, Python {got.python_us:.0f} us an entry{ratio}"
+                f"p99 {got.p99_ms:.1f} ms, Python {got.python_us:.0f} us and PostgreSQL {got.postgres_us:.0f} us an entry{ratio}"
             )
             sys.stdout.flush()
 
