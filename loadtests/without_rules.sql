@@ -6,7 +6,7 @@ ALTER TABLE entry DISABLE TRIGGER entry_added;
 ALTER TABLE entry DISABLE TRIGGER entry_tagged;
 ALTER TABLE entry DISABLE TRIGGER refund_returns_to_its_player;
 
-DO $$
+DO $do$
 DECLARE
     whole text := pg_get_functiondef('posting_added'::regproc);
     unjudged text;
@@ -21,8 +21,8 @@ BEGIN
       FROM (SELECT ledger_id, max(sequence) AS last FROM added GROUP BY ledger_id) m WHERE h.ledger_id = m.ledger_id;
     RETURN NULL;
 END $function$$moves$);
-    IF unjudged ~ 'judged|refuse' THEN
+    IF unjudged ~ 'judged|PERFORM' THEN
         RAISE EXCEPTION 'posting_added does not look as this script expects';
     END IF;
     EXECUTE unjudged;
-END $$;
+END $do$;
