@@ -53,6 +53,7 @@ class Transfer(_Strict):
     beneficiary_name: Name = "Beneficiario"
     ordering_clabe: Clabe
     ordering_name: Name
+    ordering_document: Annotated[str, StringConstraints(pattern=r"^[A-ZÑ&0-9]{2,18}$")] = "ND"
     amount: Amount
     concept: Name = "Transferencia"
     clave: Clave | None = None
@@ -126,6 +127,7 @@ async def receive_transfer(request: web.Request) -> web.Response:
         institution=rail.institution_of(wish.ordering_clabe),
         ordering_clabe=wish.ordering_clabe,
         ordering_name=wish.ordering_name,
+        ordering_document=wish.ordering_document,
         beneficiary_clabe=wish.beneficiary_clabe,
         beneficiary_name=wish.beneficiary_name,
         amount=Decimal(wish.amount),

@@ -56,6 +56,8 @@ class Movement:
     ends_as: Status
     reason: str | None = None
     statement_amount: Decimal | None = None
+    ordering_document: str = "ND"
+    """The sender's RFC or CURP, if their bank tells it."""
 
     @property
     def key(self) -> tuple[date, str, str]:

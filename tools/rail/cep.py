@@ -55,7 +55,7 @@ def cep_document(movement: Movement) -> str:
         Nombre=movement.ordering_name,
         TipoCuenta=CLABE_ACCOUNT,
         Cuenta=movement.ordering_clabe,
-        RFC=RFC_OF_NOBODY,
+        RFC=movement.ordering_document,
     )
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
 
@@ -68,7 +68,7 @@ def _cadena_fields(movement: Movement, at: datetime) -> list[str]:
         _field(movement.ordering_name),
         CLABE_ACCOUNT,
         movement.ordering_clabe,
-        RFC_OF_NOBODY,
+        movement.ordering_document,
     ]
     beneficiary = [
         institution_name(PARTICIPANT),

@@ -144,6 +144,7 @@ def _movement(fact: dict[str, str | None]) -> Movement:
         ends_as=Status(_text(fact, "ends_as")),
         reason=fact["reason"],
         statement_amount=None if lie is None else Decimal(lie),
+        ordering_document=fact.get("ordering_document") or "ND",
     )
 
 

@@ -84,7 +84,7 @@ class Door:
         if device is not None:
             await self._devices.verify(request, secret, device, body)
         try:
-            return await self._forwarder.forward(request, route, Onward(body, address, token.token))
+            return await self._forwarder.forward(request, route, Onward(body, address, token.token, device))
         except TokenRefused:
             self._exchange.forget(secret)
             raise

@@ -31,6 +31,8 @@ REQUEST_HEADERS = (
 )
 TOLD_TO_IDENTITY = "User-Agent"
 ADDRESS_HEADER = "X-Client-Address"
+DEVICE_HEADER = "X-Signed-By-Device"
+"""The device whose signature the gateway has verified. What a client says under this name goes no further."""
 RESPONSE_HEADERS = (
     "Cache-Control",
     "Content-Disposition",
@@ -113,6 +115,8 @@ class Onward:
     body: bytes
     address: str
     token: str | None = field(default=None, repr=False)
+    device: str | None = None
+    """The caller's device that has signed, verified."""
 
 
 class Forwarder:
@@ -192,6 +196,8 @@ def _headers(request: web.Request, route: PublicRoute, onward: Onward) -> CIMult
     if route.service is Service.IDENTITY:  # whose owner of a session recognises it by these
         headers[ADDRESS_HEADER] = onward.address
         headers.extend((TOLD_TO_IDENTITY, value) for value in request.headers.getall(TOLD_TO_IDENTITY, ()))
+    if onward.device is not None:
+        headers[DEVICE_HEADER] = onward.device
     if onward.token is not None:
         headers["Authorization"] = f"Bearer {onward.token}"
     return headers

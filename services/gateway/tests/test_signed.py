@@ -53,6 +53,19 @@ async def test_a_signed_offer_passes(
     assert behind.asked_identity["/internal/device-key"] == 1
 
 
+async def test_the_service_is_told_which_device_has_signed_and_nothing_that_the_client_says(
+    gateway: Client, session: Mapping[str, str], signer: RequestSigner
+) -> None:
+    lying = {**session, "X-Signed-By-Device": "6f1c3f0e-5d3c-4c5e-9f0a-7d2f4f1f0b11"}
+    answer = await send_signed(gateway, signer, "POST", "/v1/withdrawals", lying, b"{}")
+    assert answer.status == 200, await answer.text()
+    seen = {name.lower(): value for name, value in (await answer.json())["headers"].items()}
+    claimed = signer.headers("POST", URL("http://x/"), {}, b"")["Signature-Input"]
+    assert f'keyid="{seen["x-signed-by-device"]}"' in claimed
+    unsigned = await gateway.post("/v1/deposits", data=b"{}", headers=lying)
+    assert "x-signed-by-device" not in {name.lower() for name in (await unsigned.json())["headers"]}
+
+
 async def test_every_money_call_but_a_deposit_needs_a_signature(
     gateway: Client, behind: Behind, session: Mapping[str, str]
 ) -> None:

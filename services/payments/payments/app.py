@@ -24,6 +24,7 @@ from payments.domain.accounts import issue_clabe
 from payments.domain.windows import Windows
 from payments.domain.withdrawals import PayoutRail
 from payments.ledger import Ledger
+from payments.people import People
 from payments.psp import CardProvider
 from payments.rail import Rail, Sources
 from payments.service.arrivals import Arrivals
@@ -89,8 +90,10 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         rails = await _rails(stack, settings)
         pace, window = settings.pace, settings.send_window
         booking = Booking(pool, ledger, pace=pace, clock=utc_now)
+        identity = ServiceClient(settings.identity_url, timeout_seconds=settings.ledger_timeout_seconds)
+        people = People(await stack.enter_async_context(identity))
         payouts = Payouts(
-            pool, ledger, rails, window=window, pace=pace, clock=utc_now,
+            pool, ledger, people, rails, window=window, pace=pace, clock=utc_now,
             ted_windows=Windows.parse(settings.ted_windows),
         )  # fmt: skip
         cards = Cards(pool, ledger, provider, window=settings.psp_window, pace=pace, clock=utc_now)
@@ -112,7 +115,7 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         await _work(stack, settings, "proofs", proofs.lease, proofs.book)
         await _work(stack, settings, "webhooks", hints.lease, hints.apply)
         await _work(stack, settings, "returns", arrivals.lease, arrivals.advance)
-        await _tick(stack, settings, pool, provider, cards, arrivals)
+        await _tick(stack, settings, pool, people, provider, cards, arrivals)
         await stack.enter_async_context(DeadlineWorker(pool, card_deadlines(utc_now)).running())
         yield
 
@@ -132,13 +135,13 @@ async def _tick(
     stack: AsyncExitStack,
     settings: Settings,
     pool: pg.Pool,
+    people: People,
     provider: CardProvider,
     cards: Cards,
     arrivals: Arrivals,
 ) -> None:
     """What is looked at every so often."""
-    identity = ServiceClient(settings.identity_url, timeout_seconds=settings.ledger_timeout_seconds)
-    holders = Holders(pool, await stack.enter_async_context(identity), clock=utc_now)
+    holders = Holders(pool, people, clock=utc_now)
     settlements = Settlements(
         pool,
         provider,

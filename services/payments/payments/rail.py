@@ -205,6 +205,7 @@ def read_document(text: str) -> Document:
             ordering_name=ordering["Nombre"],
             amount=_money(beneficiary["MontoPago"], CURRENCY),
             cadena=root["cadenaCDA"],
+            ordering_document=ordering.get("RFC", ""),
         )
     except (expat.ExpatError, KeyError, ValueError) as error:
         raise RailSilent(f"the CEP cannot be read: {error}") from error

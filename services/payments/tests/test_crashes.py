@@ -15,6 +15,7 @@ from payments.domain.orders import Order, RailOrder
 from payments.domain.windows import Windows
 from payments.domain.withdrawals import PayoutRail, WithdrawalState
 from payments.ledger import Ledger
+from payments.people import People
 from payments.rail import Rail
 from payments.service.payouts import Payouts
 from payments.store.withdrawals import WithdrawalStore
@@ -178,6 +179,7 @@ async def test_who_finds_a_dead_senders_order_asks_before_anything_else(here: Wo
         dying = Payouts(
             here.pool,
             Ledger(client, client),
+            People(client),
             {PayoutRail.SPEI: rail},
             window=WINDOW,
             pace=PACE,

@@ -24,6 +24,7 @@ from payments.domain.evidence import (
     judge,
     parse_cadena,
 )
+from payments.domain.holders import Holder
 
 OWN = Clabe("646180157000000004")
 SENDER = "002010077777777771"
@@ -69,7 +70,7 @@ CEP = Cep(RailStatus.LIQUIDATED, DOCUMENT)
 def verdict(
     line: StatementLine | None = LINE, cep: Cep | None = CEP, claimed: Money = AMOUNT, own: Clabe = OWN
 ) -> Finding:
-    return judge(transfer=TRANSFER, claimed=claimed, own=own, line=line, cep=cep, holder="Ana López")
+    return judge(transfer=TRANSFER, claimed=claimed, own=own, line=line, cep=cep, holder=Holder("Ana López"))
 
 
 def with_document(**changed: object) -> Cep:
@@ -178,6 +179,6 @@ class TestJudgement:
             own=OWN,
             line=replace(LINE, amount=Money(stated, "MXN")),
             cep=with_document(amount=Money(told, "MXN"), cadena=cadena(amount=f"{sealed:.2f}")),
-            holder="Ana López",
+            holder=Holder("Ana López"),
         )
         assert isinstance(found, Proven) == (claimed == stated == told == sealed)

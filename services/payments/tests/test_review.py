@@ -279,3 +279,61 @@ def test_a_window_opens_when_the_clock_says(now: str, opens: str) -> None:
     windows = Windows.parse("09:00-09:30,15:00-15:30")
     at = datetime.fromisoformat(now).replace(tzinfo=MEXICO_CITY)
     assert windows.opens_at(at) == datetime.fromisoformat(opens).replace(tzinfo=MEXICO_CITY)
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, WithdrawalState.REVIEW), (30, WithdrawalState.BOOKED)])
+async def test_who_has_just_changed_the_password_waits(
+    here: World, hours: int, state: WithdrawalState
+) -> None:
+    """Whoever takes over an account changes its password and then takes the money."""
+    player = new_player()
+    await here.deposited(player, "500.00")
+    here.identity.password_changed_at[str(player)] = here.clock() - timedelta(hours=hours)
+    answer = await here.withdraw(player, "100.00")
+    await here.pay_all()
+    await here.deliver_commands()
+    assert (await here.withdrawal(player, answer)).state is state
+    found = await here.owner.fetch("SELECT reason FROM review_case WHERE subject = 'withdrawal'")
+    assert [row["reason"] for row in found] == (["password-cooling-off"] if state == "REVIEW" else [])
+
+
+async def test_nothing_is_sent_while_identity_does_not_say_when_the_password_was_changed(here: World) -> None:
+    player = new_player()
+    await here.deposited(player, "500.00")
+    here.identity.silent = True
+    answer = await here.withdraw(player, "100.00")
+    await here.pay_all()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.RESERVED
+    here.identity.silent = False
+    here.clock.forward(timedelta(minutes=5))
+    await here.pay_all()
+    await here.deliver_commands()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.BOOKED
+
+
+async def test_one_device_of_two_players_and_one_that_withdraws_too_often_are_looked_at(here: World) -> None:
+    device, other = uuid4(), uuid4()
+    one, two = new_player(), new_player()
+    reasons = "SELECT reason FROM review_case WHERE subject_id = $1 ORDER BY reason"
+    await here.deposited(one, "500.00")
+    await here.deposited(two, "500.00", sender=OTHER_SENDER)
+    first = await here.withdraw(one, "1.00", device=device)
+    await here.pay_all()
+    assert (await here.withdrawal(one, first)).state is not WithdrawalState.REVIEW
+    shared = await here.withdraw(two, "1.00", clabe=OTHER_SENDER, device=device)
+    await here.pay_all()
+    found = await here.withdrawal(two, shared)
+    assert found.state is WithdrawalState.REVIEW
+    assert [row["reason"] for row in await here.owner.fetch(reasons, found.id)] == ["device-shared"]
+    await here.owner.execute(
+        """
+        INSERT INTO aml_rule VALUES ('withdrawals-per-device', '2026-01-02', 2, 24, 'test'),
+                                    ('device-shared', '2026-01-02', 9, 24, 'test')
+        """
+    )
+    for number in range(3):
+        last = await here.withdraw(one, f"2.0{number}", device=other)
+        await here.pay_all()
+        found = await here.withdrawal(one, last)
+        assert (found.state is WithdrawalState.REVIEW) is (number == 2)
+    assert [row["reason"] for row in await here.owner.fetch(reasons, found.id)] == ["withdrawals-per-device"]

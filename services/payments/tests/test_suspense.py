@@ -9,6 +9,7 @@ import pytest
 from payments.domain.accounts import available
 from payments.domain.cases import Case, Decision
 from payments.domain.deposits import DepositState
+from payments.domain.holders import Holder, contradicts
 from payments.domain.names import same_person
 from payments.domain.refusals import FourEyes
 from payments.service.cashier import Verdict
@@ -101,6 +102,46 @@ async def test_another_persons_money_is_not_credited(here: World) -> None:
     await run(here)
     assert (await here.deposit(player, answer)).state is DepositState.RETURNED
     assert here.ledger.balance("bank/spei") == 0
+
+
+CURP, RFC = "LOAA900101MSLPRN01", "LOAA900101AB1"
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("ND", DepositState.BOOKED),
+        (CURP, DepositState.BOOKED),
+        (RFC, DepositState.BOOKED),
+        ("LOXA900101XY9", DepositState.BOOKED),
+        ("XAXX010101000", DepositState.BOOKED),
+        ("LOAA900102AB1", DepositState.SUSPENDED),
+        ("PEGJ800520HSLRRN09", DepositState.SUSPENDED),
+        ("ABC900101AB1", DepositState.SUSPENDED),
+    ],
+)
+async def test_what_the_cep_says_of_the_senders_papers_must_be_the_players(
+    here: World, told: str, state: DepositState
+) -> None:
+    """Of the same name, but with another's CURP or RFC, or a company's: suspense. Many institutions say nothing."""
+    player = new_player()
+    await here.known(player, curp=CURP)
+    transfer = await here.rail.transfer(
+        await here.requests.own_clabe(player), "70.00", ordering_document=told
+    )
+    answer = await here.claim(player, transfer, "70.00")
+    await run(here)
+    found = await here.deposit(player, answer)
+    assert found.state is state
+    if state is DepositState.SUSPENDED:
+        assert (await the_case(here)).reason == "document-differs"
+
+
+def test_an_rfc_that_is_known_must_be_the_same_to_the_last_letter() -> None:
+    holder = Holder("Ana López", CURP, RFC)
+    assert not contradicts(holder, RFC.lower())
+    assert contradicts(holder, "LOAA900101AB2")
+    assert not contradicts(Holder("Ana López"), RFC), "with nothing to compare with, nothing is contradicted"
 
 
 @pytest.mark.parametrize("decision", [Decision.RETURN, Decision.ASSIGN])

@@ -23,9 +23,11 @@ from payments.consumers import QUEUE, LedgerEar
 from payments.domain.accounts import Clabe, PlayerId, issue_clabe
 from payments.domain.cases import Case
 from payments.domain.deposits import Deposit, DepositId, Transfer
+from payments.domain.holders import Holder
 from payments.domain.windows import Windows
 from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalId, clave_of
 from payments.ledger import Ledger
+from payments.people import People
 from payments.psp import CardProvider
 from payments.rail import Rail, Sources
 from payments.service.arrivals import Arrivals
@@ -44,6 +46,7 @@ from payments.service.witness import Witness
 from payments.signing import Signer
 from payments.store.deposits import DepositStore
 
+from services.payments.tests.fake_identity import FakeIdentity, identity
 from services.payments.tests.fake_ledger import FakeLedger, serving
 from services.payments.tests.railhouse import PSP_KEY, PSP_READ_KEY, SENDER, PspProcess, RailProcess
 
@@ -80,6 +83,7 @@ class World:
     clock: SetClock
     rail: RailProcess
     ledger: FakeLedger
+    identity: FakeIdentity
     signer: Signer
     requests: Requests
     attestor: Attestor
@@ -104,9 +108,15 @@ class World:
         return await self.requests.claim_deposit(player, claim, _once(key, f"{claim}"), _deposit_answer)
 
     async def withdraw(
-        self, player: PlayerId, amount: str, *, clabe: str = SENDER, key: str | None = None
+        self,
+        player: PlayerId,
+        amount: str,
+        *,
+        clabe: str = SENDER,
+        key: str | None = None,
+        device: UUID | None = None,
     ) -> Answer:
-        payout = Payout(Clabe(clabe), "Ana López", pesos(amount))
+        payout = Payout(Clabe(clabe), "Ana López", pesos(amount), device=device)
         return await self.requests.request_withdrawal(
             player, payout, _once(key, f"{payout}"), _withdrawal_answer
         )
@@ -138,10 +148,12 @@ class World:
         await self.book_all()
         return await self.deposit(player, answer)
 
-    async def known(self, player: PlayerId, name: str = "Ana López") -> None:
-        """A player with that name, as identity would tell it."""
+    async def known(
+        self, player: PlayerId, name: str = "Ana López", *, curp: str | None = None, rfc: str | None = None
+    ) -> None:
+        """A player of that name and with those papers, as identity would tell it."""
         async with pg.transaction(self.pool) as conn:
-            await DepositStore(conn).keep_holder(player, name)
+            await DepositStore(conn).keep_holder(player, Holder(name, curp, rfc))
 
     async def propose(self, case: Case, verdict: Verdict, person: str) -> Answer:
         return await self.cashier.propose(case.id, verdict, person, _once(None, f"{verdict}"), _case_answer)
@@ -239,8 +251,16 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
         ledger = Ledger(posting, posting)
         rails = {each: Rail(client, own_clabe=OWN_CLABE, rail=each) for each in PayoutRail}
         booking = Booking(pool, ledger, pace=PACE, clock=clock)
+        known = await stack.enter_async_context(identity())
         payouts = Payouts(
-            pool, ledger, rails, window=WINDOW, pace=PACE, clock=clock, ted_windows=Windows.parse("")
+            pool,
+            ledger,
+            People(await client_of(known.url)),
+            rails,
+            window=WINDOW,
+            pace=PACE,
+            clock=clock,
+            ted_windows=Windows.parse(""),
         )
         cards = Cards(pool, ledger, provider, window=WINDOW, pace=PACE, clock=clock)
         proofs = ProofBooking(pool, ledger, pace=PACE, clock=clock)
@@ -260,6 +280,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
             clock=clock,
             rail=rail,
             ledger=fake,
+            identity=known,
             signer=signer,
             requests=Requests(pool, clabe_prefix=PREFIX, deposit_window=DEPOSIT_WINDOW, clock=clock),
             attestor=Attestor(attesting, sources, lambda: signer, pace=PACE, clock=clock),

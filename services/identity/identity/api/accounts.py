@@ -110,19 +110,30 @@ async def register(request: web.Request) -> web.Response:
 
 
 class HolderView(View):
-    """Whom the platform knows somebody as."""
+    """Whom the platform knows somebody as, by which documents, and since when their password is what it is."""
 
     full_name: str
+    curp: str | None
+    rfc: str | None
+    password_changed_at: datetime | None
 
 
 async def holder(request: web.Request) -> web.Response:
-    """Somebody's name. Internal: payments compares the names of senders with it."""
+    """Somebody's name and papers. Internal: payments compares senders with them."""
     try:
         user_id = UserId(UUID(request.match_info["id"]))
     except ValueError:
         raise SessionEnded("That is no user's id.") from None
-    found = await request.app[ACCOUNTS].user(user_id)
-    return reply(HolderView(full_name=found.full_name.value))
+    found, documents = await request.app[ACCOUNTS].holder(user_id)
+    papers = {each.kind: each.value for each in documents}
+    return reply(
+        HolderView(
+            full_name=found.full_name.value,
+            curp=papers.get(DocumentKind.CURP),
+            rfc=papers.get(DocumentKind.RFC),
+            password_changed_at=found.password_changed_at,
+        )
+    )
 
 
 async def me(request: web.Request) -> web.Response:

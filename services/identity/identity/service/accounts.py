@@ -10,6 +10,7 @@ from common.roles import Role
 
 from identity import events
 from identity.domain import people
+from identity.domain.documents import HolderDocument
 from identity.domain.passwords import BadCredentials, check_new_password, normal_form
 from identity.domain.people import (
     AlreadyRegistered,
@@ -108,6 +109,12 @@ class Accounts:
         if user is None:
             raise SessionEnded("The session's user does not exist.")
         return user
+
+    async def holder(self, user_id: UserId) -> tuple[User, tuple[HolderDocument, ...]]:
+        """Somebody with their documents. Raises SessionEnded when there is no such user."""
+        user = await self.user(user_id)
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            return user, await PeopleStore(connection).documents(user_id)
 
     async def _new_hash(self, applicant: Applicant, password: str) -> str:
         check_new_password(

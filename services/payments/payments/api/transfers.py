@@ -24,6 +24,9 @@ from payments.store.pages import Place
 REQUESTS: Final = web.AppKey("requests", Requests)
 
 
+DEVICE_HEADER: Final = "X-Signed-By-Device"
+
+
 class DepositClaim(Body):
     """A transfer you sent to your own CLABE. `tracking_key` is its clave de rastreo, as your bank shows it."""
 
@@ -202,10 +205,19 @@ async def request_withdrawal(request: web.Request) -> web.Response:
         beneficiary_name=wanted.beneficiary_name,
         amount=pesos(wanted.amount, wanted.currency),
         rail=wanted.rail,
+        device=_device_of(request),
     )
     asked = Once(request[IDEMPOTENCY_KEY], fingerprint("POST /v1/withdrawals", wanted))
     answer = await request.app[REQUESTS].request_withdrawal(player_of(request), payout, asked, _requested)
     return reply(answer)
+
+
+def _device_of(request: web.Request) -> UUID | None:
+    """The device that signed the request, as the gateway has verified it."""
+    try:
+        return UUID(request.headers.get(DEVICE_HEADER, ""))
+    except ValueError:
+        return None
 
 
 async def cancel_withdrawal(request: web.Request) -> web.Response:

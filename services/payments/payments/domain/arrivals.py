@@ -25,9 +25,10 @@ ARRIVALS: Final = UUID("8f1b7a3c-6f0d-5b7e-9f7e-3b1f6d2c4e5a")
 
 UNKNOWN_CLABE: Final = "unknown-clabe"
 NAME_DIFFERS: Final = "name-differs"
+DOCUMENT_DIFFERS: Final = "document-differs"
 LIMITED: Final = ("limit-exceeded", "player-blocked")
 """Beyond what the player allows themselves, by the ledger's word."""
-SUSPENDING: Final = (NAME_DIFFERS, *LIMITED)
+SUSPENDING: Final = (NAME_DIFFERS, DOCUMENT_DIFFERS, *LIMITED)
 """Why a deposit goes to suspense without anybody deciding so."""
 
 

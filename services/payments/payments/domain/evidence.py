@@ -14,7 +14,7 @@ from common.money import Money
 
 from payments.domain.accounts import Clabe
 from payments.domain.deposits import CURRENCY, Transfer
-from payments.domain.names import same_person
+from payments.domain.holders import Holder, contradicts, is_same
 
 MEXICO_CITY: Final = timezone(timedelta(hours=-6))
 """The rail's clock, which is also the cadena's. Mexico gave up summer time in 2022."""
@@ -56,6 +56,8 @@ class Document:
     ordering_name: str
     amount: Money
     cadena: str
+    ordering_document: str = ""
+    """The sender's RFC or CURP, if the institution told it; often "ND"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Misnamed:
     """The money is there, sent by somebody who is not the player: it goes to suspense."""
 
     ordering_name: str
+    by: Literal["name", "document"] = "name"
 
 
 Finding = Proven | NotYet | Unfounded | Contradictory | Misnamed
@@ -141,18 +144,24 @@ def judge(
     own: Clabe,
     line: StatementLine | None,
     cep: Cep | None,
-    holder: str | None = None,
+    holder: Holder | None = None,
 ) -> Finding:
     """What the two sources make of a claim for `claimed` into the player's `own` CLABE.
 
-    `holder` is the name that identity has verified for the player.
+    `holder` is the player as identity has verified them.
     """
     finding = _weigh(transfer, claimed, own, line, cep)
     if isinstance(finding, Proven):
         if holder is None:
             return NotYet("holder-unknown")
-        if not same_person(holder, finding.ordering_name):
+        if not is_same(holder, finding.ordering_name):
             return Misnamed(finding.ordering_name)
+        if (
+            cep is not None
+            and cep.document is not None
+            and contradicts(holder, cep.document.ordering_document)
+        ):
+            return Misnamed(finding.ordering_name, by="document")
     return finding
 
 

@@ -125,6 +125,8 @@ class Withdrawal:
     detail: str | None = None
     attention: str | None = None
     rail: PayoutRail = PayoutRail.SPEI
+    device: UUID | None = None
+    """The player's device that signed the request, if one did."""
     clave: str | None = None
     sends: int = 0
     sent_at: datetime | None = None

@@ -11,7 +11,7 @@ from common import pg
 from contracts.receipts import Purpose, Statement
 
 from payments.domain.accounts import available
-from payments.domain.arrivals import NAME_DIFFERS
+from payments.domain.arrivals import DOCUMENT_DIFFERS, NAME_DIFFERS
 from payments.domain.deposits import Deposit, DepositState
 from payments.domain.evidence import (
     Cep,
@@ -80,6 +80,8 @@ class Attestor:
                 await self._decide(deposit, DepositState.REJECTED, reason, told)
             case Contradictory(reason):
                 await self._decide(deposit, DepositState.QUARANTINED, reason, told)
+            case Misnamed(by="document"):
+                await self._decide(deposit, DepositState.QUARANTINED, DOCUMENT_DIFFERS, told)
             case Misnamed():
                 await self._decide(deposit, DepositState.QUARANTINED, NAME_DIFFERS, told)
             case NotYet("not-found") if self._clock() >= deposit.window_ends_at:

@@ -21,6 +21,7 @@ from payments.domain.withdrawals import CANCELLED, PayoutRail, Withdrawal, Withd
 from payments.entries import done_command, release_command
 from payments.events import command_ledger, tell_withdrawal
 from payments.ledger import Ledger
+from payments.people import People
 from payments.rail import Rail, RailSilent
 from payments.service.cases import open_case
 from payments.service.pace import Clock, Pace
@@ -48,6 +49,7 @@ class Payouts:
         self,
         pool: pg.Pool,
         ledger: Ledger,
+        people: People,
         rails: Mapping[PayoutRail, Rail],
         *,
         window: timedelta,
@@ -59,6 +61,7 @@ class Payouts:
         slow rail takes orders; outside of them its withdrawals queue."""
         self._pool = pool
         self._ledger = ledger
+        self._people = people
         self._rails = rails
         self._ted_windows = ted_windows
         self._window = window
@@ -154,6 +157,7 @@ class Payouts:
             return
         try:
             has_played = await self._ledger.has_played(withdrawal.player)
+            password_changed_at = await self._people.password_changed_at(withdrawal.player)
         except (RemoteProblem, Unreachable) as silence:
             await self._wait(withdrawal, "review-waits", {"error": str(silence)})
             return
@@ -161,7 +165,10 @@ class Payouts:
         async with pg.transaction(self._pool) as conn:
             cases = CaseStore(conn)
             rules = await cases.rules(now.date())
-            hits = review(await cases.facts(withdrawal, rules, now, has_played=has_played), rules, now)
+            facts = await cases.facts(
+                withdrawal, rules, now, has_played=has_played, password_changed_at=password_changed_at
+            )
+            hits = review(facts, rules, now)
             for hit in hits:
                 await open_case(
                     conn, Subject.WITHDRAWAL, withdrawal.id, hit.rule, now,

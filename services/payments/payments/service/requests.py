@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from common import pg
 from common.idempotency import Answer, once
@@ -60,6 +60,7 @@ class Payout:
     beneficiary_name: str
     amount: Money
     rail: PayoutRail = PayoutRail.SPEI
+    device: UUID | None = None
 
 
 CARD_MONEY_STAYS: Final = timedelta(days=90)
@@ -137,6 +138,7 @@ class Requests:
             state=WithdrawalState.REQUESTED,
             requested_at=now,
             rail=payout.rail,
+            device=payout.device,
         )
         async with pg.transaction(self._pool) as conn:
 

@@ -149,9 +149,15 @@ class CaseStore:
         return found
 
     async def facts(
-        self, withdrawal: Withdrawal, rules: Mapping[str, Rule], now: datetime, *, has_played: bool
+        self,
+        withdrawal: Withdrawal,
+        rules: Mapping[str, Rule],
+        now: datetime,
+        *,
+        has_played: bool,
+        password_changed_at: datetime | None,
     ) -> Facts:
-        """What is known about a withdrawal."""
+        """What is known about a withdrawal: what others have told of its player, and what is here."""
 
         def since(name: str) -> datetime:
             return now - (rules[name].window if name in rules else timedelta(0))
@@ -162,12 +168,17 @@ class CaseStore:
                    (SELECT count(*) FROM withdrawal WHERE clabe = $2 AND requested_at >= $4) AS to_clabe,
                    (SELECT known_since FROM payout_clabe WHERE player = $1 AND clabe = $2) AS known_since,
                    (SELECT count(*) FROM payout_clabe WHERE player = $1) AS clabes,
-                   (SELECT count(*) FROM payout_clabe WHERE clabe = $2) AS players
+                   (SELECT count(*) FROM payout_clabe WHERE clabe = $2) AS players,
+                   (SELECT count(*) FROM withdrawal WHERE device = $5 AND requested_at >= $6) AS by_device,
+                   (SELECT count(DISTINCT player) FROM withdrawal WHERE device = $5 AND requested_at >= $7) AS on_device
             """,
             withdrawal.player,
             withdrawal.clabe,
             since("withdrawals-per-player"),
             since("withdrawals-per-clabe"),
+            withdrawal.device,
+            since("withdrawals-per-device"),
+            since("device-shared"),
         )
         if row is None:
             raise RuntimeError("a SELECT without FROM always has a row")
@@ -180,6 +191,9 @@ class CaseStore:
             players_of_clabe=row["players"],
             deposited=await self.deposited(withdrawal.player, since("linked-deposits-sum")),
             has_played=has_played,
+            withdrawals_by_device=row["by_device"],
+            players_of_device=row["on_device"],
+            password_changed_at=password_changed_at,
         )
 
 

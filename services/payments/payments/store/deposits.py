@@ -12,6 +12,7 @@ from contracts.receipts import Attestation, Purpose
 from payments.domain.accounts import Clabe, PlayerId
 from payments.domain.deposits import CURRENCY, Deposit, DepositId, DepositState, Transfer
 from payments.domain.evidence import Proven
+from payments.domain.holders import Holder
 from payments.domain.refusals import AttestedBefore, ClabesExhausted, NoClabeYet, TransferClaimed
 from payments.store.errors import LeaseLost
 from payments.store.pages import Place
@@ -114,28 +115,31 @@ class DepositStore:
         """The money of a quarantined deposit went to suspense, or left it."""
         await self._conn.execute("UPDATE deposit SET state = $2 WHERE id = $1", deposit_id, state)
 
-    async def holder_of(self, player: PlayerId) -> str | None:
-        """The name that identity has verified for a player."""
-        name: str | None = await self._conn.fetchval("SELECT full_name FROM holder WHERE player = $1", player)
-        return name
+    async def holder_of(self, player: PlayerId) -> Holder | None:
+        """A player as identity has verified them."""
+        row = await self._conn.fetchrow("SELECT full_name, curp, rfc FROM holder WHERE player = $1", player)
+        return None if row is None else Holder(row["full_name"], row["curp"], row["rfc"])
 
-    async def keep_holder(self, player: PlayerId, full_name: str) -> None:
+    async def keep_holder(self, player: PlayerId, holder: Holder) -> None:
         """Note whom identity knows a player as."""
         await self._conn.execute(
             """
-            INSERT INTO holder (player, full_name) VALUES ($1, $2)
-            ON CONFLICT (player) DO UPDATE SET full_name = excluded.full_name
+            INSERT INTO holder (player, full_name, curp, rfc, documents_known) VALUES ($1, $2, $3, $4, true)
+            ON CONFLICT (player) DO UPDATE
+               SET full_name = excluded.full_name, curp = excluded.curp, rfc = excluded.rfc, documents_known = true
             """,
             player,
-            full_name,
+            holder.full_name,
+            holder.curp,
+            holder.rfc,
         )
 
     async def holders_wanted(self, since: datetime, limit: int) -> Sequence[PlayerId]:
-        """Players who got their CLABE since then and whose name is not known yet."""
+        """Players who got their CLABE since then and who are not known yet."""
         rows = await self._conn.fetch(
             """
             SELECT player FROM player_clabe c
-            WHERE issued_at >= $1 AND NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player)
+            WHERE issued_at >= $1 AND NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player AND h.documents_known)
             ORDER BY issued_at LIMIT $2
             """,
             since,

@@ -31,8 +31,8 @@ class WithdrawalStore:
         ):
             await self._conn.execute(
                 """
-                INSERT INTO withdrawal (id, player, clabe, beneficiary_name, amount, currency, requested_at, rail)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                INSERT INTO withdrawal (id, player, clabe, beneficiary_name, amount, currency, requested_at, rail, device)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 """,
                 withdrawal.id,
                 withdrawal.player,
@@ -42,6 +42,7 @@ class WithdrawalStore:
                 withdrawal.amount.currency,
                 withdrawal.requested_at,
                 withdrawal.rail,
+                withdrawal.device,
             )
 
     async def of_player(self, player: PlayerId, withdrawal_id: WithdrawalId) -> Withdrawal | None:
@@ -146,6 +147,7 @@ def _withdrawal(row: Record) -> Withdrawal:
         detail=row["detail"],
         attention=row["attention"],
         rail=PayoutRail(row["rail"]),
+        device=row["device"],
         clave=row["clave"],
         sends=row["sends"],
         sent_at=row["sent_at"],

@@ -1,0 +1,47 @@
+"""Identity as payments meets it: who a player is, by documents that were verified, and since when their password is
+what it is."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from common.client import RemoteProblem, ServiceClient
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from payments.domain.holders import Holder
+
+GONE: Final = frozenset({401, 404})
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    full_name: str
+    curp: str | None = None
+    rfc: str | None = None
+    password_changed_at: AwareDatetime | None = None
+
+
+class People:
+    """Each method raises `RemoteProblem` or `Unreachable`."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def holder(self, player: UUID) -> Holder | None:
+        """Whom identity knows; None when it knows nobody by that id."""
+        told = await self._ask(player)
+        return None if told is None else Holder(told.full_name, told.curp, told.rfc)
+
+    async def password_changed_at(self, player: UUID) -> datetime | None:
+        """When the player's password was changed or reset last, if it ever was."""
+        told = await self._ask(player)
+        return None if told is None else told.password_changed_at
+
+    async def _ask(self, player: UUID) -> _Told | None:
+        try:
+            return await self._client.get(f"/internal/holders/{player}", _Told)
+        except RemoteProblem as problem:
+            if problem.status in GONE:
+                return None
+            raise

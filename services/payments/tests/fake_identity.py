@@ -1,0 +1,36 @@
+"""Identity, as far as payments asks it: who a player is, and when their password was changed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+@dataclass
+class FakeIdentity:
+    """Whom it knows; open to the tests."""
+
+    password_changed_at: dict[str, datetime] = field(default_factory=dict)
+    silent: bool = False
+    url: str = ""
+
+    async def holder(self, request: web.Request) -> web.Response:
+        if self.silent:
+            return web.json_response(
+                {"type": "/problems/unavailable", "title": "x", "status": 503}, status=503
+            )
+        changed_at = self.password_changed_at.get(request.match_info["id"])
+        told = {"full_name": "Ana López", "password_changed_at": changed_at and changed_at.isoformat()}
+        return web.json_response(told)
+
+
+@asynccontextmanager
+async def identity() -> AsyncIterator[FakeIdentity]:
+    fake, app = FakeIdentity(), web.Application()
+    app.router.add_get("/internal/holders/{id}", fake.holder)
+    async with TestServer(app) as server:
+        fake.url = str(server.make_url("")).rstrip("/")
+        yield fake
