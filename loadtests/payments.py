@@ -2,10 +2,12 @@
 
     .venv/bin/python -m tools.stack with -- .venv/bin/python -m loadtests.payments [--count 1000]
 
-A deposit is a transfer at the rail, the claim over HTTP, two sources asked, a signature, a receipt, an entry, and the
-event that makes it BOOKED. A withdrawal is the request, the reservation, the review, an order at the rail, and the command
-through outbox, relay, broker and ledger that books it. The claims and requests go straight to payments with tokens of
-identity's; the gateway is measured elsewhere.
+A deposit is the claim over HTTP, two sources asked, a signature, a receipt, an entry, and the event that makes it
+BOOKED; the money is at the rail before the clock runs. A withdrawal is the request, the reservation, the review, an
+order at the rail, and the command through outbox, relay, broker and ledger that books it. Claims and requests go
+straight to payments with tokens of identity's; the gateway is measured elsewhere. At most 32 requests are in hand at
+once, so this is how fast a backlog is worked off, and no latency at a rate. CPU is user and system time of each
+process, this client included.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import argparse
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import asyncpg
 
 from loadtests.bank import Stack, running_stack
+from loadtests.offers import cpu_seconds
 from tools.paychaos.checks import superuser
 from tools.paychaos.desk import Caller, Provider
 from tools.raceday.day import home_clabe
@@ -117,21 +121,26 @@ async def _measure(
         async with gate:
             await one(number)
 
+    home = str(Path(stack["secrets_dir"]).parent)
     try:
-        began = time.monotonic()
+        before, began = cpu_seconds(home), time.monotonic()
         await asyncio.gather(*(guarded(number) for number in range(count)))
         asked = time.monotonic() - began
         while await connection.fetchval(done) < count:
             await asyncio.sleep(0.05)
             if time.monotonic() - began > 600:
                 raise TimeoutError(f"{await connection.fetchval(done)} of {count} {what} booked")
-        took = time.monotonic() - began
+        took, after = time.monotonic() - began, cpu_seconds(home)
     finally:
         await connection.close()
     print(
         f"{what}: {count} in {took:.1f} s = {count / took:.0f}/s (all asked for after {asked:.1f} s)",
         flush=True,
     )
+    spent = {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
+    print(f"  CPU, ms each ({sum(spent.values()) / took:.2f} cores in all): ", end="")
+    print(", ".join(f"{name} {spent[name] / count * 1000:.1f}" for name in sorted(spent, key=spent.__getitem__, reverse=True)
+                    if spent[name] / count >= 0.0001), flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

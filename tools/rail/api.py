@@ -253,6 +253,31 @@ async def order(request: web.Request) -> web.Response:
     return web.json_response(_order_view(request.app[BOOK], movement, _now()))
 
 
+async def account_statement(request: web.Request) -> web.Response:
+    """The participant's statement of the client's account: everything that moved it, between two balances."""
+    wanted = Period.model_validate(dict(request.query))
+    lines = request.app[BOOK].account_lines(_now())
+    opening = sum((line.amount for line in lines if line.at < wanted.since), Decimal("0.00"))
+    shown = [line for line in lines if wanted.since <= line.at <= wanted.until]
+    return web.json_response(
+        {
+            "opening": str(opening),
+            "closing": str(sum((line.amount for line in shown), opening)),
+            "items": [
+                {
+                    "what": line.what,
+                    "clave": line.movement.clave,
+                    "operation_date": line.movement.operation_date.isoformat(),
+                    "institution": line.movement.institution,
+                    "amount": str(line.amount),
+                    "at": line.at.isoformat(),
+                }
+                for line in shown
+            ],
+        }
+    )
+
+
 async def set_account(request: web.Request) -> web.Response:
     wanted = Account.model_validate_json(await request.read())
     clabe, book = request.match_info["clabe"], request.app[BOOK]
@@ -300,6 +325,7 @@ ROUTES: Final = (
     web.put("/central-bank/lies", set_lie),
     web.put("/accounts/{clabe}", set_account),
     web.put("/behaviour", set_behaviour),
+    web.get("/statement", account_statement),
     web.get("/truth", truth),
     web.get("/healthz", healthy),
     web.get("/readyz", healthy),

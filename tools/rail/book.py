@@ -94,6 +94,16 @@ class Behaviour:
     hold_seconds: float = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class AccountLine:
+    """A line of the client's account's statement: an abono, an order, or one that came back. Positive is money in."""
+
+    what: str
+    movement: Movement
+    amount: Decimal
+    at: datetime
+
+
 @dataclass
 class Book:
     """Everything that ever happened on the rail."""
@@ -128,6 +138,20 @@ class Book:
         if order.clave.upper() in self.returned:
             return Status.RETURNED
         return order.status(now)
+
+    def account_lines(self, now: datetime) -> list["AccountLine"]:
+        """Everything that has moved the client's account, by time."""
+        lines = [
+            AccountLine("abono", each, each.statement_amount or each.amount, each.ends_at)
+            for each in self.transfers.values()
+            if each.status(now) is Status.LIQUIDATED
+        ]
+        for clave, order in self.orders.items():
+            if order.status(now) is Status.LIQUIDATED:
+                lines.append(AccountLine("orden", order, -order.amount, order.ends_at))
+            if clave in self.returned:
+                lines.append(AccountLine("devolucion", order, order.amount, self.returned[clave]))
+        return sorted(lines, key=lambda line: line.at)
 
     def totals(self, now: datetime) -> dict[str, Decimal]:
         """The rail's own truth: what it has liquidated to the participant's customers and for it."""

@@ -265,6 +265,7 @@ ROUTES = (
     _desk("POST", "/v1/cashier/cases/{case_id}/approval"),
     _desk("GET", "/v1/cashier/payments/{payment_id}/history"),
     _desk("GET", "/v1/cashier/notices"),
+    _desk("GET", "/v1/cashier/reconciliation"),
     _desk("GET", "/v1/cashier/card-payments/{payment_id}"),
     _desk("POST", "/v1/cashier/card-payments/{payment_id}/captures"),
     _desk("POST", "/v1/cashier/card-payments/{payment_id}/void"),

@@ -15,6 +15,7 @@ from common.signing import RequestSigner, SigningKey
 from common.watched import WatchedFile
 
 from payments import api
+from payments.api.bank_account import BANK_ACCOUNT
 from payments.api.cards import CARD_REQUESTS
 from payments.api.cashier import CASHIER
 from payments.api.transfers import REQUESTS
@@ -29,6 +30,7 @@ from payments.psp import CardProvider
 from payments.rail import Rail, Sources
 from payments.service.arrivals import Arrivals
 from payments.service.attestor import Attestor
+from payments.service.bank_account import BankAccount
 from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards, card_deadlines
@@ -103,6 +105,7 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
             window=window, pace=pace, clock=utc_now,
         )  # fmt: skip
         _serve(app, settings, pool, arrivals)
+        app[BANK_ACCOUNT] = BankAccount(pool, ledger, rails[PayoutRail.SPEI])
         link = Link(settings.amqp_url.get_secret_value(), name="payments")
         stack.push_async_callback(link.close)
         ear = LedgerEar(pool, booking, payouts, proofs)

@@ -4,11 +4,16 @@ for entries that someone waits for. What happened as a fact goes through the out
 Every call may be repeated: the receipt's id and the idempotency keys make it harmless.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from common.client import RemoteProblem, ServiceClient
-from contracts.ledger import EntryView
+from contracts.ledger import EntryView, Side
 from contracts.receipts import Attestation, ReceiptView
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from payments.domain.accounts import PlayerId
 from payments.domain.cards import CardPayment, Operation
@@ -27,9 +32,42 @@ from payments.entries import (
 )
 
 NOT_FOUND = 404
+PAGE = 200
 
 # The receipts process knows a receipt by its id and takes no key of its own; naming one only tells the
 # client that a repeat is harmless.
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kind: str
+    reference: str
+    side: Side
+    amount: Decimal
+    posted_at: AwareDatetime
+
+
+class _Statement(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    lines: tuple[_Line, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BankLine:
+    """A posting on a bank account of ours: positive is money in."""
+
+    kind: str
+    reference: str
+    amount: Decimal
+    posted_at: datetime
+
+    @classmethod
+    def of(cls, line: _Line) -> "BankLine":
+        signed = line.amount if line.side is Side.DEBIT else -line.amount
+        return cls(line.kind, line.reference, signed, line.posted_at)
 
 
 class Ledger:
@@ -68,6 +106,17 @@ class Ledger:
             "/v1/entries", proof_entry(proof), EntryView, idempotency_key=proof_key(proof.receipt_id)
         )
         return entry.id
+
+    async def bank_lines(self, account: str, since: datetime) -> Sequence[BankLine]:
+        """What was posted on one of our accounts since then, the oldest first."""
+        lines: list[BankLine] = []
+        params = {"account": account, "currency": "MXN", "posted_from": since.isoformat(), "limit": str(PAGE)}
+        while True:
+            page = await self._posting.get("/v1/statement", _Statement, params=params)
+            lines += (BankLine.of(line) for line in page.lines)
+            if page.next is None:
+                return lines
+            params["after"] = page.next
 
     async def has_played(self, player: PlayerId) -> bool:
         """Whether the player has ever had money held for a bet."""

@@ -7,13 +7,15 @@ rail's own "I know no such thing" is None.
 """
 
 from datetime import date, datetime
-from typing import Final, TypeVar
+from decimal import Decimal
+from typing import Final, Literal, TypeVar
 from xml.parsers import expat
 
 from common.client import RemoteProblem, ServiceClient, Unreachable
 from common.money import Money
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from payments.domain.bank_account import Movement, came_back, came_in, went_out
 from payments.domain.deposits import CURRENCY, Transfer
 from payments.domain.evidence import Cep, Document, RailStatus, StatementLine
 from payments.domain.orders import Order, RailOrder
@@ -50,6 +52,23 @@ class _Movement(_Answer):
 
 class _Movements(_Answer):
     items: tuple[_Movement, ...]
+
+
+class _Entry(_Answer):
+    """A line of the account's statement. `amount` is signed: positive is money in."""
+
+    what: Literal["abono", "orden", "devolucion"]
+    clave: str
+    operation_date: date
+    institution: str
+    amount: Decimal
+    at: AwareDatetime
+
+
+class _Statement(_Answer):
+    opening: Decimal
+    closing: Decimal
+    items: tuple[_Entry, ...]
 
 
 class _Receipt(_Answer):
@@ -156,6 +175,16 @@ class Rail:
         told = await _ask(self._client, "/abonos", _Movements, params)
         return tuple((_line(each), each.ordering_name) for each in (told.items if told else ()))
 
+    async def statement(self, since: datetime, until: datetime) -> tuple[Movement, ...]:
+        """Our account's statement at the participant. Raises `RailSilent`, for one that does not add up too."""
+        params = {"since": since.isoformat(), "until": until.isoformat()}
+        told = await _ask(self._client, "/statement", _Statement, params)
+        if told is None:
+            raise RailSilent("the participant has no statement")
+        if told.opening + sum((each.amount for each in told.items), Decimal(0)) != told.closing:
+            raise RailSilent("the statement does not add up")
+        return tuple(_movement(each) for each in told.items)
+
     async def came_back(self, since: datetime) -> tuple[RailOrder, ...]:
         """Orders of ours that the receiving banks have sent back since then. Raises `RailSilent`."""
         told = await _ask(self._client, "/devoluciones", _Movements, {"since": since.isoformat()})
@@ -230,6 +259,16 @@ def _order(movement: _Movement) -> RailOrder:
         reason=movement.reason,
         operation_date=movement.operation_date,
     )
+
+
+def _movement(entry: _Entry) -> Movement:
+    transfer = Transfer(entry.clave, entry.operation_date, entry.institution)
+    keys = {
+        "abono": came_in(transfer.tracking_key),
+        "orden": went_out(entry.clave),
+        "devolucion": came_back(entry.clave),
+    }
+    return Movement(keys[entry.what], entry.amount, entry.at, f"{entry.what} {entry.clave}")
 
 
 def _money(amount: str, currency: str) -> Money:

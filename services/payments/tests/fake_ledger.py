@@ -34,6 +34,7 @@ class FakeLedger:
     receipts: dict[UUID, Attestation] = field(default_factory=dict)
     entries: dict[str, EntryRequest] = field(default_factory=dict)
     balances: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    posted_at: dict[str, datetime] = field(default_factory=dict)
     lose: Loss | None = None
     limited: set[str] = field(default_factory=set)
     """Accounts of players whose limits leave no room for a deposit."""
@@ -54,6 +55,7 @@ class FakeLedger:
         if refusal is not None:
             return 422, _problem(refusal)
         self.entries[key] = wanted
+        self.posted_at[key] = datetime.now(UTC)
         for account, change in _changes(wanted):
             self.balances[account] += change
         return 201, _view(key, wanted)
@@ -92,6 +94,20 @@ class FakeLedger:
         known = request.query["account"] in self.balances
         return web.json_response({}, status=200 if known else 404)
 
+    async def get_statement(self, request: web.Request) -> web.Response:
+        lines = [
+            {"kind": entry.kind, "reference": entry.reference, "side": leg.side, "amount": leg.amount,
+             "posted_at": self.posted_at[key].isoformat()}
+            for key, entry in self.entries.items() for leg in entry.postings
+            if leg.account == request.query["account"]
+            and self.posted_at[key] >= datetime.fromisoformat(request.query["posted_from"])
+        ]  # fmt: skip
+        page, size = int(request.query.get("after", "0")), 3
+        more = (page + 1) * size < len(lines)
+        return web.json_response(
+            {"lines": lines[page * size : (page + 1) * size], "next": str(page + 1) if more else None}
+        )
+
     async def post_receipt(self, request: web.Request) -> web.Response:
         if self.lose == "before":
             return _hang_up(request)
@@ -128,6 +144,7 @@ async def serving(trusted: dict[str, Ed25519PublicKey]) -> AsyncIterator[FakeLed
     app.router.add_post("/v1/entries", ledger.post_entry)
     app.router.add_post("/v1/receipts", ledger.post_receipt)
     app.router.add_get("/v1/balance", ledger.get_balance)
+    app.router.add_get("/v1/statement", ledger.get_statement)
     async with TestServer(app) as server:
         ledger.url = str(server.make_url(""))
         yield ledger

@@ -32,6 +32,7 @@ from payments.psp import CardProvider
 from payments.rail import Rail, Sources
 from payments.service.arrivals import Arrivals
 from payments.service.attestor import Attestor
+from payments.service.bank_account import BankAccount
 from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
@@ -98,6 +99,7 @@ class World:
     arrivals: Arrivals
     settlements: Settlements
     cashier: Cashier
+    bank_account: BankAccount
     ear: LedgerEar
 
     async def claim(
@@ -302,6 +304,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
                 clock=clock,
             ),
             cashier=Cashier(pool, arrivals, clock=clock),
+            bank_account=BankAccount(pool, ledger, rails[PayoutRail.SPEI]),
             ear=LedgerEar(pool, booking, payouts, proofs),
         )
 
