@@ -16,13 +16,12 @@ import argparse
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import asyncpg
 
 from loadtests.bank import Stack, running_stack
-from loadtests.offers import cpu_seconds
+from loadtests.costs import cpu_seconds
 from tools.paychaos.checks import superuser
 from tools.paychaos.desk import Caller, Provider
 from tools.raceday.day import home_clabe
@@ -121,16 +120,15 @@ async def _measure(
         async with gate:
             await one(number)
 
-    home = str(Path(stack["secrets_dir"]).parent)
     try:
-        before, began = cpu_seconds(home), time.monotonic()
+        before, began = cpu_seconds(stack), time.monotonic()
         await asyncio.gather(*(guarded(number) for number in range(count)))
         asked = time.monotonic() - began
         while await connection.fetchval(done) < count:
             await asyncio.sleep(0.05)
             if time.monotonic() - began > 600:
                 raise TimeoutError(f"{await connection.fetchval(done)} of {count} {what} booked")
-        took, after = time.monotonic() - began, cpu_seconds(home)
+        took, after = time.monotonic() - began, cpu_seconds(stack)
     finally:
         await connection.close()
     print(
