@@ -195,7 +195,7 @@ CREATE TABLE public.aml_rule (
     threshold numeric NOT NULL,
     window_hours integer NOT NULL,
     source text NOT NULL,
-    CONSTRAINT aml_rule_is_known CHECK ((name = ANY (ARRAY['four-eyes-amount'::text, 'linked-deposits-sum'::text, 'withdrawals-per-player'::text, 'withdrawals-per-clabe'::text, 'clabe-cooling-off'::text, 'clabe-shared'::text, 'deposit-without-play'::text]))),
+    CONSTRAINT aml_rule_is_known CHECK ((name = ANY (ARRAY['four-eyes-amount'::text, 'linked-deposits-sum'::text, 'withdrawals-per-player'::text, 'withdrawals-per-clabe'::text, 'withdrawals-per-device'::text, 'clabe-cooling-off'::text, 'password-cooling-off'::text, 'clabe-shared'::text, 'device-shared'::text, 'deposit-without-play'::text]))),
     CONSTRAINT aml_rule_threshold_is_not_negative CHECK ((threshold >= (0)::numeric)),
     CONSTRAINT aml_rule_window_is_bounded CHECK (((window_hours >= 0) AND (window_hours <= 87600)))
 );
@@ -417,7 +417,12 @@ CREATE TABLE public.holder (
     player uuid NOT NULL,
     full_name text NOT NULL,
     known_since timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT holder_name_is_bounded CHECK (((length(full_name) >= 1) AND (length(full_name) <= 200)))
+    curp text,
+    rfc text,
+    documents_known boolean DEFAULT false NOT NULL,
+    CONSTRAINT holder_curp_is_bounded CHECK ((length(curp) = 18)),
+    CONSTRAINT holder_name_is_bounded CHECK (((length(full_name) >= 1) AND (length(full_name) <= 200))),
+    CONSTRAINT holder_rfc_is_bounded CHECK ((length(rfc) = 13))
 );
 
 CREATE TABLE public.idempotency (
@@ -649,6 +654,7 @@ CREATE TABLE public.withdrawal (
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
     rail text DEFAULT 'spei'::text NOT NULL,
     ended_at timestamp with time zone,
+    device uuid,
     CONSTRAINT withdrawal_end_has_a_reason CHECK (((state = ANY (ARRAY['REFUSED'::text, 'REJECTED'::text, 'RELEASED'::text])) <= (reason IS NOT NULL))),
     CONSTRAINT withdrawal_is_in_pesos CHECK ((currency = 'MXN'::text)),
     CONSTRAINT withdrawal_is_sent_under_a_clave CHECK (
@@ -878,6 +884,8 @@ CREATE INDEX review_case_queue ON public.review_case USING btree (opened_at, id)
 CREATE INDEX webhook_due ON public.webhook USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE INDEX withdrawal_by_clabe ON public.withdrawal USING btree (clabe, requested_at);
+
+CREATE INDEX withdrawal_by_device ON public.withdrawal USING btree (device, requested_at) WHERE (device IS NOT NULL);
 
 CREATE INDEX withdrawal_by_player ON public.withdrawal USING btree (player, requested_at DESC, id DESC);
 
@@ -1228,6 +1236,12 @@ GRANT INSERT(player) ON TABLE public.holder TO payments_app;
 
 GRANT INSERT(full_name),UPDATE(full_name) ON TABLE public.holder TO payments_app;
 
+GRANT INSERT(curp),UPDATE(curp) ON TABLE public.holder TO payments_app;
+
+GRANT INSERT(rfc),UPDATE(rfc) ON TABLE public.holder TO payments_app;
+
+GRANT INSERT(documents_known),UPDATE(documents_known) ON TABLE public.holder TO payments_app;
+
 GRANT SELECT ON TABLE public.idempotency TO payments_app;
 
 GRANT INSERT(principal) ON TABLE public.idempotency TO payments_app;
@@ -1427,5 +1441,7 @@ GRANT INSERT(requested_at) ON TABLE public.withdrawal TO payments_app;
 GRANT INSERT(rail) ON TABLE public.withdrawal TO payments_app;
 
 GRANT UPDATE(ended_at) ON TABLE public.withdrawal TO payments_app;
+
+GRANT INSERT(device) ON TABLE public.withdrawal TO payments_app;
 
 GRANT SELECT ON TABLE public.withdrawal_step TO payments_app;
