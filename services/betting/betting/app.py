@@ -65,11 +65,7 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         stack.push_async_callback(pool.close)
         ledger = await stack.enter_async_context(_ledger(settings))
         floors = Floors(pool, clock=now_utc)
-        desk = Desk(
-            pool,
-            patience=timedelta(seconds=settings.patience_seconds),
-            pace_seconds=settings.pace_seconds,
-        )
+        desk = Desk(pool, patience=timedelta(seconds=settings.patience_seconds))
         holding = Holding(Holds(ledger))
         stack.push_async_callback(floors.drained)
         stack.push_async_callback(holding.drained)

@@ -16,7 +16,6 @@ class LedgerSettings(BaseModel):
 
 class Settings(ServiceSettings, DatabaseSettings, LedgerSettings, TokenSettings):
     """patience_seconds   after this long a sweeper takes up an offer that its request left pending
-    pace_seconds          between the beginnings of two batches of offers, under load
     sweep_seconds         between two looks for such offers
     deadline_seconds      between two looks for deadlines
     """
@@ -24,7 +23,6 @@ class Settings(ServiceSettings, DatabaseSettings, LedgerSettings, TokenSettings)
     service: str = "betting"
     pool_size: int = Field(default=16, ge=2)
     patience_seconds: float = Field(default=10.0, gt=0)
-    pace_seconds: float = Field(default=0.025, ge=0, le=1)
     sweep_seconds: float = Field(default=1.0, gt=0)
     deadline_seconds: float = Field(default=0.25, gt=0)
 

@@ -1,9 +1,4 @@
-"""Group commit: what is asked for while one batch commits is the next batch. Nobody waits for a batch to fill up.
-
-A batch costs much the same whatever its size, so batches that follow each other as fast as they can spend whole cores on
-next to nothing. `pace_seconds` lets them begin at least so far apart. Who comes when nothing has happened for that long
-waits for nothing.
-"""
+"""Group commit: what is asked for while one batch commits is the next batch. Nobody waits for a batch to fill up."""
 
 import asyncio
 import logging
@@ -39,10 +34,8 @@ log = logging.getLogger(__name__)
 class Batcher(Generic[Command, Result]):
     """Commits commands in the order they came, one batch at a time."""
 
-    def __init__(self, name: str, commit: Commit[Command, Result], *, pace_seconds: float = 0.0) -> None:
+    def __init__(self, name: str, commit: Commit[Command, Result]) -> None:
         self._name = name
-        self._pace_seconds = pace_seconds
-        self._began_at = -pace_seconds
         self._commit = commit
         self._waiting: deque[tuple[Command, asyncio.Future[Result]]] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -72,7 +65,6 @@ class Batcher(Generic[Command, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._pace()
                 size = min(len(self._waiting), MOST_AT_ONCE)
                 batch = [self._waiting.popleft() for _ in range(size)]
                 _sizes.labels(self._name).observe(size)
@@ -84,13 +76,6 @@ class Batcher(Generic[Command, Result]):
             self._running = None
             if self._waiting:  # interrupted: the next batch goes on without what this one lost
                 self._begin()
-
-    async def _pace(self) -> None:
-        loop = asyncio.get_running_loop()
-        rest = self._began_at + self._pace_seconds - loop.time()
-        if rest > 0:
-            await asyncio.sleep(rest)
-        self._began_at = loop.time()
 
     def _begin(self) -> None:
         """In a context of its own: a batch is of many requests, and none of their traces is its."""

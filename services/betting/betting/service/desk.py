@@ -74,17 +74,15 @@ class Desk:
         pool: Pool,
         *,
         patience: timedelta = timedelta(seconds=10),
-        pace_seconds: float = 0.0,
         clock: Clock = now_utc,
         new_id: NewId = uuid4,
     ) -> None:
-        """`patience` is how long the request itself has before a sweeper takes its offer up; `pace_seconds` lets
-        batches begin at least so far apart. Offers written down together are held and matched together."""
+        """`patience` is how long the request itself has before a sweeper takes its offer up."""
         self._pool = pool
         self._patience = patience
         self._clock = clock
         self._new_id = new_id
-        self._slips: Batcher[_Slip, Offer] = Batcher("desk", self._commit, pace_seconds=pace_seconds)
+        self._slips: Batcher[_Slip, Offer] = Batcher("desk", self._commit)
 
     async def write_down(self, call: Call, wanted: WantedOffer) -> Offer | Answer:
         """The offer, PENDING; or the answer stored under the call's key.
