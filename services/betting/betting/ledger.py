@@ -72,9 +72,8 @@ class Holds:
         except Unreachable as silence:
             return [_because(pending(each.offer), silence) for each in wanted]
         except RemoteProblem as problem:
-            if (
-                problem.status in _FAULTY and len(wanted) > 1
-            ):  # one of them is to blame, and only it shall suffer
+            # One of them is to blame, and only it shall suffer.
+            if problem.status in _FAULTY and len(wanted) > 1:
                 return [(await self.place((each,)))[0] for each in wanted]
             return [_because(pending(each.offer), problem) for each in wanted]
 

@@ -28,6 +28,7 @@ class Mood(Enum):
     BUSY = auto()
     BROKEN = auto()  # answers, but nothing that decides
     UNDECIDED = auto()  # the same, for each hold by itself
+    CONFUSED = auto()  # answers about the holds in another order
     SUSPICIOUS = auto()  # takes no request of several holds: one of them must be at fault
 
 
@@ -55,6 +56,8 @@ class FakeLedger:
         if self.mood is Mood.SUSPICIOUS and len(wanted.groups) > 1:
             return _problem(422, "invalid-input")
         told = BatchView(groups=tuple((self._result(entry),) for (entry,) in wanted.groups))
+        if self.mood is Mood.CONFUSED:
+            told = BatchView(groups=told.groups[::-1])
         if self.mood is Mood.MUTE:
             _hang_up(request)
         return web.Response(body=told.model_dump_json().encode(), content_type="application/json")

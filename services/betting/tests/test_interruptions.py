@@ -181,6 +181,20 @@ async def test_a_request_refused_as_a_whole_hurts_nobody_but_the_guilty(venue: V
     await venue.check_money()
 
 
+async def test_an_answer_about_something_else_decides_nothing(venue: Venue, floor: Floor) -> None:
+    """Rich and poor ask together, and the answers are mixed up: nobody's offer may end by another one's answer."""
+    venue.ledger.slow_seconds, venue.ledger.mood = 0.1, Mood.CONFUSED
+    people = [venue.bettor("5.00" if number % 2 else "100.00") for number in range(8)]
+    asked = (floor.place(each, 0, (1, 1), 50, key=f"tap-{number}") for number, each in enumerate(people))
+    await asyncio.gather(*asked, return_exceptions=True)
+    venue.ledger.slow_seconds, venue.ledger.mood = 0.0, Mood.WELL
+    await venue.sweep()
+    for number, each in enumerate(people):
+        answer = await floor.place(each, 0, (1, 1), 50, key=f"tap-{number}")
+        assert answer.http == (422 if number % 2 else 201)
+    await venue.check_money()
+
+
 async def test_a_hold_refused_late_is_a_rejection(venue: Venue, floor: Floor) -> None:
     poor = venue.bettor("1.00")
     venue.ledger.mood = Mood.DEAF

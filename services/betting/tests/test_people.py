@@ -9,6 +9,7 @@ import pytest
 from betting.api.views import RaceView
 from betting.domain.ids import RaceId, UserId
 from betting.domain.races import Race
+from betting.ledger import Purse
 from common.errors import DomainError
 from common.idempotency import Answer
 from contracts.identity import PlayPolicyChanged
@@ -101,6 +102,7 @@ async def in_debt(venue: Venue, floor: Floor, spent: int = 1_000) -> tuple[UserI
 async def test_a_debt_is_repaid_out_of_what_comes_later(venue: Venue, floor: Floor) -> None:
     ana, _ = await in_debt(venue, floor)
     assert await venue.collecting.collect() == 1  # there is nothing to repay with
+    assert await venue.collecting.collect() == 0  # and nobody is asked about all the time
     assert venue.books.of(ana)["debt"] == "-100.00"
     for pesos, owed, left in (("30.00", "-70.00", "0.00"), ("500.00", "0.00", "430.00")):
         venue.books.fund(ana, pesos)
@@ -122,6 +124,28 @@ async def test_a_repayment_that_is_not_heard_of_yet_is_not_made_twice(venue: Ven
         venue.clock.ahead += timedelta(seconds=6)
         assert await venue.collecting.collect() == 1
     assert (venue.books.of(ana)["debt"], venue.books.of(ana)["available"]) == ("-40.00", "0.00")
+
+
+async def test_a_refused_repayment_is_no_obstacle_to_the_next(
+    venue: Venue, floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The money was gone again when the ledger was asked: it says no under that key, for ever."""
+    ana, _ = await in_debt(venue, floor)
+    available = venue.collecting._purses.available
+
+    async def before_it_went(user: UserId, currency: str) -> Purse:
+        return Purse(6_000, (await available(user, currency)).sequence)
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(venue.collecting._purses, "available", before_it_went)
+        venue.clock.ahead += timedelta(seconds=6)
+        assert await venue.collecting.collect() == 1
+    assert venue.books.of(ana)["debt"] == "-100.00"
+    venue.books.fund(ana, "60.00")
+    venue.books.sequences[f"players/{ana}/available"] += 1
+    venue.clock.ahead += timedelta(seconds=6)
+    assert await venue.collecting.collect() == 1
+    assert venue.books.of(ana)["debt"] == "-40.00"
 
 
 async def test_what_is_heard_late_does_not_raise_a_debt_again(venue: Venue, floor: Floor) -> None:
