@@ -75,11 +75,16 @@ async def test_a_confirmed_limit_stops_an_offer_and_nothing_that_is_under_way(ar
     assert "100.00" in str(wallet)
     cancelled = await app.delete(f"/v1/offers/{open_offer['id']}", str(uuid4()))
     assert cancelled["status"] in {"CANCELLED", "LAPSED"}
+    left = await app.post("/v1/offers", {**offer, "stake": "20.00"}, str(uuid4()))
     assert (await app.post("/v1/play/exclusion", {"length": "1-day"}, str(uuid4())))["confirmed"]
     with pytest.raises(Refusal) as refusal:
         await app.post("/v1/offers", {**offer, "stake": "10.00"}, str(uuid4()))
-    # By the ledger, or by betting, which hears of the exclusion a moment later and then does not even ask.
+    # The ledger says no from the moment it is confirmed; betting, which hears of it as an event, soon says it first.
     assert refusal.value.slug in {"player-blocked", "betting-suspended"}
+    async with asyncio.timeout(SUSPENDED_WITHIN_SECONDS):
+        while (ended := await app.get(f"/v1/offers/{left['id']}"))["status"] == "OPEN":
+            await asyncio.sleep(0.1)
+    assert (ended["status"], ended["ending"], ended["released"]) == ("CANCELLED", "BETTOR_EXCLUDED", "20.00")
 
 
 async def test_a_deposit_beyond_the_limit_goes_to_suspense(arrived: Arrived, running: Stack) -> None:
