@@ -81,8 +81,8 @@ class Reader:
         return self.chance.randrange(1, self.entries - 200)
 
     def place_with_everybody(self) -> int:
-        """A place that every account was opened before: they take turns, so one round of them is enough."""
-        return self.chance.randrange(len(self.accounts), self.entries - 200)
+        """A place that every account was opened before: they take turns, and the first tenth has many rounds of them."""
+        return self.chance.randrange(self.entries // 10, self.entries - 200)
 
     def cursor(self) -> str:
         return write_cursor("entries", self.place())
