@@ -10,8 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.ledger.tests.test_attacks import Line, Scene
-from services.ledger.tests.test_attacks import scene as scene
+from services.ledger.tests.forgery import Line, Scene
 from services.ledger.tests.test_cards_and_suspense import available, command, post, receipt
 from services.ledger.tests.vocabulary import Bank, open_bank, posted, refused
 
