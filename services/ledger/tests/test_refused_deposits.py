@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from services.ledger.tests.forgery import Line, Scene
+from services.ledger.tests.forgery import scene as scene
 from services.ledger.tests.test_cards_and_suspense import available, command, post, receipt
 from services.ledger.tests.vocabulary import Bank, open_bank, posted, refused
 
