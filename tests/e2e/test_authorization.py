@@ -36,6 +36,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DESTRUCTIVE = {"/v1/logout", "/v1/sessions", "/v1/me/close"}
 """Asked of those who must not; whoever may would lose the session that the next question needs."""
+FIRST = 700
+"""The first of this file's bettors: nobody of the race day, whose books are compared to the cent."""
 SIGNED_OTHERWISE = {"/v1/webhooks/cards"}
 """Public, for a machine that signs what it sends."""
 NOT_ADMITTED = {"/problems/role-forbidden", "/problems/forbidden"}
@@ -93,10 +95,10 @@ async def cast(running: Stack) -> AsyncIterator[Cast]:
         nothing,
     )
     async with aiohttp.ClientSession() as http:
-        await day.prepare(http, 2, await officials(stack, 2))
+        await day.prepare(http, 2, await officials(stack, 2), first=FIRST)
         cast = Cast(running, http)
-        cast.bettor = day.bettors[0]
-        cast.sessions[Role.BETTOR] = day.bettors[0].session
+        cast.bettor = day.bettors[FIRST]
+        cast.sessions[Role.BETTOR] = day.bettors[FIRST].session
         cast.sessions[Role.OFFICIAL] = day.officials[0].session
         for role in (Role.CASHIER, Role.AUDITOR, Role.ADMIN):
             # Beyond the people of the other tests; a document is one person's.
@@ -104,7 +106,7 @@ async def cast(running: Stack) -> AsyncIterator[Cast]:
             app = App(http, running.urls["gateway"], Tally())
             await app.login(await create(stack, replace(person(number, role), email=f"{role}@e2e.mx"), role))
             cast.sessions[role] = app.session
-        for bettor, objects in ((0, cast.mine), (1, cast.theirs)):
+        for bettor, objects in ((FIRST, cast.mine), (FIRST + 1, cast.theirs)):
             objects |= await _objects(day, bettor)
         yield cast
 
@@ -224,7 +226,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(cast: Cast, row: Publi
 async def test_a_session_ended_elsewhere_opens_nothing_within_a_moment(cast: Cast) -> None:
     """From one session to the other, through Redis, the outbox, the relay, the broker and the gateway's memory."""
     http, running = cast.http, cast.running
-    who, apps = person(1), [App(http, running.urls["gateway"], Tally()) for _ in range(2)]
+    who, apps = person(FIRST + 1), [App(http, running.urls["gateway"], Tally()) for _ in range(2)]
     for app in apps:
         await app.login(who)
     base = running.urls["gateway"]

@@ -27,6 +27,8 @@ from tools.raceday.faults import nothing
 from tools.raceday.plan import Plan
 from tools.raceday.staff import officials
 
+FIRST = 720
+"""The first of this file's bettors: nobody of the race day."""
 WITHIN_SECONDS = 30.0
 
 
@@ -126,7 +128,7 @@ async def opened(running: Stack, http: aiohttp.ClientSession, race: RaceOnCard) 
         lambda _: None,
         nothing,
     )
-    await day.prepare(http, 2, await officials(running.model_dump(mode="json"), 2))
+    await day.prepare(http, 2, await officials(running.model_dump(mode="json"), 2), first=FIRST)
     return day
 
 
@@ -142,4 +144,4 @@ async def place(day: Day, race: RaceOnCard, *, bettor: int, horse: int) -> dict[
         "stake": "50.00",
         "currency": "MXN",
     }
-    return await day.bettors[bettor].post("/v1/offers", wanted, f"{day.day}:offer:{bettor}")
+    return await day.bettors[FIRST + bettor].post("/v1/offers", wanted, f"{day.day}:offer:{bettor}")

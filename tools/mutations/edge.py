@@ -274,11 +274,11 @@ CODE = (
         ),
     ),
     CodeGuard(
-        "limits: only identity sets them",
-        f"{L}/api/limits.py",
-        "    if holder.principal != POLICY_OWNER:",
+        "limits: only who is permitted sets them",
+        f"{L}/domain/limits.py",
+        "    if LIMIT not in permitted:",
         "    if False:",
-        (f"{LT}/test_limits.py::test_only_identity_sets_policies",),
+        (f"{LT}/test_limits.py::test_only_who_is_permitted_sets_policies",),
     ),
 )
 

@@ -16,7 +16,7 @@ from tools.stack.running import PYTHON, output
 from tools.stack.secrets import write
 
 LEDGER_KINDS: Final = {
-    "identity": "",  # posts nothing: it tells players' limits
+    "identity": "player.limit",
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void,bet.resettle,debt.repay",
     "payments": "deposit,deposit.suspense,suspense.assign,suspense.return,"
     "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"

@@ -332,6 +332,6 @@ async def test_a_stake_beyond_its_players_limits(
     """Of the forty that are held already, and these sixty, no more than ninety-nine are allowed."""
     told = [Cap(measure, period, "MXN", Decimal("99.99")) for measure, period in caps]
     until = datetime.now(UTC) + timedelta(days=1) if blocked else None
-    await set_policy(scene.at["ledger_posting"], 1, scene.rich, 1, until, told)
+    await set_policy(scene.at["ledger_posting"], 1, PRINCIPAL, scene.rich, 1, until, told)
     lines: list[Line] = [(available(scene.rich), "60", None), (held(scene.rich), "-60", uuid4())]
     assert await scene.forge("bet.hold", lines) == rule

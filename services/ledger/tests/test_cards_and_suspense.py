@@ -190,7 +190,9 @@ async def test_a_deposit_that_was_booked_after_all_does_not_go_to_suspense(scene
 async def test_money_in_suspense_waits_for_room_under_its_players_limit(scene: Scene) -> None:
     bank, player = scene.bank, scene.poor
     async with bank.pool.acquire() as connection:
-        await set_policy(connection, 1, player, 1, None, [Cap("deposit", "day", "MXN", Decimal("150.00"))])
+        await set_policy(
+            connection, 1, PRINCIPAL, player, 1, None, [Cap("deposit", "day", "MXN", Decimal("150.00"))]
+        )
     put = await suspended(bank, "70.00", key="20261121:40012:WAITS")
     taken = await receipt(
         bank, "suspense.assign", available(player), "70.00", key="20261121:40012:WAITS", origin=put
@@ -199,7 +201,9 @@ async def test_money_in_suspense_waits_for_room_under_its_players_limit(scene: S
     assert await post(bank, "suspense.assign", lines, receipt=taken) == "limit-not-ready"
     assert await scene.forge("suspense.assign", lines, receipt=taken) == "player_stays_within_caps"
     async with bank.pool.acquire() as connection:
-        await set_policy(connection, 1, player, 2, None, [Cap("deposit", "day", "MXN", Decimal("170.00"))])
+        await set_policy(
+            connection, 1, PRINCIPAL, player, 2, None, [Cap("deposit", "day", "MXN", Decimal("170.00"))]
+        )
     assert await post(bank, "suspense.assign", lines, receipt=taken) == "posted"
 
 
@@ -207,7 +211,9 @@ async def test_a_card_payment_counts_as_a_deposit(scene: Scene) -> None:
     """It is booked, since it has happened; what comes after it is refused."""
     bank, player = scene.bank, scene.poor
     async with bank.pool.acquire() as connection:
-        await set_policy(connection, 1, player, 1, None, [Cap("deposit", "day", "MXN", Decimal("150.00"))])
+        await set_policy(
+            connection, 1, PRINCIPAL, player, 1, None, [Cap("deposit", "day", "MXN", Decimal("150.00"))]
+        )
     await captured(bank, player, "60.00")
     first = await receipt(bank, "deposit", available(player), "1.00")
     lines: list[Line] = [(BANK, "1.00", None), (available(player), "-1.00", None)]

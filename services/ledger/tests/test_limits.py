@@ -51,7 +51,7 @@ async def policy(
     """Set a player's caps: (measure, period, pesos)."""
     told = [Cap(measure, period, "MXN", Decimal(amount)) for measure, period, amount in caps]
     async with bank.pool.acquire() as connection:
-        return await set_policy(connection, 1, player, version, until, told)
+        return await set_policy(connection, 1, PRINCIPAL, player, version, until, told)
 
 
 async def staked(bank: Bank, player: str, period: str = "day") -> Decimal:
@@ -258,12 +258,20 @@ async def test_the_database_refuses_what_the_engine_would_let_through(
     await bank.check()
 
 
-async def test_only_identity_sets_policies(door: Door, database: Database) -> None:
+async def test_the_database_knows_who_may_set_limits(bank: Bank, rich: str) -> None:
+    async with bank.pool.acquire() as connection:
+        with pytest.raises(asyncpg.CheckViolationError) as told:
+            await set_policy(connection, 1, "betting", rich, 1, None, [])
+    assert told.value.constraint_name == "principal_may_set_limits"
+    assert await bet(bank, rich, 1) == "posted"
+
+
+async def test_only_who_is_permitted_sets_policies(door: Door, database: Database) -> None:
     cap: Json = {"measure": "stake", "period": "day", "currency": "MXN", "amount": "100.00"}
     body: Json = {"player": str(uuid4()), "version": 1, "caps": [cap]}
-    betting, identity = await door.key("betting", ["bet.hold"]), await door.key("identity", [])
+    betting, identity = await door.key("betting", ["bet.hold"]), await door.key("identity", [limits.LIMIT])
     status, told = await door.ask(betting.secret, "PUT", "/v1/player-policies", body)
-    assert (status, told["type"]) == (403, "/problems/not-the-policys-owner")
+    assert (status, told["type"]) == (403, "/problems/player-limit-not-permitted")
     for _ in range(2):
         status, told = await door.ask(identity.secret, "PUT", "/v1/player-policies", body)
         assert (status, told["version"]) == (200, 1)

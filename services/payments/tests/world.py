@@ -105,7 +105,9 @@ class World:
     async def claim(
         self, player: PlayerId, transfer: Transfer, amount: str, *, key: str | None = None
     ) -> Answer:
-        if await self.owner.fetchval("SELECT player FROM holder WHERE player = $1", player) is None:
+        async with self.pool.acquire() as conn:
+            stranger = await DepositStore(conn).holder_of(player) is None
+        if stranger:
             await self.known(player)
         claim = Claim(transfer.clave, transfer.operation_date, transfer.institution, pesos(amount))
         return await self.requests.claim_deposit(player, claim, _once(key, f"{claim}"), _deposit_answer)

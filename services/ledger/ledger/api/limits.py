@@ -7,23 +7,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from aiohttp import web
-from common.errors import Forbidden
 from common.http import Route, read, reply
 from common.wire import AmountText, Body, CurrencyText, View
 from pydantic import AwareDatetime, Field
 
 from ledger.api.parts import LIMITS
 from ledger.domain import refusals
-from ledger.domain.limits import Cap
+from ledger.domain.limits import LIMIT, Cap
 from ledger.keys import HOLDER
-
-POLICY_OWNER = "identity"
-"""The principal that owns players' policies."""
-
-
-class NotThePolicysOwner(Forbidden):
-    slug = "not-the-policys-owner"
-    title = "Only identity sets players' limits"
 
 
 class CapBody(Body):
@@ -53,17 +44,16 @@ class PolicyView(View):
 async def set_player_policy(request: web.Request) -> web.Response:
     """Set a player's limits; they hold for everything posted after this is answered."""
     holder = request[HOLDER]
-    if holder.principal != POLICY_OWNER:
-        raise NotThePolicysOwner("your key is not identity's")
+    holder.require_kind(LIMIT)
     wanted = await read(request, PolicyRequest)
     caps = [Cap(cap.measure, cap.period, cap.currency, Decimal(cap.amount)) for cap in wanted.caps]
     version = await request.app[LIMITS].set(
-        holder.ledger, str(wanted.player), wanted.version, wanted.blocked_until, caps
+        holder.ledger, holder.principal, str(wanted.player), wanted.version, wanted.blocked_until, caps
     )
     return reply(PolicyView(version=version))
 
 
 ROUTES = (
     Route("PUT", "/v1/player-policies", set_player_policy, body=PolicyRequest, returns=PolicyView, auth="key",
-          refusals=(NotThePolicysOwner, refusals.ReadOnlyKey, refusals.ScopeMissing)),
+          refusals=(refusals.MayNotLimit, refusals.ReadOnlyKey, refusals.ScopeMissing)),
 )  # fmt: skip

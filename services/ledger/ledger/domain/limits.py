@@ -21,9 +21,18 @@ COUNTED: Final = frozenset({"player.available", "player.uncleared", "player.debt
 """The classes of accounts on which a player's own money comes, goes and is owed."""
 
 
+LIMIT: Final = "player.limit"
+"""The kind that lets a principal set players' limits. No entry has it."""
+
 Capped = Literal["refuse", "wait"] | None
 WAIT_SECONDS: Final = 60
 """After how long to ask again for what waits until a period is over."""
+
+
+def check_limiting(permitted: frozenset[str]) -> None:
+    """Raises MayNotLimit unless a principal that may do what is `permitted` may set players' limits."""
+    if LIMIT not in permitted:
+        raise refusals.MayNotLimit("this principal may not set players' limits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,10 @@ class MayNotDescribe(Forbidden):
     slug, title = "account-describe-not-permitted", "This principal may not describe accounts"
 
 
+class MayNotLimit(Forbidden):
+    slug, title = "player-limit-not-permitted", "This principal may not set players' limits"
+
+
 class EntryNotReady(NotReady):
     slug, title = "entry-not-ready", "The entry is not in the journal yet"
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from common.pg import Pool, transaction
 
-from ledger.domain.limits import Cap
+from ledger.domain.limits import Cap, check_limiting
+from ledger.store.books import load_permitted
 from ledger.store.limits import set_policy
 
 
@@ -18,8 +19,15 @@ class Limiting:
         self._pool = pool
 
     async def set(
-        self, ledger: int, player: str, version: int, blocked_until: datetime | None, caps: Sequence[Cap]
+        self,
+        ledger: int,
+        principal: str,
+        player: str,
+        version: int,
+        blocked_until: datetime | None,
+        caps: Sequence[Cap],
     ) -> int:
-        """The version that holds now: this one, or a newer one. Raises DatabaseUnavailable."""
+        """The version that holds now: this one, or a newer one. Raises MayNotLimit, DatabaseUnavailable."""
         async with transaction(self._pool) as connection:
-            return await set_policy(connection, ledger, player, version, blocked_until, caps)
+            check_limiting((await load_permitted(connection, ledger)).get(principal, frozenset()))
+            return await set_policy(connection, ledger, principal, player, version, blocked_until, caps)

@@ -56,12 +56,17 @@ async def load_standings(connection: Connection, ledger: int, players: Iterable[
 async def set_policy(
     connection: Connection,
     ledger: int,
+    principal: str,
     player: str,
     version: int,
     blocked_until: datetime | None,
     caps: Sequence[Cap],
 ) -> int:
-    """Make a policy hold unless a newer one does; gives the version that holds now."""
+    """Make a policy hold unless a newer one does; gives the version that holds now.
+
+    Raises:
+        asyncpg.CheckViolationError: the principal may not.
+    """
     told = [
         {
             "measure": cap.measure,
@@ -72,8 +77,9 @@ async def set_policy(
         for cap in caps
     ]
     holds: int = await connection.fetchval(
-        "SELECT set_player_policy($1::smallint, $2, $3, $4, $5::jsonb)",
+        "SELECT set_player_policy($1::smallint, $2, $3, $4, $5, $6::jsonb)",
         ledger,
+        principal,
         player,
         version,
         blocked_until,
