@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from common.pg import Connection
 from common.testing import Database
 from ledger.engine.batch import WRONG_MEMORIES
-from ledger.store.outcomes import PostedEntry
 
 from services.ledger.tests.vocabulary import (
     PRINCIPAL,
@@ -139,93 +137,3 @@ async def test_two_engines_that_race_agree(bank: Bank, other: Bank) -> None:
     )
     assert sum(map(posted, answers)) == 40
     await bank.check()
-
-
-@asynccontextmanager
-async def held_up(bank: Bank) -> AsyncIterator[Connection]:
-    """Nobody writes to the ledger meanwhile; what is done on the connection commits at the end."""
-    async with connected(bank.database, "superuser") as connection, connection.transaction():
-        await connection.execute("SELECT FROM head WHERE ledger_id = 1 FOR UPDATE")
-        yield connection
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.01)
-
-
-def drafted(bank: Bank) -> int:
-    return len(bank.engine._drafted)
-
-
-async def test_the_next_batch_is_decided_while_the_last_one_is_written(bank: Bank) -> None:
-    player, market, offer = await bank.fund("3.00"), str(uuid4()), uuid4()
-    assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
-    async with asyncio.TaskGroup() as tasks, held_up(bank):
-        first = tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4())))
-        await until(lambda: bank.engine._memory.drafting)
-        rest = [
-            tasks.create_task(bank.engine.post(command))
-            for command in (
-                hold(player, ONE, market, uuid4()),
-                hold(player, ONE, market, uuid4()),  # one too many: left to those who may refuse
-                release(player, ONE, market, offer),
-            )
-        ]
-        await until(lambda: drafted(bank) == 2)
-    answers = [task.result() for task in (first, *rest)]
-    # The release was drafted and so comes before the hold that was left.
-    assert [refused(answer) for answer in answers] == ["posted"] * 4
-    sequences = [answer.outcome.sequence for answer in answers if isinstance(answer.outcome, PostedEntry)]
-    assert sequences[3] < sequences[2]
-    await bank.check()
-
-
-async def test_a_draft_falls_with_the_batch_below_it(bank: Bank, other: Bank) -> None:
-    player, market = await bank.fund("3.00"), str(uuid4())
-    elsewhere = await bank.fund("1.00")
-    for each in (bank, other):
-        assert posted(await each.engine.post(hold(elsewhere, Decimal("0.10"), market, uuid4())))
-    assert posted(await bank.engine.post(hold(elsewhere, Decimal("0.10"), market, uuid4())))
-    moved = wrong("moved")
-    async with asyncio.TaskGroup() as tasks, held_up(bank) as connection:
-        theirs = tasks.create_task(other.engine.post(hold(player, ONE, market, uuid4())))
-        await waiting_for_the_head(connection, 1)
-        mine = [tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4())))]
-        await waiting_for_the_head(connection, 2)
-        mine += [tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4()))) for _ in range(2)]
-        await asyncio.sleep(0.05)
-    answers = [task.result() for task in (theirs, *mine)]
-    assert sorted(refused(answer) for answer in answers) == [
-        "insufficient-funds",
-        "posted",
-        "posted",
-        "posted",
-    ]
-    assert wrong("moved") > moved
-    await bank.check()
-
-
-async def test_a_draft_is_refused_like_the_batch_below_it(bank: Bank) -> None:
-    player, market = await bank.fund("3.00"), str(uuid4())
-    assert posted(await bank.engine.post(hold(player, ONE, market, uuid4())))
-    async with asyncio.TaskGroup() as tasks, held_up(bank) as connection:
-        mine = [tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4())))]
-        await until(lambda: bank.engine._memory.drafting)
-        mine.append(tasks.create_task(bank.engine.post(hold(player, ONE, market, uuid4()))))
-        await until(lambda: drafted(bank) == 1)
-        await connection.execute("UPDATE principal SET kinds = '{deposit}' WHERE name = $1", PRINCIPAL)
-    assert [refused(task.result()) for task in mine] == ["kind-not-permitted"] * 2
-    await bank.check()
-
-
-async def waiting_for_the_head(connection: Connection, engines: int) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            waiting = await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if waiting >= engines:
-                return
-            await asyncio.sleep(0.02)

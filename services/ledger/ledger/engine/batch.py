@@ -51,58 +51,32 @@ class Answer:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What has been decided of a batch while the one before it was being written, in the order of deciding.
-    It counts only if memory is still in the same life."""
-
-    decided: Sequence[Decision]
-    life: int
-
-
-NOTHING_DRAFTED = Draft((), 0)
-
-
-async def commit_batch(
-    pool: Pool, memory: Memory, groups: Sequence[Group], draft: Draft = NOTHING_DRAFTED
-) -> dict[UUID, Answer]:
-    """Commit `groups` of distinct commands of one ledger, of which `draft` has decided some, and answer each command.
+async def commit_batch(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
+    """Commit `groups` of distinct commands of one ledger and answer each command.
 
     Raises:
         DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
             try again, since a command that did commit is found by its id.
     """
-    answers = await _from_memory(pool, memory, groups, draft)
+    answers = await _from_memory(pool, memory, groups)
     left = [group for group in groups if group[0].id not in answers]
     return {**answers, **await _under_lock(pool, memory, left)} if left else answers
 
 
-async def _from_memory(
-    pool: Pool, memory: Memory, groups: Sequence[Group], draft: Draft
-) -> dict[UUID, Answer]:
+async def _from_memory(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
     """The answers of those that memory could decide; of none when it turns out to be wrong."""
-    drafted = draft.decided if draft.life == memory.lives else ()
-    known = {decision.command.id for decision in drafted}
-    suited = memory.suited([group for group in groups if group[0].id not in known] if known else groups)
-    if not suited and not drafted:
+    suited = memory.suited(groups)
+    if not suited:
         return {}
-    life = memory.lives
     try:
         with unavailable():
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                if suited:
-                    await memory.read(connection, suited)
-                if drafted and memory.lives != life:
-                    return {}  # reading has made room: what was drafted hangs in the air
-                decided = [*drafted, *memory.decide(suited)]
+                await memory.read(connection, suited)
+                decided = memory.decide(suited)
                 after = memory.head
                 if not decided or after is None:
                     return {}
-                memory.drafting = len(decided) == len(groups)
-                try:
-                    posted_at = await store.write(connection, after, decided)
-                finally:
-                    memory.drafting = False
+                posted_at = await store.write(connection, after, decided)
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError) as broken:
         WRONG_MEMORIES.labels("refused").inc()
         log.info("a batch decided from memory was refused, going under the lock: %s", broken)

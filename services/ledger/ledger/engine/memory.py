@@ -34,33 +34,11 @@ class Memory:
         self._finished: set[bytes] = set()  # plain bytes: UUIDs by the ten thousand keep the collector busy
         self.head: int | None = None
         self.books = Books(chart, {})
-        self.drafting = False
-        """Whether a batch that memory decided as a whole is just being written, so that the next can be decided on it."""
-        self.lives = 0
-        """How often it was forgotten: what was decided in an earlier life does not count."""
 
     def forget(self) -> None:
         """Start again from nothing: another writer was here, or what was written is not known."""
-        self.lives += 1
         self.head = None
         self.books = Books(self.chart, {})
-
-    def draft(self, group: Group) -> Decision | None:
-        """Decide `group` while the batch before it is being written, as if that were already in the journal.
-        None when memory does not have all that it takes, or does not let it through."""
-        if not self.drafting or len(group) != 1 or not self._suits(group):
-            return None
-        (command,) = group
-        draws = self.chart.kinds[command.kind].hold == "draw"
-        for leg in command.legs:
-            if (leg.account, leg.currency) not in self.books.accounts:
-                return None
-            if draws and leg.hold and leg.hold not in self.books.holds:
-                return None
-        try:
-            return decide(command, self.books)
-        except DomainError:
-            return None
 
     def finished(self, ids: Iterable[UUID]) -> None:
         """These commands have their answers: should they come again, they are looked up."""
@@ -139,7 +117,7 @@ class Memory:
         return decided
 
     def posted(self, decided: Sequence[Decision]) -> None:
-        """`decided` is in the journal. What has been drafted meanwhile is on top of it."""
+        """`decided` is in the journal."""
         if self.head is None:
             raise RuntimeError("nothing can be posted on a forgotten head")
         self.head += len(decided)

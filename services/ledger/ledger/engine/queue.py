@@ -17,8 +17,7 @@ from prometheus_client import Gauge, Histogram
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
-from ledger.domain.decide import Decision
-from ledger.engine.batch import Answer, Draft, commit_batch
+from ledger.engine.batch import Answer, commit_batch
 from ledger.engine.memory import Memory
 
 log = logging.getLogger(__name__)
@@ -60,15 +59,13 @@ class Party:
 class Flight:
     """A group on its way to the journal, and the parties that wait for it: its own and those that came later."""
 
-    __slots__ = ("_joined", "_party", "_place", "drafted", "group")
+    __slots__ = ("_joined", "_party", "_place", "group")
 
     def __init__(self, group: Group, party: Party, place: int) -> None:
         self.group = group
         self._party = party
         self._place = place
         self._joined: list[tuple[Party, int]] = []
-        self.drafted: Decision | None = None
-        """What has been decided of it before its batch's turn."""
 
     def join(self, group: Group, party: Party, place: int) -> None:
         """Wait as well, if `group` is the same request; one that only has a key in common is told so."""
@@ -115,8 +112,6 @@ class PostingEngine:
         self._max_queued = max_queued
         self._patience_seconds = patience_seconds
         self._waiting: deque[Flight] = deque()
-        self._drafted: list[Flight] = []
-        self._life = 0
         self._queued = 0
         self._flights: dict[UUID, Flight] = {}
         self._something = asyncio.Event()
@@ -178,18 +173,12 @@ class PostingEngine:
         flight = Flight(group, party, place)
         for command in group:
             self._flights[command.id] = flight
-        self._queued += len(group)
-        if self._memory.drafting and len(self._drafted) < self._max_batch:
-            flight.drafted = self._memory.draft(group)
-            if flight.drafted is not None:
-                self._life = self._memory.lives
-                self._drafted.append(flight)
-                return
         self._waiting.append(flight)
+        self._queued += len(group)
 
     async def _run(self) -> None:
         while True:
-            if not self._waiting and not self._drafted:
+            if not self._waiting:
                 if self._closing:
                     return
                 self._something.clear()
@@ -202,10 +191,10 @@ class PostingEngine:
                 await self._answer(batch)
 
     def _next_batch(self) -> list[Flight]:
-        """As many groups as fit, at least one; and first all that has been drafted, in the order of deciding."""
-        batch, self._drafted = self._drafted, []
-        size = len(batch)
-        while self._waiting and (not batch or size + len(self._waiting[0].group) <= self._max_batch):
+        """As many groups as fit, the first one always."""
+        batch = [self._waiting.popleft()]
+        size = len(batch[0].group)
+        while self._waiting and size + len(self._waiting[0].group) <= self._max_batch:
             batch.append(self._waiting.popleft())
             size += len(batch[-1].group)
         self._queued -= size
@@ -214,8 +203,7 @@ class PostingEngine:
     async def _answer(self, batch: Sequence[Flight]) -> None:
         groups = [flight.group for flight in batch]
         try:
-            draft = Draft([flight.drafted for flight in batch if flight.drafted is not None], self._life)
-            answers = await self._commit_patiently(groups, draft)
+            answers = await self._commit_patiently(groups)
         except TRANSIENT as gone:
             log.error("batch of %d given up: %r", len(batch), gone)
             answers = {command.id: Answer(_unavailable()) for group in groups for command in group}
@@ -229,14 +217,14 @@ class PostingEngine:
                 del self._flights[command.id]
             flight.land(tuple(answers[command.id] for command in flight.group))
 
-    async def _commit_patiently(self, batch: Sequence[Group], draft: Draft) -> dict[UUID, Answer]:
+    async def _commit_patiently(self, batch: Sequence[Group]) -> dict[UUID, Answer]:
         """Commit, retrying what is transient: a command that did commit is found by its id."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_seconds
         pause_seconds = 0.02
         while True:
             try:
-                return await commit_batch(self._pool, self._memory, batch, draft)
+                return await commit_batch(self._pool, self._memory, batch)
             except TRANSIENT as passing:
                 if loop.time() + pause_seconds > deadline:
                     raise
