@@ -934,13 +934,17 @@ BEGIN
     RETURN least_possible;
 END $$;
 
-CREATE FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) RETURNS bigint
+CREATE FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_by text, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     holds bigint;
 BEGIN
+    IF NOT EXISTS (SELECT FROM principal WHERE ledger_id = wanted_ledger AND name = wanted_by
+                                           AND 'player.limit' = ANY (kinds)) THEN
+        PERFORM refuse('principal_may_set_limits', format('%s may not set players'' limits', wanted_by));
+    END IF;
     PERFORM FROM head WHERE ledger_id = wanted_ledger FOR UPDATE;
     SELECT version INTO holds FROM player_policy WHERE ledger_id = wanted_ledger AND player = wanted_player;
     IF holds >= wanted_version THEN
@@ -2137,8 +2141,8 @@ REVOKE ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with
 GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_posting;
 GRANT ALL ON FUNCTION public.sequence_at(ledger smallint, moment timestamp with time zone) TO ledger_reader;
 
-REVOKE ALL ON FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) TO ledger_posting;
+REVOKE ALL ON FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_by text, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.set_player_policy(wanted_ledger smallint, wanted_by text, wanted_player text, wanted_version bigint, until timestamp with time zone, caps jsonb) TO ledger_posting;
 
 REVOKE ALL ON FUNCTION public.settle(lines public.journal_line[]) FROM PUBLIC;
 
