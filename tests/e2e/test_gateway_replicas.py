@@ -15,7 +15,7 @@ import aiohttp
 from common.testing import Stack
 
 from tests.e2e.test_live import Screen, book_of, listen, until
-from tests.e2e.test_tracing import opened, place
+from tests.e2e.test_tracing import FIRST, opened, place
 from tools.raceday.card import read_card
 
 
@@ -83,7 +83,7 @@ async def test_clients_of_two_gateways_are_told_the_same(running: Stack, tmp_pat
     ):
         first = running.urls["gateway"]
         day = await opened(running, http, race)
-        market, ana, beto = day.markets[race.number]["id"], day.bettors[0], day.bettors[1]
+        market, ana, beto = day.markets[race.number]["id"], day.bettors[FIRST], day.bettors[FIRST + 1]
         async with (
             watching(http, first, ana.session, market) as (here, _),
             watching(http, second, beto.session, market) as (there, heard_there),
@@ -97,7 +97,7 @@ async def test_clients_of_two_gateways_are_told_the_same(running: Stack, tmp_pat
             assert here.clk == there.clk, "one clock in all replicas"
             assert (here.images, there.images) == (1, 1)
             await until(lambda: any(each["event"] == "betting.offer.matched.v1" for each in there.own))
-            assert day.ids[0] not in "".join(heard_there)
+            assert day.ids[FIRST] not in "".join(heard_there)
 
             process.send_signal(signal.SIGKILL)
             await process.wait()

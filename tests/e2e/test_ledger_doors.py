@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from common.testing import Stack
 
 from loadtests.bank import fund_players, hold_body, ledger_key, running_stack
@@ -27,7 +28,7 @@ async def two_doors(running: Stack) -> AsyncIterator[tuple[str, str]]:
     await order(running, "stop", "ledger-2")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def key() -> str:
     return await ledger_key(running_stack(), "tester", "deposit", "bet.hold", "bet.release")
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from common.testing import Stack
 
-from tests.e2e.test_tracing import opened, place
+from tests.e2e.test_tracing import FIRST, opened, place
 from tools.raceday.card import read_card
 from tools.raceday.day import Day
 
@@ -62,7 +62,7 @@ async def until(done: Any) -> None:
 
 
 async def book_of(day: Day, market: str) -> dict[tuple[str, int, int], str]:
-    view = await day.bettors[0].get(f"/v1/markets/{market}")
+    view = await day.bettors[FIRST].get(f"/v1/markets/{market}")
     return {
         (side["runner_id"], level["risk"], level["win"]): level["amount"]
         for side in view["book"]
@@ -75,7 +75,7 @@ async def test_a_market_is_watched_from_offer_to_settlement(running: Stack) -> N
     async with aiohttp.ClientSession() as http:
         day = await opened(running, http, race)
         market = day.markets[race.number]["id"]
-        ana, beto = day.bettors[0], day.bettors[1]
+        ana, beto = day.bettors[FIRST], day.bettors[FIRST + 1]
         screen = Screen()
         heard: list[str] = []
         headers = {"Authorization": f"Bearer {ana.session}"}
@@ -104,7 +104,7 @@ async def test_a_market_is_watched_from_offer_to_settlement(running: Stack) -> N
             await until(lambda: screen.status == "VOID")
             listening.cancel()
         everything = "".join(heard)
-        assert day.ids[1] not in everything, "nobody hears who is on the other side"
+        assert day.ids[FIRST + 1] not in everything, "nobody hears who is on the other side"
         # The image is for whoever begins to watch, and for whoever reads nothing for `LATE_SECONDS`. Everything else
         # comes as a delta, also what the gateway itself had missed and had to read again.
         assert screen.images == 1
@@ -119,7 +119,7 @@ async def test_who_was_away_gets_what_was_missed(running: Stack) -> None:
         day = await opened(running, http, race)
         market = day.markets[race.number]["id"]
         url = f"{running.urls['gateway']}/v1/live/events?ch=market:{market}"
-        headers = {"Authorization": f"Bearer {day.bettors[0].session}"}
+        headers = {"Authorization": f"Bearer {day.bettors[FIRST].session}"}
         async with http.get(url, headers=headers) as watching:  # keeps the market in the gateway's memory
             id, image = await event(watching)
             assert image["op"] == "img"
