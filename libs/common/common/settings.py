@@ -7,8 +7,9 @@ and from the parts it needs.
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -87,6 +88,14 @@ class BrokerSettings(BaseModel):
     """For a process that talks AMQP."""
 
     amqp_url: SecretStr
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+            raise ValueError("must be an address such as amqp://login:password@host:5672/vhost")
+        return url
 
 
 class CacheSettings(BaseModel):

@@ -8,13 +8,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from pydantic import ValidationError
+
 from common.amqp.deadletters import DeadLetter, DeadLetters
 from common.amqp.link import Link
+from common.brief import in_brief
 from common.errors import DomainError
 from common.settings import BrokerSettings, FromEnvironment
 
@@ -50,10 +54,18 @@ def add_deadletters(commands: Commands, queues: Sequence[str]) -> None:
 
 def _carried_out(run: Act, wanted: argparse.Namespace, queues: Sequence[str]) -> int:
     try:
-        return asyncio.run(run(wanted, [wanted.queue] if wanted.queue else queues))
+        status = asyncio.run(run(wanted, [wanted.queue] if wanted.queue else queues))
+        sys.stdout.flush()
     except DomainError as refused:
         print(f"{refused.title}: {refused.detail}", file=sys.stderr)  # noqa: T201 - a command talks
         return 1
+    except ValidationError as wrong:
+        print(in_brief(wrong), file=sys.stderr)  # noqa: T201
+        return 2
+    except BrokenPipeError:  # whoever reads has seen enough; nothing may be flushed to them at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
 
 
 async def _list(wanted: argparse.Namespace, queues: Sequence[str]) -> int:

@@ -33,6 +33,7 @@ from common.amqp.forward import attempt_of, forwarded
 from common.amqp.lanes import Lanes
 from common.amqp.link import RPC_TIMEOUT_SECONDS, Link, broker_errors, close_channel
 from common.amqp.publisher import Publisher
+from common.brief import in_brief
 from common.broker import BrokerUnavailable, NotTaken
 from common.telemetry.traces import span
 
@@ -208,8 +209,8 @@ class Consumer:
         try:
             envelope = self._parse(message.body)
         except ValueError as error:  # pydantic's ValidationError is one
-            log.error("%s: a message is not an envelope: %s", self.queue, error)
-            await self._settle(message, Dead(f"not an envelope: {error}"))
+            log.error("%s: a message is not an envelope: %s", self.queue, in_brief(error))
+            await self._settle(message, Dead(f"not an envelope: {in_brief(error)}"))
             return
         redelivered = bool(message.redelivered)
         delivery = Delivery(

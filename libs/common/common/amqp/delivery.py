@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from common.amqp.names import RETRY_DELAYS_SECONDS
+from common.brief import in_brief
 from common.errors import DomainError, NotReady, TooMany, Unavailable
 
 
@@ -88,7 +89,7 @@ class RetryPolicy:
 
     def verdict(self, error: Exception, attempt: int) -> Verdict:
         """What to do with a message whose attempt number `attempt` ended in `error`."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {in_brief(error)}"
         if isinstance(error, WAITING):
             allowed = self.waiting_attempts
         elif isinstance(error, HOPELESS):

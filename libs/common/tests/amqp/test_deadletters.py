@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
+import sys
 
 import pytest
 from common.amqp import Delivery, Message, Poison
@@ -96,6 +99,8 @@ async def test_what_is_no_json_can_be_looked_at(bench: Bench) -> None:
         await eventually(it_is_dead)
     (letter,) = await DeadLetters(bench.link, bench.queue).listed(10)
     assert (letter.type, letter.pretty()) == ("?", r"b'\xff'")
+    assert letter.reason.startswith("not an envelope: ")
+    assert "\n" not in letter.reason
 
 
 def command(queue: str, *words: str) -> int:
@@ -145,3 +150,36 @@ def test_without_a_broker_it_says_so(
     monkeypatch.setenv("AMQP_URL", "amqp://nobody@127.0.0.1:1/")
     assert command("a.queue", "list") == 1
     assert "Message broker unavailable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", [None, "", "localhost", "http://127.0.0.1/", "amqp:///vhost"])
+def test_without_an_address_it_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str | None
+) -> None:
+    monkeypatch.delenv("AMQP_URL", raising=False)
+    if url is not None:
+        monkeypatch.setenv("AMQP_URL", url)
+    assert command("a.queue", "list") == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("amqp_url: ")
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_reader_that_has_seen_enough_is_no_accident(bench: Bench, letters: list[Event]) -> None:
+    """`… deadletters list | head -0`."""
+    listing = (
+        "import argparse, sys; from common.amqp.console import add_deadletters; parser = argparse.ArgumentParser(); "
+        f"add_deadletters(parser.add_subparsers(), [{bench.queue!r}]); wanted = parser.parse_args(['deadletters', 'list']); "
+        "sys.exit(wanted.run(wanted))"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", listing, stdout=writing, stderr=asyncio.subprocess.PIPE
+        )
+    finally:
+        os.close(writing)
+    _, told = await process.communicate()
+    assert (process.returncode, told) == (1, b"")
+    assert len(await DeadLetters(bench.link, bench.queue).listed(10)) == len(letters)
