@@ -35,6 +35,8 @@ PEOPLE = 64
 READERS = 8
 """Others than those who log in: a person has so many sessions, and the oldest ends."""
 MOST_SLOWER = 2.0
+REST_SECONDS = 15.0
+"""Between two storms, until the limit of an address has forgotten the first: else the second is mostly turned away."""
 
 
 @dataclass(slots=True)
@@ -161,6 +163,7 @@ async def measure(stack: Stack, wanted: argparse.Namespace) -> float:
                 f"log-ins, {wanted.logins}/s asked for: {alone.served:.1f}/s, {alone.served / cores:.1f}/s and core; "
                 f"{alone.told()}"
             )
+            await asyncio.sleep(REST_SECONDS)
             stormy, reading = await asyncio.gather(storming(), read_wallets(http, gateway, sessions, **reads))
     print(f"the storm, {wanted.logins}/s asked for: {stormy.served:.1f} log-ins/s; {stormy.told()}")
     print(f"wallet reads, {wanted.reads}/s, in the storm: {reading.told()}")

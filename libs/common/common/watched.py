@@ -29,7 +29,7 @@ class WatchedFile(Generic[Content]):
         self._parse = parse
         self._look_every_seconds = look_every_seconds
         self._looked_at = time.monotonic()
-        self._changed_at = path.stat().st_mtime_ns
+        self._version = _version(path)
         self._content = parse(path.read_text(encoding="utf-8"))
 
     @property
@@ -43,13 +43,19 @@ class WatchedFile(Generic[Content]):
 
     def _look(self) -> None:
         try:
-            changed_at = self._path.stat().st_mtime_ns
-            if changed_at == self._changed_at:
+            version = _version(self._path)
+            if version == self._version:
                 return
-            self._changed_at = changed_at
+            self._version = version
             self._content = self._parse(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             # The error of a parser may quote what it could not read, so its kind has to do.
             log.error("%s is no good and is passed over: %s", self._path.name, type(error).__name__)
         else:
             log.info("%s has changed and was read again", self._path.name)
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    """What differs when a file was written or replaced. Its time alone does not: a clock's tick is milliseconds."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -27,6 +27,15 @@ def test_a_change_is_seen_at_the_next_look(tmp_path: Path) -> None:
     assert watched.current == 2
 
 
+def test_a_file_put_in_its_place_within_the_same_tick_is_seen(tmp_path: Path) -> None:
+    file, other = tmp_path / "key", tmp_path / "other"
+    write(file, "1", at=1)
+    watched = WatchedFile(file, number, look_every_seconds=0)
+    write(other, "2", at=1)
+    other.replace(file)
+    assert watched.current == 2
+
+
 def test_between_two_looks_nothing_is_read(tmp_path: Path) -> None:
     file = tmp_path / "key"
     write(file, "1", at=1)

@@ -66,7 +66,7 @@ def identity_app(settings: Settings) -> web.Application:
             Check("migrations", lambda app: pg.migrated(app[POOL], NEWEST_MIGRATION)),
             Check("sessions", lambda app: redis.answers(app[REDIS])),
         ),
-        authenticate={"token": by_token(TokenVerifier(keyring.public, audience=Audience.IDENTITY))},
+        authenticate={"token": by_token(TokenVerifier(keyring, audience=Audience.IDENTITY))},
     )
     app[KEYRING] = keyring
     app.cleanup_ctx.append(lambda app: _parts(app, settings, keyring, master))

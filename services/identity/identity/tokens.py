@@ -7,7 +7,7 @@ one is shown until no token of it can live.
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 import jwt
+from common.watched import LOOK_EVERY_SECONDS, WatchedFile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -28,8 +29,6 @@ ALGORITHM: Final = "EdDSA"
 LONGEST_LIFETIME: Final = timedelta(seconds=60)
 SHOWN_BEFORE_USE: Final = timedelta(minutes=10)
 """Verifiers fetch the keys at least every five minutes."""
-LOOK_EVERY: Final = timedelta(seconds=15)
-"""How often the file is looked at."""
 
 
 class Audience(StrEnum):
@@ -63,47 +62,31 @@ class SigningKey:
     made_at: datetime
 
 
-class Keyring:
-    """The signing keys of a file, read again when it changes."""
+class Keyring(Mapping[str, Ed25519PublicKey]):
+    """The signing keys of a file, read again when it changes; as a mapping, what verifies by key id."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, look_every_seconds: float = LOOK_EVERY_SECONDS) -> None:
         """Raises OSError, or ValueError when the file holds no usable key."""
-        self._path = path
-        self._read_at = 0
-        self._looked_at = datetime.min.replace(tzinfo=UTC)
-        self._keys: tuple[SigningKey, ...] = ()
-        self.public: dict[str, Ed25519PublicKey] = {}
-        """What verifies, by key id. The same object for ever, so that whoever holds it sees rotations."""
-        self._read()
+        self._file = WatchedFile(path, _read, look_every_seconds=look_every_seconds)
 
     def signing_key(self, now: datetime) -> SigningKey:
         """The newest key that has been shown for long enough; the oldest if none has."""
-        self.look(now)
-        shown = [key for key in self._keys if now - key.made_at >= SHOWN_BEFORE_USE]
-        return shown[-1] if shown else self._keys[0]
+        keys = self._file.current
+        shown = [key for key in keys.values() if now - key.made_at >= SHOWN_BEFORE_USE]
+        return shown[-1] if shown else next(iter(keys.values()))
 
-    def shown(self, now: datetime) -> tuple[PublicKey, ...]:
+    def shown(self) -> tuple[PublicKey, ...]:
         """Every key that verifies, oldest first."""
-        self.look(now)
-        return tuple(PublicKey(key.key_id, key.key.public_key()) for key in self._keys)
+        return tuple(PublicKey(key.key_id, key.key.public_key()) for key in self._file.current.values())
 
-    def look(self, now: datetime) -> None:
-        """Read the file again if it has changed. One that cannot be used leaves the keys as they are."""
-        if now - self._looked_at < LOOK_EVERY:
-            return
-        self._looked_at = now
-        try:
-            if self._path.stat().st_mtime_ns != self._read_at:
-                self._read()
-        except (OSError, ValueError):
-            return
+    def __getitem__(self, key_id: str) -> Ed25519PublicKey:
+        return self._file.current[key_id].key.public_key()
 
-    def _read(self) -> None:
-        read_at = self._path.stat().st_mtime_ns
-        self._keys = _load(self._path)
-        self._read_at = read_at
-        self.public.clear()
-        self.public.update({key.key_id: key.key.public_key() for key in self._keys})
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.current)
+
+    def __len__(self) -> int:
+        return len(self._file.current)
 
 
 class TokenSigner:
@@ -144,7 +127,7 @@ def rotate_keys(path: Path, *, now: datetime) -> str:
 
     The file is replaced whole. Raises OSError, ValueError.
     """
-    keys, new = _load(path), _new_key(now)
+    keys, new = tuple(_read(path.read_text(encoding="ascii")).values()), _new_key(now)
     # Retired is a key whose successor has been signing for longer than a token lives.
     retired_before = now - SHOWN_BEFORE_USE - LONGEST_LIFETIME
     kept = [
@@ -176,16 +159,16 @@ class _JwkSet(BaseModel):
     keys: list[_Jwk]
 
 
-def _load(path: Path) -> tuple[SigningKey, ...]:
-    """The file's keys, oldest first."""
+def _read(text: str) -> Mapping[str, SigningKey]:
+    """A file's keys by id, oldest first. Raises ValueError, which does not quote them."""
     try:
-        told = _JwkSet.model_validate_json(path.read_bytes())
+        told = _JwkSet.model_validate_json(text)
     except ValidationError:
-        raise ValueError(f"{path} is not a set of signing keys") from None
+        raise ValueError("this is not a set of signing keys") from None
     keys = sorted((_key(each) for each in told.keys), key=lambda key: key.made_at)
     if not keys:
-        raise ValueError(f"{path} holds no key")
-    return tuple(keys)
+        raise ValueError("this set holds no key")
+    return {key.key_id: key for key in keys}
 
 
 def _key(jwk: _Jwk) -> SigningKey:

@@ -1,6 +1,6 @@
 """Logging in and out, one's sessions, and what the other services are given for them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -191,7 +191,7 @@ async def exchange(request: web.Request) -> web.Response:
 
 async def jwks(request: web.Request) -> web.Response:
     """The keys that verify identity's tokens."""
-    shown = request.app[KEYRING].shown(datetime.now(UTC))
+    shown = request.app[KEYRING].shown()
     view = KeySetView(keys=tuple(KeyView(kid=key.key_id, x=key.x) for key in shown))
     return reply(view, headers={"Cache-Control": "public, max-age=60"})
 
