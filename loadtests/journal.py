@@ -1,7 +1,8 @@
 """A journal of any size, written set-based and past the triggers: for measuring reads, not rules.
 
 What comes out is sound all the same: gapless, balanced, with true balances after. Entry n has its two legs on the
-accounts 2n and 2n + 1 of a ring, so everything about a posting follows from its number.
+accounts 2n and 2n + 1 of a ring, so everything about a posting follows from its number: every other account is a
+player's debt, which grows by debits, and every other what is available to one, which grows by credits.
 """
 
 from __future__ import annotations
@@ -51,10 +52,12 @@ async def load(
 _ACCOUNTS = """
     CREATE TEMP TABLE ring AS
     WITH added AS (
-        INSERT INTO account (ledger_id, path, currency, class, side, floored, requires_hold, exponent)
-        SELECT 1, format('players/%s-0000-4000-8000-%s/available', lpad(to_hex(n), 8, '0'), lpad(to_hex(n), 12, '0')),
-               'MXN', 'player.available', -1, false, false, 2
-          FROM generate_series(0, $1::int - 1) n RETURNING id, path)
+        INSERT INTO account (ledger_id, path, currency, class, side, floored, requires_hold, owner_kind, owner, exponent)
+        SELECT 1, 'players/' || owner || CASE n % 2 WHEN 0 THEN '/debt' ELSE '/available' END, 'MXN',
+               CASE n % 2 WHEN 0 THEN 'player.debt' ELSE 'player.available' END, CASE n % 2 WHEN 0 THEN 1 ELSE -1 END,
+               true, false, 'player', owner, 2
+          FROM (SELECT n, format('%s-0000-4000-8000-%s', lpad(to_hex(n), 8, '0'), lpad(to_hex(n), 12, '0')) AS owner
+                  FROM generate_series(0, $1::int - 1) n) numbered RETURNING id, path)
     SELECT id, row_number() OVER (ORDER BY path) - 1 AS rank FROM added
 """
 
@@ -83,6 +86,6 @@ _POSTINGS = """
 
 _BALANCES = """
     INSERT INTO balance (account_id, amount, sequence, side, floored)
-    SELECT id, CASE rank % 2 WHEN 0 THEN 1 ELSE -1 END * n, n, -1, false
+    SELECT id, CASE rank % 2 WHEN 0 THEN 1 ELSE -1 END * n, n, CASE rank % 2 WHEN 0 THEN 1 ELSE -1 END, true
       FROM (SELECT id, rank, ($2::bigint * 2 - rank + $1::int - 1) / $1::int AS n FROM ring) counted
 """

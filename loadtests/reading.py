@@ -99,7 +99,7 @@ class Reader:
             "entries of a rare kind (1 in 500)": lambda: self.get("/v1/entries", kind="bet.void", after=after()),
             "entries of a kind nothing has": lambda: self.get("/v1/entries", kind="bet.match"),
             "entries of a reference": lambda: self.get(
-                "/v1/entries", reference=f"markets/{self.chance.randrange(REFERENCES)}"
+                "/v1/entries", reference=f"markets/{self.chance.randrange(min(REFERENCES, self.entries))}"
             ),
             "entries by metadata (1 in 50)": lambda: self.get(
                 "/v1/entries", metadata_key="round", metadata_value=self.chance.randrange(ROUNDS), after=after()
@@ -151,7 +151,7 @@ async def command(database: Database, role: str, *arguments: str) -> str:
         env=os.environ | {"DATABASE_DSN": database.dsn(role), "COLUMNS": "160"},
     )  # fmt: skip
     told, _ = await process.communicate()
-    last = told.decode().strip().splitlines()[-1]
+    last = [line for line in told.decode().splitlines() if any(map(str.isalnum, line))][-1].strip(" │")
     return f"python -m ledger {' '.join(arguments)}: {time.monotonic() - began:.1f} s, exit {process.returncode} ({last})"
 
 

@@ -1,7 +1,8 @@
 """`python -m tools.migrations`: what every migration must look like.
 
-Names are `YYYYMMDDHHMMSS_words.sql`, in order and unique; each has an up and a down; and squawk finds nothing in
-the up that would lock, break or lose what the running version still needs. Where it does and that is right,
+Names are `YYYYMMDDHHMMSS_words.sql`, in order and unique; each has an up and a down; a service is not ready before
+its newest one (`NEWEST_MIGRATION` in its `app.py`); and squawk finds nothing in the up that would lock, break or lose
+what the running version still needs. Where it does and that is right,
 the migration says so with a comment `-- squawk-ignore <rule>` and why.
 """
 
@@ -17,6 +18,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 SQUAWK: Final = Path(sys.executable).with_name("squawk")
 NAME: Final = re.compile(r"\d{14}_[a-z0-9_]+\.sql")
+
+WAITED_FOR: Final = re.compile(r'^NEWEST_MIGRATION = "(\d{14})"$', re.MULTILINE)
 
 NOT_OURS: Final = {
     "require-lock-timeout": "the migrator's role has one, set in deploy/postgres/provision.sql",
@@ -52,6 +55,15 @@ def problems(folder: Path) -> Iterator[str]:
         if not separator or not down.strip():
             yield f"{path}: has no way down"
         yield from _squawks(path, up)
+    yield from _waited_for(folder.parent, max(versions, default=""))
+
+
+def _waited_for(service: Path, newest: str) -> Iterator[str]:
+    """A service that waits for an older migration would serve on tables that it does not fit."""
+    app = service / service.name / "app.py"
+    told = WAITED_FOR.search(app.read_text(encoding="utf-8")) if app.is_file() else None
+    if told is not None and told[1] != newest:
+        yield f"{app}: waits for migration {told[1]}, and the newest is {newest}"
 
 
 def _squawks(path: Path, up: str) -> list[str]:

@@ -686,7 +686,8 @@ BEGIN
           FROM whole w
           LEFT JOIN shape s ON s.ledger_id = w.ledger_id AND s.kind = w.kind AND s.principal = w.principal AND s.sides = w.sides
     ), telling AS (
-        -- Put together as text: as jsonb objects it cost three times as much. An entry without all of its postings is refused.
+        -- Put together as text: as jsonb objects it cost three times as much. What is no entry, or names no account of its ledger,
+        -- has nothing to tell and is refused below.
         INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
         SELECT hashtextextended(w.reference, 0) & 15, w.id, 'events', 'ledger.entry.committed.v1.' || w.kind,
                w.reference, w.sequence, concat(
@@ -707,7 +708,7 @@ BEGIN
                ',"postings":[', w.lines, ']}}')::json
           FROM whole w
          CROSS JOIN LATERAL (SELECT to_json(w.reference) AS reference, wire_time(w.posted_at) AS posted_at OFFSET 0) s
-         WHERE w.id IS NOT NULL
+         WHERE w.id IS NOT NULL AND w.known = w.postings
          ORDER BY w.ledger_id, w.sequence)
     SELECT min(rule) AS rule, min(sequence) FILTER (WHERE rule IS NOT NULL) AS sequence, sum(postings) AS postings,
            bool_or(currencies) AS currencies, bool_or(deep) AS deep, bool_or(several) AS several,

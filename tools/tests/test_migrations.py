@@ -50,3 +50,14 @@ def test_a_migration_without_a_way_back_is_found(tmp_path: Path) -> None:
 def test_what_would_hurt_the_running_version_is_found(tmp_path: Path, statement: str, rule: str) -> None:
     told = found(tmp_path, f"-- migrate:up\n{statement}\n\n-- migrate:down\nSELECT 1;\n")
     assert rule in told
+
+
+@pytest.mark.parametrize(("waits_for", "complains"), [("20261121000100", False), ("20261120000100", True)])
+def test_a_service_that_waits_for_an_older_one_is_found(
+    tmp_path: Path, waits_for: str, complains: bool
+) -> None:
+    folder, code = tmp_path / "bets" / "migrations", tmp_path / "bets" / "bets"
+    folder.mkdir(parents=True)
+    code.mkdir()
+    (code / "app.py").write_text(f'NEWEST_MIGRATION = "{waits_for}"\n')
+    assert ("waits for migration" in found(folder, SOUND)) is complains

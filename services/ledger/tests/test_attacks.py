@@ -148,6 +148,34 @@ async def test_no_posting_is_added_to_an_old_entry(scene: Scene) -> None:
     assert refusal.value.constraint_name == "entry_is_complete"
 
 
+async def test_a_posting_has_an_entry_and_an_account(scene: Scene) -> None:
+    posting = scene.at["ledger_posting"]
+    write = "INSERT INTO posting (ledger_id, sequence, leg, account_id, account_sequence, amount, balance) VALUES "
+    account = await posting.fetchval("SELECT id FROM account WHERE path = $1", available(scene.rich))
+    with pytest.raises(asyncpg.CheckViolationError) as alone:
+        await posting.execute(write + f"(1, 999, 1, {account}, 9, 5, 5), (1, 999, 2, {account}, 10, -5, 0)")
+    assert alone.value.constraint_name == "posting_belongs_to_entry"
+    entry = (
+        "WITH e AS (INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference) "
+        "VALUES (1, $1, gen_random_uuid(), 'bet.hold', 2, $2, 'k', sha256('x'), 'r')) "
+    )
+    with pytest.raises(asyncpg.CheckViolationError) as nowhere:
+        await posting.execute(
+            f"{entry}{write}(1, $1, 1, {account}, 9, 5, 5), (1, $1, 2, 987654321, 1, -5, -5)",
+            await scene.next_sequence(),
+            PRINCIPAL,
+        )
+    assert nowhere.value.constraint_name == "posting_account_is_open"
+
+
+async def test_an_entry_is_posted_now(scene: Scene) -> None:
+    lines: list[Line] = [(available(scene.rich), "1", None), (held(scene.rich), "-1", uuid4())]
+    ahead = datetime.now(UTC) + timedelta(minutes=5)
+    assert await scene.forge("bet.hold", lines, posted_at=ahead) == "entry_is_posted_now"
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    assert await scene.forge("bet.hold", lines, posted_at=before) == "entry_is_posted_after_settled"
+
+
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e18", "0.0000001"])
 async def test_an_amount_is_a_finite_exact_number(scene: Scene, amount: str) -> None:
     lines: list[Line] = [(available(scene.rich), amount, None), (held(scene.rich), amount, uuid4())]
