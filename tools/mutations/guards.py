@@ -186,6 +186,27 @@ CODE = (
         ),
     ),
     CodeGuard(
+        "events: what a card operation came to is told",
+        f"{P}/service/card_effects.py",
+        "    await tell_operation(conn, reached, after, now)\n",
+        "",
+        (f"{T}/test_card_events.py::test_a_card_payment_is_told_from_the_wish_to_the_spendable_money",),
+    ),
+    CodeGuard(
+        "events: an authorization that ran out is told",
+        f"{P}/service/card_effects.py",
+        "        await tell_card(conn, expired, now)\n",
+        "",
+        (f"{T}/test_card_events.py::test_an_expiry_is_told",),
+    ),
+    CodeGuard(
+        "events: a part's version is its own",
+        f"{P}/events.py",
+        "payment.reference, operation.version, event",
+        "payment.reference, payment.version, event",
+        (f"{T}/test_card_events.py::test_a_card_payment_is_told_from_the_wish_to_the_spendable_money",),
+    ),
+    CodeGuard(
         "bank account: an amount that differs",
         f"{P}/domain/bank_account.py",
         "    elif ours[0].amount != theirs[0].amount:",

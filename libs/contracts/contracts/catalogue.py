@@ -71,6 +71,20 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     payments.WithdrawalSent,
     payments.WithdrawalLiquidated,
     payments.WithdrawalFailed,
+    payments.CardRequested,
+    payments.CardAuthorized,
+    payments.CardDeclined,
+    payments.CardVoided,
+    payments.CardExpired,
+    payments.CardDisputed,
+    payments.CardConflicted,
+    payments.CaptureBooked,
+    payments.CaptureFailed,
+    payments.CaptureSettled,
+    payments.CaptureCleared,
+    payments.RefundRequested,
+    payments.RefundBooked,
+    payments.RefundFailed,
 )
 
 MESSAGES: Final[Mapping[str, type[Message]]] = MappingProxyType(

@@ -158,6 +158,11 @@ class CardPayment:
         """What all of its entries in the ledger refer to."""
         return f"cards/{self.id}"
 
+    @property
+    def stands_until(self) -> datetime:
+        """When the authorization runs out."""
+        return self.expires_at or self.created_at + AUTHORIZATION_LASTS
+
     def at(self, state: PaymentState, *, reason: str | None = None) -> "CardPayment":
         """The payment in that state, or itself where it is already further: late news changes nothing."""
         if state is self.state or not may_become(self.state, state):
@@ -206,6 +211,11 @@ class Operation:
     version: int = 1
     tries: int = 0
     leases: int = 0
+
+    @property
+    def reference(self) -> str:
+        """What its events are about."""
+        return f"cards/{self.payment_id}/{self.act}/{self.id}"
 
     def to(
         self, after: OperationState, *, reason: str | None = None, psp_id: str | None = None

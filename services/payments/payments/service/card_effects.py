@@ -10,7 +10,6 @@ from common.money import Money
 
 from payments.domain.accounts import uncleared
 from payments.domain.cards import (
-    AUTHORIZATION_LASTS,
     Act,
     CardPayment,
     Operation,
@@ -22,7 +21,7 @@ from payments.domain.cards import (
 from payments.domain.cases import Subject
 from payments.domain.proofs import Purpose, ask
 from payments.entries import clear_command, refund_done_command, refund_fail_command
-from payments.events import command_ledger
+from payments.events import command_ledger, tell_card, tell_operation
 from payments.service.cases import open_case, watch_deposits
 from payments.store.cards import CardStore
 from payments.store.history import Answer, remember
@@ -58,6 +57,9 @@ async def write(
     if reached is not payment:
         await store.save_payment(reached)
         await remember(conn, "card", payment.id, reached.state, event)
+    if reached.state is not payment.state:
+        await tell_card(conn, reached, now)
+    await tell_operation(conn, reached, after, now)
     await follow(conn, reached, after, now)
 
 
@@ -108,10 +110,9 @@ async def _follow_refund(conn: pg.Connection, payment: CardPayment, refund: Oper
 
 
 async def _authorized(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
-    expires_at = payment.expires_at or payment.created_at + AUTHORIZATION_LASTS
     if payment.expires_at is None:
-        await CardStore(conn).save_payment(replace(payment, expires_at=expires_at))
-    await deadlines.arm(conn, payment.reference, EXPIRY, expires_at)
+        await CardStore(conn).save_payment(replace(payment, expires_at=payment.stands_until))
+    await deadlines.arm(conn, payment.reference, EXPIRY, payment.stands_until)
     if payment.capture_at_once:
         await add_operation(conn, payment, Act.CAPTURE, payment.amount, "at-once", now)
 
@@ -141,6 +142,7 @@ async def add_operation(
     await remember(
         conn, "card", operation.id, operation.state, "requested", {"act": act, "amount": str(amount)}
     )
+    await tell_operation(conn, payment, operation, now)
     return operation
 
 
@@ -187,11 +189,17 @@ async def _refund_if_voided(
 
 
 async def _expire_if_over(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
-    over = payment.expires_at is not None and now >= payment.expires_at
-    if over and payment.state is PaymentState.AUTHORIZED:
+    if now >= payment.stands_until:
+        await expire(conn, payment, now)
+
+
+async def expire(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
+    """The provider no longer stands by it. One that is being captured or voided waits for that."""
+    if payment.state is PaymentState.AUTHORIZED:
         expired = payment.at(PaymentState.EXPIRED, reason="authorization-expired")
         await CardStore(conn).save_payment(expired)
         await remember(conn, "card", payment.id, expired.state, "expired", {"at": now.isoformat()})
+        await tell_card(conn, expired, now)
 
 
 async def clear(conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime) -> None:
@@ -215,10 +223,10 @@ async def clear(conn: pg.Connection, payment: CardPayment, capture: Operation, n
     if left.is_positive:
         await command_ledger(conn, clear_command(payment, capture, left), capture.version, now)
     else:
-        await cleared(conn, payment)
+        await cleared(conn, payment, now)
 
 
-async def cleared(conn: pg.Connection, payment: CardPayment) -> None:
+async def cleared(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
     """The ledger has made it spendable."""
     store = CardStore(conn)
     for each in await store.operations(payment.id):
@@ -226,3 +234,4 @@ async def cleared(conn: pg.Connection, payment: CardPayment) -> None:
             after = each.to(OperationState.CLEARED)
             await store.save_operation(each, after, None)
             await remember(conn, "card", each.id, after.state, "cleared")
+            await tell_operation(conn, payment, after, now)

@@ -23,6 +23,7 @@ from payments.domain.refusals import (
     RefundImpossible,
     VoidImpossible,
 )
+from payments.events import tell_card
 from payments.service.card_effects import add_operation
 from payments.service.pace import Clock
 from payments.service.requests import Once
@@ -75,6 +76,7 @@ class CardRequests:
             async def work() -> Answer:
                 await CardStore(conn).add_payment(payment)
                 await remember(conn, "card", payment.id, payment.state, "created")
+                await tell_card(conn, payment, now)
                 operation = await add_operation(conn, payment, Act.AUTHORIZE, amount, "authorize", now)
                 return show(payment, [operation])
 

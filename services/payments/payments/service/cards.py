@@ -21,7 +21,6 @@ from payments.domain.cards import (
     Operation,
     OperationId,
     OperationState,
-    PaymentState,
     Reached,
     Reading,
     SendAgain,
@@ -32,6 +31,7 @@ from payments.domain.cards import (
 )
 from payments.domain.cases import Subject
 from payments.domain.refusals import NoSuchCardPayment
+from payments.events import tell_dispute
 from payments.ledger import Ledger
 from payments.psp import CardProvider
 from payments.rail import RailSilent
@@ -130,6 +130,7 @@ class Cards:
             if opened:
                 await store.dispute(payment.id, found.amount)
                 await remember(conn, "card", payment.id, payment.state, told.act, _answer(told))
+                await tell_dispute(conn, payment, found, told, self._clock())
 
     async def _reserve(self, operation: Operation) -> None:
         """Take a refund's money out of the player's reach before the provider is asked for it."""
@@ -298,13 +299,8 @@ def card_deadlines(clock: Clock) -> dict[str, deadlines.Handler]:
         await _payment(conn, _payment_id(deadline.subject))
 
     async def expire(conn: pg.Connection, deadline: deadlines.Deadline) -> None:
-        """The provider no longer stands by it. One that is being captured or voided waits for that."""
         payment = await _payment(conn, _payment_id(deadline.subject))
-        if payment.state is PaymentState.AUTHORIZED:
-            expired = payment.at(PaymentState.EXPIRED, reason="authorization-expired")
-            await CardStore(conn).save_payment(expired)
-            told: Answer = {"at": clock().isoformat()}
-            await remember(conn, "card", payment.id, expired.state, "expired", told)
+        await card_effects.expire(conn, payment, clock())
 
     return {card_effects.EXPIRY: deadlines.Handler(lock=lock, effect=expire)}
 

@@ -13,7 +13,7 @@ from payments.domain.cases import Subject
 from payments.domain.proofs import Proof, ProofState, Purpose
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.entries import returned_release_command
-from payments.events import command_ledger
+from payments.events import command_ledger, tell_operation
 from payments.ledger import Ledger
 from payments.service import arrivals, card_effects
 from payments.service.booking import LASTING
@@ -94,7 +94,7 @@ class ProofBooking:
         if operation is not None:
             payment = await CardStore(conn).payment(operation.payment_id)
             if payment is not None:
-                await card_effects.cleared(conn, payment)
+                await card_effects.cleared(conn, payment, self._clock())
 
     async def hear_refused(self, conn: pg.Connection, operation_id: UUID, problem: Answer) -> None:
         """The ledger refused to book a fact: a defect, for a person."""
@@ -174,6 +174,9 @@ class ProofBooking:
                 after = operation.to(OperationState.CONFLICTED, reason=reason)
                 await CardStore(conn).save_operation(operation, after, None)
                 await remember(conn, "card", operation.id, after.state, reason)
+                payment = await CardStore(conn).payment(operation.payment_id)
+                if payment is not None:
+                    await tell_operation(conn, payment, after, now)
         elif proof.purpose is Purpose.SUSPENSE:
             await arrivals.contradicted(conn, proof, reason)
 
