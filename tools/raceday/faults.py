@@ -15,6 +15,7 @@ SCHEDULE = {
     ("offers placed", 0.4): "betting",
     ("offers placed", 0.6): "relay-betting",
     ("offers placed", 0.8): "rabbitmq",
+    ("gates and results", 0.5): "betting-settler",
 }
 """Victim by act and how far the act has come."""
 
