@@ -410,6 +410,9 @@ ALTER TABLE ONLY public.approval
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_pkey PRIMARY KEY (id);
 
+ALTER TABLE public.holder_document
+    ADD CONSTRAINT holder_document_is_somebodys CHECK (((kind <> 'cpf'::text) OR (value !~ '^([0-9])\1{10}$'::text))) NOT VALID;
+
 ALTER TABLE ONLY public.holder_document
     ADD CONSTRAINT holder_document_is_unique UNIQUE (kind, value);
 

@@ -229,6 +229,20 @@ CODE = (
         (f"{PT}/test_four_eyes.py::test_nobody_decides_about_themselves_or_beyond_their_role",),
     ),
     CodeGuard(
+        "edge: one digit repeated is nobody's CPF",
+        f"{P}/domain/documents.py",
+        "if kind is DocumentKind.CPF and len(set(document.value)) == 1:",
+        "if False:",
+        (f"{PT}/test_profile.py::test_further_documents_are_checked_and_one_persons",),
+    ),
+    CodeGuard(
+        "edge: what is refused ends no session",
+        f"{P}/service/profile.py",
+        "            people.close_account(await known_user(PeopleStore(connection), user_id), now=now)",
+        "            await known_user(PeopleStore(connection), user_id)",
+        (f"{PT}/test_profile.py::test_closing_ends_every_session_and_keeps_the_person_known",),
+    ),
+    CodeGuard(
         "edge: every gateway hears of a session's end",
         f"{G}/revocations.py",
         "self._exchange.forget_session(",
@@ -306,6 +320,14 @@ DATABASE = (
         "ALTER TABLE approval DISABLE TRIGGER approval_is_by_whom_may",
         "ALTER TABLE approval ENABLE TRIGGER approval_is_by_whom_may",
         _FOUR_EYES,
+    ),
+    DatabaseGuard(
+        "edge: one digit repeated is nobody's CPF, in the database",
+        "identity",
+        "ALTER TABLE holder_document DROP CONSTRAINT holder_document_is_somebodys",
+        "ALTER TABLE holder_document ADD CONSTRAINT holder_document_is_somebodys "
+        r"CHECK (kind <> 'cpf' OR value !~ '^([0-9])\1{10}$') NOT VALID",
+        (f"{PT}/test_store.py::test_an_unsound_document_is_refused",),
     ),
     DatabaseGuard(
         "edge: nobody becomes staff without an approval",

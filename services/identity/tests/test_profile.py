@@ -96,6 +96,7 @@ async def test_further_documents_are_checked_and_one_persons(client: Client, me:
     bad: list[tuple[str, str, tuple[int, str]]] = [
         ("rfc", RFC[:-1] + ("A" if RFC[-1] != "A" else "0"), (400, "invalid-document")),
         ("cpf", "39053344700", (400, "invalid-document")),
+        ("cpf", "111.111.111-11", (400, "invalid-document")),
         ("cnpj", "16727230000196", (400, "invalid-document")),
         ("curp", papers().curp[:-1], (400, "invalid-document")),
         ("rfc", OTHER_RFC, (400, "document-not-yours")),
@@ -170,7 +171,10 @@ async def test_closing_ends_every_session_and_keeps_the_person_known(
         403,
         "account-closed",
     )
+    session = await login(client, papers())
     assert await slug(await client.post("/v1/me/close", headers=back)) == (403, "account-closed")
+    still = await client.post("/internal/token", json={"session": session, "audience": "ledger"})
+    assert still.status == 200, "what is refused ends nobody's session"
     headers = {**back, "Idempotency-Key": str(uuid4())}
     assert await slug(await client.post("/v1/devices", json={"name": "x"}, headers=headers)) == (
         403,

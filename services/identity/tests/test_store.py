@@ -79,6 +79,7 @@ async def test_an_unsound_user_is_refused(database: Database, statement: str, co
         ("rfc", "BOXW3108201H", "holder_document_has_its_form"),
         ("rfc", "BOXW310821AB1", "holder_document_is_the_persons"),
         ("cpf", "1234567890", "holder_document_has_its_form"),
+        ("cpf", "11111111111", "holder_document_is_somebodys"),
         ("cnpj", "1122233300018", "holder_document_has_its_form"),
         ("passport", "G1234", "holder_document_kind_is_known"),
     ],

@@ -66,9 +66,13 @@ class HolderDocument:
         # By default an RFC's check digit is not looked at.
         options = {"validate_check_digits": True} if kind is DocumentKind.RFC else {}
         try:
-            return cls(kind, rules.validate(text, **options))
+            document = cls(kind, rules.validate(text, **options))
         except ValidationError as error:
             raise InvalidDocument(f"{str(error).rstrip('.')} ({form}).", field=field) from None
+        # Check digits hold for one digit eleven times over, but nobody is given such a CPF.
+        if kind is DocumentKind.CPF and len(set(document.value)) == 1:
+            raise InvalidDocument(f"One digit repeated is nobody's number ({form}).", field=field)
+        return document
 
     @property
     def is_a_persons(self) -> bool:

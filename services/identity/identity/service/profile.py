@@ -115,9 +115,13 @@ class Profiles:
 
         Raises AccountClosed, SessionEnded, SessionsUnavailable.
         """
+        now = self._desk.clock()
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            # Refused before any session is ended.
+            people.close_account(await known_user(PeopleStore(connection), user_id), now=now)
         await self._access.revoke_all(user_id, RevocationReason.ACCOUNT_CLOSED)
         async with transaction(self._desk.pool) as connection:
-            store, now = PeopleStore(connection), self._desk.clock()
+            store = PeopleStore(connection)
             user = people.close_account(await locked(store, user_id), now=now)
             await store.save(user)
             await store.announce(events.account_closed(user, event_id=self._desk.new_id(), at=now))
