@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -18,8 +18,9 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from common.http import Route
-from common.testing import Database
+from common.testing import Database, fresh_database
 from contracts.holds import CaptureRequest, HoldRequest, ReleaseRequest
 from contracts.ledger import EntryRequest
 from contracts.ledger_batches import BatchRequest, ReversalRequest
@@ -37,9 +38,12 @@ from services.ledger.tests.sealed import SealedBank, entry_id, sealed_bank
 from services.ledger.tests.test_closes import closing
 from services.ledger.tests.vocabulary import connected, hold, one_row, open_bank
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 Json = dict[str, Any]
 BY_KEY = [route for route in ROUTES if route.auth == "key"]
 BY_TOKEN = [route for route in ROUTES if route.auth == "token"]
+READS = [route for route in BY_KEY if route.method == "GET"]
 MUTATIONS = [route for route in BY_KEY if route.method != "GET"]
 
 
@@ -117,16 +121,17 @@ class Houses:
             }
 
 
-@pytest.fixture
-async def houses(database: Database, tmp_path: Path) -> AsyncIterator[Houses]:
+@asynccontextmanager
+async def furnished(like: Database, folder: Path) -> AsyncIterator[Houses]:
     async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(fresh_database("ledger", like=like))
         async with connected(database, "superuser") as connection:
             await connection.execute(
                 "INSERT INTO ledger (id, name, chart) VALUES (77, 'stranger', 'el-carril')"
             )
             await connection.execute("INSERT INTO head (ledger_id) VALUES (77) ON CONFLICT DO NOTHING")
         bank = await open_bank(database, stack)
-        sealed: SealedBank = await stack.enter_async_context(sealed_bank(bank, tmp_path))
+        sealed: SealedBank = await stack.enter_async_context(sealed_bank(bank, folder))
         await sealed.history(races=2)
         player, market, offer = await bank.fund(), str(uuid4()), uuid4()
         entry = entry_id(await bank.engine.post(hold(player, Decimal("40.00"), market, offer)))
@@ -135,7 +140,7 @@ async def houses(database: Database, tmp_path: Path) -> AsyncIterator[Houses]:
             closed = [each.close async for each in closer.close_due(1)]
         await sealed.sealer.seal_due()
         tokens = await stack.enter_async_context(token_maker())
-        door = await stack.enter_async_context(open_door(database, tmp_path, tokens.url))
+        door = await stack.enter_async_context(open_door(database, folder, tokens.url))
         kinds = ["bet.hold", "bet.release", "deposit", "reversal", "account.close", "account.describe", LIMIT]
         yield Houses(
             door,
@@ -158,6 +163,20 @@ async def houses(database: Database, tmp_path: Path) -> AsyncIterator[Houses]:
             },
             secrets=[player, market, str(offer), str(entry)],
         )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def houses(with_a_tester: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Houses]:
+    """For whatever changes nothing, and says so."""
+    async with furnished(with_a_tester, tmp_path_factory.mktemp("houses")) as made:
+        yield made
+
+
+@pytest.fixture
+async def own_houses(with_a_tester: Database, tmp_path: Path) -> AsyncIterator[Houses]:
+    """For what moves money in them."""
+    async with furnished(with_a_tester, tmp_path) as made:
+        yield made
 
 
 async def an_empty_account(database: Database) -> str:
@@ -184,8 +203,18 @@ def body_of(route: Route, houses: Houses) -> Json | None:
     return None if route.body is None else houses.bodies()[route.body]
 
 
-@pytest.mark.parametrize("route", BY_KEY, ids=name)
+@pytest.mark.parametrize("route", READS, ids=name)
 async def test_another_ledgers_thing_is_not_found(houses: Houses, route: Route) -> None:
+    await not_found_by_a_stranger(houses, route)
+
+
+@pytest.mark.asyncio(loop_scope="function")
+@pytest.mark.parametrize("route", MUTATIONS, ids=name)
+async def test_another_ledgers_thing_is_not_changed(own_houses: Houses, route: Route) -> None:
+    await not_found_by_a_stranger(own_houses, route)
+
+
+async def not_found_by_a_stranger(houses: Houses, route: Route) -> None:
     for path, named in asked(route, houses):
         before, headers = await houses.state(ledger=1), {"Idempotency-Key": str(uuid4())}
         status, told = await houses.door.ask(
@@ -225,7 +254,7 @@ async def test_a_key_that_may_only_read_changes_nothing(houses: Houses, route: R
     assert await houses.state() == before
 
 
-@pytest.mark.parametrize("route", [route for route in BY_KEY if route.method == "GET"], ids=name)
+@pytest.mark.parametrize("route", READS, ids=name)
 async def test_reading_changes_nothing(houses: Houses, route: Route) -> None:
     before = await houses.state()
     for path, _ in asked(route, houses):
