@@ -22,10 +22,10 @@ else
 endif
 
 test-books: setup
-	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest libs services/ledger services/relay tools
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/ledger services/relay tools
 
 test-people: setup
-	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest services/betting services/gateway services/identity services/payments tests
+	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway services/identity services/payments examples tests
 
 drills: setup         ## the long ones: relays killed and frozen, the broker killed, its cluster losing a node
 	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
