@@ -41,6 +41,8 @@ class Spec:
     directory: Path = ROOT
     own_group: bool = False
     """It starts children of its own that a signal must reach too."""
+    niceness: int = 0
+    """0 to 19: how far the whole process gives way to the others on this machine's processors."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class Process:
             )
         self._child = child
         self.starts += 1
+        give_way(child.pid, self.spec.niceness)
         if self._stop.is_set():  # stopped while it was being started
             self.kill(signal.SIGKILL)
         status = await child.wait()
@@ -143,3 +146,14 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 self.kill(signal.SIGKILL)
             await self._watch
+
+
+def give_way(pid: int, niceness: int) -> None:
+    """Let a session's processes give way as one.
+
+    Linux shares a processor out among sessions first (sched(7), autogroups), so a thread's own niceness counts only
+    among those of its session. Where it does not, in a container for one, shares are given by other means.
+    """
+    if niceness:
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")

@@ -33,6 +33,9 @@ WATCHED: Final = (
 )
 """What the gateway's deep health shows besides the services it routes to."""
 
+HASHING_NICENESS: Final = 10
+"""How far identity, which hashes passwords, gives way to those who move money (docs/adr/0060)."""
+
 KEYS: Final = "keys"
 DATABASES: Final = "databases"
 TOPOLOGY: Final = "topology"
@@ -79,7 +82,7 @@ def specs(layout: Layout) -> list[Spec]:
             WEBHOOK_URL=f"{layout.url('gateway')}/v1/webhooks/cards",
         ),
         _spec(
-            layout, "identity", "identity", after=(DATABASES, "redis", KEYS, LEDGER_KEYS),
+            layout, "identity", "identity", after=(DATABASES, "redis", KEYS, LEDGER_KEYS), niceness=HASHING_NICENESS,
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEYS_FILE=str(layout.secrets / "identity-keys.json"),
             MASTER_KEY_FILE=str(layout.secrets / "identity-master"),
@@ -182,7 +185,9 @@ def _relay(layout: Layout, service: str) -> Spec:
     )  # fmt: skip
 
 
-def _spec(layout: Layout, name: str, module: str, *, after: tuple[str, ...], **settings: str) -> Spec:
+def _spec(
+    layout: Layout, name: str, module: str, *, after: tuple[str, ...], niceness: int = 0, **settings: str
+) -> Spec:
     environment = {"SERVICE": name, "HOST": "127.0.0.1", "PORT": str(layout.port(name)), **settings}
     return Spec(
         name,
@@ -190,6 +195,7 @@ def _spec(layout: Layout, name: str, module: str, *, after: tuple[str, ...], **s
         environment,
         ready=_readiness(layout.url(name)),
         after=after,
+        niceness=niceness,
     )
 
 

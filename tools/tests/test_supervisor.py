@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def gives_way(pid: int) -> int:
+    """The niceness of a process's whole session."""
+    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+
+
 async def until_started(supervisor: Supervisor, name: str, starts: int) -> int:
     """The pid, once it runs for the so manieth time."""
     await until(lambda: supervisor.status()[name]["starts"] == starts)
@@ -118,6 +123,19 @@ async def test_a_killed_process_is_started_again(house: House) -> None:
         supervisor.kill("one", signal.SIGKILL)
         assert await until_started(supervisor, "one", 2) != first
         assert house.said == ["one ended with -9, starting it again in 0.2 s"]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="sessions are not scheduled as one here"
+)
+async def test_what_should_give_way_does_after_every_start(house: House) -> None:
+    async with house.up(replace(house.polite("one"), niceness=7), house.polite("other")) as supervisor:
+        for starts in (1, 2):
+            pid = await until_started(supervisor, "one", starts)
+            assert gives_way(pid) == 7
+            supervisor.kill("one", signal.SIGKILL)
+        other = await until_started(supervisor, "other", 1)
+        assert gives_way(other) == 0
 
 
 async def test_restarts_come_ever_more_slowly(house: House) -> None:
