@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from loadtests.bank import running_stack
-from tools.mutations import edge
+from tools.mutations import betting, edge
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
 from tools.stack.layout import ROOT
 
@@ -23,6 +23,7 @@ COPY = ROOT / ".run" / "mutations"
 MEMBERS = (
     "libs/common",
     "libs/contracts",
+    "services/betting",
     "services/payments",
     "services/ledger",
     "services/identity",
@@ -104,7 +105,9 @@ async def _execute(service: str, statement: str) -> None:
 def main(wanted: Sequence[str]) -> int:
     """The exit status: 1 when a guard can be taken away unnoticed."""
     copy_tree()
-    every: tuple[CodeGuard | DatabaseGuard, ...] = (*CODE, *edge.CODE, *DATABASE, *edge.DATABASE)
+    every: tuple[CodeGuard | DatabaseGuard, ...] = (
+        *CODE, *edge.CODE, *betting.CODE, *DATABASE, *edge.DATABASE, *betting.DATABASE,
+    )  # fmt: skip
     guards = [each for each in every if not wanted or any(word in each.name for word in wanted)]
     tests = sorted({test for guard in guards for test in guard.tests})
     if not passes(tests):

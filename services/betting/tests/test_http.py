@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -342,9 +343,12 @@ async def test_a_card_from_a_file(day: Day) -> None:
     assert [(race["number"], len(race["runners"])) for race in races] == [(7, 2), (8, 3)]
     assert races[0]["runners"][0]["stable"] is not None
     assert (await judge.ok("POST", path, {"content": good}, key="card"))["races"] == races
-    assert (await judge.send("POST", path, {"content": good})).status == 409
-    unknown = header + "9,300,2036-06-07T18:50:00Z,a|b,Nadie|\n"
-    assert (await judge.send("POST", path, {"content": unknown})).status == 404
+    unknown = header + "9,300,2036-06-07T18:50:00Z,a|b,Nadie|\n7,300,2036-06-07T18:50:00Z,a|b,\n"
+    told = await (await judge.send("POST", path, {"content": unknown})).json()
+    assert [(row["line"], row["field"]) for row in json.loads(told["report"])] == [
+        (2, "stables"),
+        (3, "number"),
+    ]
     pair = {**MARKET, "runners": [races[1]["runners"][0]["id"], races[1]["runners"][2]["id"]]}
     market = await judge.ok("POST", f"/v1/races/{races[1]['id']}/market", {**pair, "draft": True})
     assert (market["status"], market["version"]) == ("DRAFT", 0)

@@ -158,3 +158,20 @@ async def test_what_is_heard_late_does_not_raise_a_debt_again(venue: Venue, floo
     for entry in (repaid, *before, repaid):
         await venue.hear(entry)  # type: ignore[arg-type]  # none of them was refused
     assert str(await venue.owner.fetchval("SELECT owed FROM debt WHERE user_id = $1", ana)) == "0.00"
+    with pytest.raises(asyncpg.CheckViolationError, match="an earlier word came late"):
+        await venue.owner.execute("UPDATE debt SET sequence = sequence - 1")
+
+
+async def test_the_same_look_repays_once(venue: Venue, floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two settlers look at the same moment, or one looks again before anything was told: one repayment."""
+    ana, _ = await in_debt(venue, floor)
+    venue.books.fund(ana, "90.00")
+
+    async def one_moment(_: UserId, __: str) -> Purse:
+        return Purse(3_000, 17)
+
+    monkeypatch.setattr(venue.collecting._purses, "available", one_moment)
+    for _ in range(3):
+        venue.clock.ahead += timedelta(seconds=6)
+        assert await venue.collecting.collect() == 1
+    assert (venue.books.of(ana)["debt"], venue.books.of(ana)["available"]) == ("-70.00", "60.00")

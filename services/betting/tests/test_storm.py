@@ -205,3 +205,17 @@ async def test_bets_after_the_off_in_a_storm_are_void_on_both_sides(venue: Venue
     assert sum(share["staked"] for share in shares) == early
     assert venue.books.everything == 10 * 5000
     await venue.check_money()
+
+
+async def test_the_book_is_read_again_when_somebody_else_changed_it(venue: Venue) -> None:
+    """Two processes, each with the book in memory: what one has matched, the other does not match again."""
+    floor, here = await venue.market(), venue.placing
+    ana, beto, carla = venue.bettor(), venue.bettor(), venue.bettor()
+    await floor.place(ana, 0, (1, 1), 100)
+    venue.restart()
+    assert (await floor.place(beto, 1, (1, 1), 100)).matched == "100.00"
+    venue.placing = here
+    late = await floor.place(carla, 1, (1, 1), 100)
+    assert (late.http, late.matched, late.status) == (201, "0.00", "OPEN")
+    await venue.deliver()
+    await venue.check_money()

@@ -318,7 +318,7 @@ def _market(market: Market) -> dict[str, object]:
         "objection_seconds": terms.objection_seconds,
         "terms": terms.wording,
         "terms_hash": terms.digest.hex(),
-        "escrow": amount(market.escrow, terms.currency),
+        "escrow": amount(market.in_escrow, terms.currency),
         "void_reason": market.void_reason,
         "settlement": market.settlement,
     }

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -72,8 +72,27 @@ def read_card(text: str) -> list[RaceRow]:
         faults.append(Fault(1, "row", f"a card has 1 to {MOST_RACES} races, not {len(rows)}"))
     faults += _repeated(rows)
     if faults:
-        raise _refusal(faults)
+        raise refusal(faults)
     return rows
+
+
+def against_programme(
+    rows: Sequence[RaceRow], *, taken: Collection[int], stables: Collection[str], longest_m: int | None
+) -> list[Fault]:
+    """What speaks against good rows at their event: `taken` race numbers, the names among theirs that are of `stables`, and
+    the length of the track, if it is known."""
+    faults: list[Fault] = []
+    for row in rows:
+        if row.number in taken:
+            faults.append(Fault(row.line, "number", f"the event has a race {row.number} already"))
+        if longest_m is not None and row.distance_m > longest_m:
+            faults.append(Fault(row.line, "distance_m", f"the track is {longest_m} m long"))
+        faults += [
+            Fault(row.line, "stables", f"no stable is called {name[:100]!r}")
+            for name in row.stables
+            if name is not None and name not in stables
+        ]
+    return faults
 
 
 def _header(names: Sequence[str]) -> Iterator[Fault]:
@@ -156,7 +175,7 @@ def _repeated(rows: list[RaceRow]) -> Iterator[Fault]:
         first.setdefault(row.number, row.line)
 
 
-def _refusal(faults: list[Fault]) -> CardInvalid:
+def refusal(faults: Sequence[Fault]) -> CardInvalid:
     """All of them in one problem; `rows` counts the lines concerned."""
     told = "; ".join(str(fault) for fault in faults[:MOST_FAULTS])
     more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""

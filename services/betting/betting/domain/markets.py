@@ -134,7 +134,7 @@ class Terms:
 class Market:
     """`version` is what a bettor has seen of it and changes with its status; `sequence` counts everything that
     ever happened in it and is both the time order of its offers and the version of its events. `escrow` is what
-    its bets hold in the ledger's escrow. `settlement` is the last settlement's version, 0 before the first.
+    all its bets have put into the ledger's escrow. `settlement` is the last settlement's version, 0 before the first.
     `void_reason` says why it will be void whatever the race's result; `settled_result` is the version of the race's
     result it was last settled on, 0 for none; `suspension` is what it is suspended by, if it is."""
 
@@ -184,6 +184,11 @@ class Market:
     def advanced(self) -> "Market":
         """The market after one more thing happened in it."""
         return replace(self, sequence=self.sequence + 1)
+
+    @property
+    def in_escrow(self) -> Minor:
+        """What is still in the ledger's escrow: nothing once every bet has been paid or given back."""
+        return 0 if self.status in {MarketStatus.SETTLED, MarketStatus.VOID} else self.escrow
 
     def escrowed(self, pot: Minor) -> "Market":
         """The market with more bets' pots in its escrow."""

@@ -12,14 +12,13 @@ from common.pg import Connection, Pool
 from contracts import betting as wire
 
 from betting.chronicle import Chronicle, announcement
-from betting.domain.cards import RaceRow, read_card
+from betting.domain.cards import RaceRow, against_programme, read_card, refusal
 from betting.domain.errors import (
     BettingSuspended,
     EventStateConflict,
     PermitMissing,
     RaceStateConflict,
     RunnerNotFound,
-    StableNotFound,
     TermsInvalid,
 )
 from betting.domain.events import Event, EventStatus
@@ -183,7 +182,8 @@ class Programme:
 
         async def work(conn: Connection) -> Answer:
             await ProgrammeStore(conn).event_for_update(event_id)
-            return show([await self._add_race(conn, call, event_id, await _race(conn, row)) for row in rows])
+            wanted = await _races(conn, event_id, rows)
+            return show([await self._add_race(conn, call, event_id, race) for race in wanted])
 
         return await once_in(self._pool, call, work)
 
@@ -295,16 +295,26 @@ class Programme:
         return race
 
 
-async def _race(conn: Connection, row: RaceRow) -> WantedRace:
-    """A row of a card, its stables found by name. Raises StableNotFound."""
+async def _races(conn: Connection, event_id: EventId, rows: Sequence[RaceRow]) -> list[WantedRace]:
+    """The rows of a card, their stables found by name. Raises CardInvalid with all that speaks against them here."""
     registry = RegistryStore(conn)
-    stables: list[StableId | None] = []
-    for name in row.stables:
-        stable = None if name is None else await registry.stable_named(name)
-        if name is not None and stable is None:
-            raise StableNotFound(f"row {row.line}: no stable is called {name}", field="content")
-        stables.append(stable)
-    return WantedRace(row.number, row.distance_m, row.horses, row.starts_at, row.conditions, tuple(stables))
+    stables = await registry.stables_named({name for row in rows for name in row.stables if name is not None})
+    carril = await registry.carril_of_event(event_id)
+    faults = against_programme(
+        rows,
+        taken=await ProgrammeStore(conn).race_numbers(event_id),
+        stables=stables,
+        longest_m=None if carril is None else carril.length_m,
+    )
+    if faults:
+        raise refusal(faults)
+    return [
+        WantedRace(
+            row.number, row.distance_m, row.horses, row.starts_at, row.conditions,
+            tuple(None if name is None else stables[name] for name in row.stables),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def _check_ready(race: Race, event: Event) -> None:

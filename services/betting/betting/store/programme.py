@@ -136,6 +136,11 @@ class ProgrammeStore:
         )
         return [race_of(row) for row in rows]
 
+    async def race_numbers(self, event_id: EventId) -> set[int]:
+        """Those that the event's races have."""
+        rows = await self._conn.fetch("SELECT number FROM race WHERE event_id = $1", event_id)
+        return {row["number"] for row in rows}
+
     async def race(self, race_id: RaceId) -> Race:
         """As it is now. Raises RaceNotFound."""
         row = await self._conn.fetchrow(f"SELECT {RACE_COLUMNS} FROM race r WHERE r.id = $1", race_id)

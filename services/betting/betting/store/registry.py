@@ -1,5 +1,6 @@
 """What stands behind the programme: carriles, permits, stables and their people, appointments, tax rates."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -122,11 +123,13 @@ class RegistryStore:
             raise StableNotFound("no such stable", field="stable_id")
         return Stable(StableId(row["id"]), row["name"])
 
-    async def stable_named(self, name: str) -> StableId | None:
-        stable_id: StableId | None = await self._conn.fetchval(
-            "SELECT id FROM stable WHERE lower(name) = lower($1)", name
+    async def stables_named(self, names: Collection[str]) -> dict[str, StableId]:
+        """Those of the names that a stable has, in whatever case."""
+        rows = await self._conn.fetch(
+            "SELECT given, id FROM unnest($1::text[]) given JOIN stable ON lower(name) = lower(given)",
+            list(names),
         )
-        return stable_id
+        return {row["given"]: StableId(row["id"]) for row in rows}
 
     async def stable_of(self, user: UserId) -> StableId | None:
         stable_id: StableId | None = await self._conn.fetchval(

@@ -1,0 +1,226 @@
+"""The guards of the exchange: who is matched with whom, what is held and repaid once, who judges, who is paid."""
+
+from __future__ import annotations
+
+from tools.mutations.guards import CodeGuard, DatabaseGuard
+
+B, BT = "services/betting/betting", "services/betting/tests"
+
+_HOLDS = f"{BT}/test_interruptions.py"
+_PEOPLE = f"{BT}/test_people.py"
+_MATCHING = (f"{BT}/test_matching.py",)
+_RESULTS = f"{BT}/test_results.py"
+_REFUSED = (f"{BT}/test_second_net.py::test_the_tables_refuse",)
+_TWICE = (f"{BT}/test_second_net.py::test_a_settlement_is_computed_twice",)
+
+CODE = (
+    CodeGuard(
+        "bets: one request is to blame, and nobody else suffers",
+        f"{B}/ledger.py",
+        "if problem.status in _FAULTY and len(wanted) > 1:",
+        "if False:",
+        (f"{_HOLDS}::test_a_request_refused_as_a_whole_hurts_nobody_but_the_guilty",),
+    ),
+    CodeGuard(
+        "bets: the ledger's answers are about what was asked",
+        f"{B}/ledger.py",
+        "if [each.idempotency_key for each in told] != [bookings.hold_key(each.offer.id) for each in wanted]:",
+        "if False:",
+        (f"{_HOLDS}::test_an_answer_about_something_else_decides_nothing",),
+    ),
+    CodeGuard(
+        "bets: only a lasting answer decides about a hold",
+        f"{B}/ledger.py",
+        "    refusal = _REFUSALS.get(slug)",
+        "    refusal = _REFUSALS.get(slug, HoldRefused)",
+        (f"{_HOLDS}::test_a_hold_without_an_answer_is_asked_again_with_its_key",),
+    ),
+    CodeGuard(
+        "bets: a hold that comes after the gate goes back",
+        f"{B}/service/placing.py",
+        "    refusal = _refusal(session, offer, suspended=waiting.suspended)",
+        "    refusal = _refusal(session, offer, suspended=waiting.suspended) and None",
+        (f"{_HOLDS}::test_a_hold_that_comes_after_the_gate_goes_back",),
+    ),
+    CodeGuard(
+        "bets: an offer is finished once",
+        f"{B}/service/placing.py",
+        "if waiting is None or offer.status is not OfferStatus.PENDING:",
+        "if waiting is None:",
+        (f"{_HOLDS}::test_request_and_sweeper_at_once_place_one_offer",),
+    ),
+    CodeGuard(
+        "bets: a debtor is not asked about all the time",
+        f"{B}/store/people.py",
+        "AND tried_at < $2",
+        "AND $2::timestamptz IS NOT NULL",
+        (f"{_PEOPLE}::test_a_debt_is_repaid_out_of_what_comes_later",),
+    ),
+    CodeGuard(
+        "bets: a refused repayment is no obstacle to the next",
+        f"{B}/ledger.py",
+        ":{debt.sequence}:{seen}",
+        ":{debt.sequence}",
+        (f"{_PEOPLE}::test_a_refused_repayment_is_no_obstacle_to_the_next",),
+    ),
+    CodeGuard(
+        "bets: the same look repays once",
+        f"{B}/ledger.py",
+        'key = f"repay:{debt.user_id}:{debt.currency}:{debt.sequence}:{seen}"',
+        "key = f\"repay:{debt.user_id}:{debt.currency}:{__import__('uuid').uuid4()}\"",
+        (f"{_PEOPLE}::test_the_same_look_repays_once",),
+    ),
+    CodeGuard(
+        "bets: nobody repays with what they have not got",
+        f"{B}/service/collecting.py",
+        "amount = min(debt.owed, purse.amount)",
+        "amount = debt.owed",
+        (f"{_PEOPLE}::test_a_debt_is_repaid_out_of_what_comes_later",),
+    ),
+    CodeGuard(
+        "bets: a debt that is heard of late is not raised again",
+        f"{B}/store/people.py",
+        "            WHERE debt.sequence < excluded.sequence\n",
+        "",
+        (f"{_PEOPLE}::test_what_is_heard_late_does_not_raise_a_debt_again",),
+    ),
+    CodeGuard(
+        "bets: an exclusion that is heard of late changes nothing",
+        f"{B}/store/people.py",
+        "            WHERE exclusion.changed_at < excluded.changed_at\n",
+        "",
+        (f"{_PEOPLE}::test_an_earlier_word_that_comes_late_changes_nothing",),
+    ),
+    CodeGuard(
+        "bets: a stake held before the exclusion goes back",
+        f"{B}/store/exchange.py",
+        "OR EXISTS (SELECT FROM exclusion x WHERE x.user_id = o.user_id AND x.until > now()) AS suspended",
+        "AS suspended",
+        (f"{_PEOPLE}::test_a_stake_held_before_the_exclusion_goes_back",),
+    ),
+    CodeGuard(
+        "bets: whoever is excluded places nothing",
+        f"{B}/store/desk.py",
+        "(SELECT 'you have excluded yourself' FROM exclusion x WHERE x.user_id = a.user_id AND x.until > now())",
+        "NULL",
+        (f"{_PEOPLE}::test_who_excludes_themselves_loses_open_offers_and_keeps_bets",),
+    ),
+    CodeGuard(
+        "bets: nobody is matched with their own",
+        f"{B}/domain/matching.py",
+        "if slip.owner == taker.slip.owner:",
+        "if False:",
+        _MATCHING,
+    ),
+    CodeGuard(
+        "bets: ratios that do not cross do not meet",
+        f"{B}/domain/matching.py",
+        "if not affordable or not mine.crosses(theirs):",
+        "if not affordable:",
+        _MATCHING,
+    ),
+    CodeGuard(
+        "bets: a crumb does not trade past the best price",
+        f"{B}/domain/matching.py",
+        "        if affordable < offered:\n            break",
+        "        if False:\n            break",
+        _MATCHING,
+    ),
+    CodeGuard(
+        "bets: a stale screen places nothing",
+        f"{B}/domain/markets.py",
+        "if self.version != version:",
+        "if False:",
+        (f"{BT}/test_exchange.py::test_a_stale_screen_places_nothing",),
+    ),
+    CodeGuard(
+        "bets: the book is believed only as far as it was seen",
+        f"{B}/service/floor.py",
+        "if known is None or known[0] != market.sequence:",
+        "if known is None:",
+        (f"{BT}/test_storm.py::test_the_book_is_read_again_when_somebody_else_changed_it",),
+    ),
+    CodeGuard(
+        "bets: the same slip twice needs a word",
+        f"{B}/service/desk.py",
+        "if (standing.twin or twins) and not wanted.repeat:",
+        "if False:",
+        (f"{BT}/test_options.py::test_the_same_slip_twice_needs_a_word",),
+    ),
+    CodeGuard(
+        "bets: one official does not make a result",
+        f"{B}/domain/results.py",
+        "if official in earlier:",
+        "if False:",
+        (f"{BT}/test_rules.py::test_nobody_judges_twice_or_too_early",),
+    ),
+    CodeGuard(
+        "bets: a party does not rule",
+        f"{B}/service/officiating.py",
+        "if call.user_id in await ResultStore(conn).declarations(race_id):",
+        "if False:",
+        (f"{_RESULTS}::test_an_objection_goes_to_a_third_official",),
+    ),
+    CodeGuard(
+        "bets: late bets go back on both sides",
+        f"{B}/service/settling.py",
+        "result.declared.off_time - LATE,",
+        "result.declared.off_time + 10_000 * LATE,",
+        (f"{_RESULTS}::test_a_late_bet_is_void_on_both_sides",),
+    ),
+    CodeGuard(
+        "bets: a chunk that is heard of twice counts once",
+        f"{B}/service/settling.py",
+        "            if not await first_sight(conn, CONSUMER, event_id):\n                return\n"
+        "            store = SettlementStore(conn)",
+        "            store = SettlementStore(conn)",
+        (f"{BT}/test_exchange.py::test_a_chunk_booked_twice_counts_once",),
+    ),
+    CodeGuard(
+        "bets: a corrected result is settled as a difference",
+        f"{B}/service/settling.py",
+        "before = await store.shares(market.id, market.settlement, currency) if market.settlement else None",
+        "before = None",
+        (f"{_RESULTS}::test_an_official_error_is_corrected_by_two_signatures",),
+    ),
+)
+
+
+def _trigger(table: str, name: str, rule: str, tests: tuple[str, ...] = _REFUSED) -> DatabaseGuard:
+    return DatabaseGuard(
+        f"bets, in the database: {rule}",
+        "betting",
+        f"ALTER TABLE {table} DISABLE TRIGGER {name}",
+        f"ALTER TABLE {table} ENABLE TRIGGER {name}",
+        tests,
+    )
+
+
+DATABASE = (
+    _trigger(
+        "exclusion", "exclusion_is_the_later", "no later word of an exclusion is undone",
+        (f"{_PEOPLE}::test_an_earlier_word_that_comes_late_changes_nothing",),
+    ),
+    _trigger(
+        "debt", "debt_is_the_later", "no later word of a debt is undone",
+        (f"{_PEOPLE}::test_what_is_heard_late_does_not_raise_a_debt_again",),
+    ),
+    _trigger("offer", "offer_has_ended", "an offer that has ended stays so"),
+    _trigger("offer", "offer_keeps_its_place", "an offer keeps its place in the queue"),
+    _trigger("offer", "offer_is_by_a_stranger", "officials and connections are barred"),
+    _trigger("fill", "fill_in_open_market", "bets are made in open markets, between strangers, in time"),
+    _trigger("market", "market_moves_forward", "a closed market never opens again"),
+    _trigger("race", "race_moves_forward", "a race passes its states in their order"),
+    _trigger("declaration", "declaration_is_impartial", "whoever bet does not judge"),
+    _trigger("result", "result_is_supported", "a result is signed by those who saw it"),
+    _trigger("declaration", "declaration_is_append_only", "what was declared stays"),
+    _trigger("settlement", "settlement_is_exact", "every share is what the bets say", _TWICE),
+    _trigger("settlement", "settlement_books_every_chunk", "a settlement is booked when its chunks are", _TWICE),
+    DatabaseGuard(
+        "bets, in the database: a key places once",
+        "betting",
+        "ALTER TABLE offer DROP CONSTRAINT offer_key_is_used_once",
+        "ALTER TABLE offer ADD CONSTRAINT offer_key_is_used_once UNIQUE (user_id, idempotency_key)",
+        _REFUSED,
+    ),
+)  # fmt: skip
