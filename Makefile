@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SEED ?= 2026
 MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 
-.PHONY: run demo test test-books test-people chaos-payments mutations drills thorough check docs schema lock setup clean
+.PHONY: run demo test test-ledger test-services test-whole chaos-payments mutations drills thorough check docs schema lock setup clean
 
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
@@ -14,18 +14,21 @@ demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1: 
 	@$(if $(FAULTS),$(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) --faults \
 		--compare .run/books-$(SEED).json $(DEMO_ARGS))
 
-test: setup           ## every test, in two halves side by side, each on a throw-away stack (TEST_ARGS: only these, on one)
+test: setup           ## every test, in three parts side by side, each on a throw-away stack (TEST_ARGS: only these, on one)
 ifdef TEST_ARGS
 	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest $(TEST_ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-books test-people
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-ledger test-services test-whole
 endif
 
-test-books: setup
-	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/ledger services/relay tools
+test-ledger: setup
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 services/ledger examples
 
-test-people: setup
-	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway services/identity services/payments examples tests
+test-services: setup
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/relay services/identity services/payments tools
+
+test-whole: setup
+	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway tests
 
 drills: setup         ## the long ones: relays killed and frozen, the broker killed, its cluster losing a node
 	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
