@@ -201,6 +201,20 @@ CODE = (
         (f"{GT}/test_attacks.py::test_no_header_is_smuggled_to_a_service",),
     ),
     CodeGuard(
+        "edge: a page of another origin asks in vain",
+        f"{G}/cors.py",
+        "if not asks or request.headers.get(hdrs.ORIGIN) not in origins:",
+        "if not asks:",
+        (f"{GT}/test_cors.py",),
+    ),
+    CodeGuard(
+        "edge: a page of another origin sees nothing",
+        f"{G}/cors.py",
+        "if origin is not None and origin in origins:",
+        "if origin is not None:",
+        (f"{GT}/test_cors.py",),
+    ),
+    CodeGuard(
         "edge: the gateway asks for the route's role",
         f"{G}/door.py",
         "        if not route.admits(token.role):",

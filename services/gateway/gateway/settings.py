@@ -1,12 +1,16 @@
 """What the gateway is told by its environment."""
 
 from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
 
 from common.rate_limits import RateLimit, WhenBlind
 from common.settings import BrokerSettings, CacheSettings, ServiceSettings, TokenSettings
 from pydantic import Field
 
 from gateway.domain import Dimension, LimitClass, Service
+
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$")]
+"""As a browser sends it: small letters, without a path or a last slash."""
 
 
 class Settings(ServiceSettings, BrokerSettings, CacheSettings, TokenSettings):
@@ -23,7 +27,7 @@ class Settings(ServiceSettings, BrokerSettings, CacheSettings, TokenSettings):
     """Further processes whose readiness is shown, by name: `{"relay-ledger": "http://127.0.0.1:21010"}`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """Our own proxies, whose `X-Forwarded-For` is believed."""
-    cors_origins: frozenset[str] = frozenset()
+    cors_origins: frozenset[Origin] = frozenset()
     """Web pages that may call us: `["https://app.elcarril.mx"]`."""
     connect_seconds: float = Field(default=1.0, gt=0)
     """How long connecting to an upstream, or waiting for a free connection to it, may take."""
