@@ -1,4 +1,8 @@
-"""The guards of the exchange: who is matched with whom, what is held and repaid once, who judges, who is paid."""
+"""The guards of the exchange: who is matched with whom, what is held and repaid once, who judges, who is paid.
+
+Not here are those of which the second net says the same to the user, so that one alone is never missed: that a party does
+not rule (the database: `ruling_by_a_third`), and that an event about a chunk counts once (the inbox, and the market's state).
+"""
 
 from __future__ import annotations
 
@@ -155,26 +159,11 @@ CODE = (
         (f"{BT}/test_rules.py::test_nobody_judges_twice_or_too_early",),
     ),
     CodeGuard(
-        "bets: a party does not rule",
-        f"{B}/service/officiating.py",
-        "if call.user_id in await ResultStore(conn).declarations(race_id):",
-        "if False:",
-        (f"{_RESULTS}::test_an_objection_goes_to_a_third_official",),
-    ),
-    CodeGuard(
         "bets: late bets go back on both sides",
         f"{B}/service/settling.py",
         "result.declared.off_time - LATE,",
         "result.declared.off_time + 10_000 * LATE,",
         (f"{_RESULTS}::test_a_late_bet_is_void_on_both_sides",),
-    ),
-    CodeGuard(
-        "bets: a chunk that is heard of twice counts once",
-        f"{B}/service/settling.py",
-        "            if not await first_sight(conn, CONSUMER, event_id):\n                return\n"
-        "            store = SettlementStore(conn)",
-        "            store = SettlementStore(conn)",
-        (f"{BT}/test_exchange.py::test_a_chunk_booked_twice_counts_once",),
     ),
     CodeGuard(
         "bets: a corrected result is settled as a difference",
