@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from ledger.domain.limits import Cap
+from ledger.domain.standings import Cap
 from ledger.store.limits import set_policy
 
 from services.ledger.tests.forgery import Line, Scene, available, held

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from ledger.domain.commands import Command, Leg
-from ledger.domain.limits import Cap
+from ledger.domain.standings import Cap
 from ledger.store.limits import set_policy
 
 from services.ledger.tests.forgery import Line, Scene

@@ -21,8 +21,8 @@ from ledger.domain import limits
 from ledger.domain.books import Account
 from ledger.domain.chart import AccountClass, Kind, Side
 from ledger.domain.commands import Command
-from ledger.domain.limits import Cap, Count, Standing
 from ledger.domain.refusals import LimitExceeded, LimitNotReady, LimitsUnread, PlayerBlocked
+from ledger.domain.standings import Cap, Count, Standing
 from ledger.engine.batch import WRONG_MEMORIES
 from ledger.store.limits import set_policy
 

@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, Field
 
 from ledger.api.parts import LIMITS
 from ledger.domain import refusals
-from ledger.domain.limits import LIMIT, Cap
+from ledger.domain.limits import LIMIT
+from ledger.domain.standings import Cap
 from ledger.keys import HOLDER
 
 

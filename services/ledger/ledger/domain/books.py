@@ -10,14 +10,12 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from ledger.domain.chart import AccountClass, Chart
 from ledger.domain.commands import Leg
-
-if TYPE_CHECKING:
-    from ledger.domain.limits import Standing
+from ledger.domain.standings import Standing
 
 AccountKey = tuple[str, str]
 """A path and a currency."""

@@ -19,6 +19,7 @@ from ledger.domain.books import Account, Books, Hold, Settlement, Stake
 from ledger.domain.chart import Kind, Side
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.domain.derived import check_derivation, legs_of, with_debts
+from ledger.domain.standings import Standing
 
 ZERO = Decimal(0)
 MARKETS = "markets/"
@@ -383,7 +384,7 @@ def _post(lines: list[_Line]) -> tuple[Posting, ...]:
 
 def _standings_after(
     command: Command, kind: Kind, lines: list[_Line], books: Books
-) -> Mapping[str, limits.Standing]:
+) -> Mapping[str, Standing]:
     """Where players with a policy stand. Most have none, and for them this is a look at each leg."""
     if not any(line.account.limited for line in lines):
         return {}

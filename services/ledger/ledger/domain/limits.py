@@ -7,7 +7,7 @@ settlements, withdrawals.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ from common.errors import DomainError
 from ledger.domain import refusals
 from ledger.domain.books import Account
 from ledger.domain.chart import Kind
+from ledger.domain.standings import Count, Standing
 
 COUNTED: Final = frozenset({"player.available", "player.uncleared", "player.debt"})
 """The classes of accounts on which a player's own money comes, goes and is owed."""
@@ -33,43 +34,6 @@ def check_limiting(permitted: frozenset[str]) -> None:
     """Raises MayNotLimit unless a principal that may do what is `permitted` may set players' limits."""
     if LIMIT not in permitted:
         raise refusals.MayNotLimit("this principal may not set players' limits")
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """At most so much of a measure (deposit, stake, loss) in a period (day, week, month)."""
-
-    measure: str
-    period: str
-    currency: str
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What came together in a period. What is staked and not settled yet counts as lost."""
-
-    deposited: Decimal = Decimal(0)
-    staked: Decimal = Decimal(0)
-    returned: Decimal = Decimal(0)
-
-    def of(self, measure: str) -> Decimal:
-        match measure:
-            case "deposit":
-                return self.deposited
-            case "stake":
-                return self.staked
-            case _:
-                return self.staked - self.returned
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A player's caps, where they stand by (currency, period), and whether they are blocked now."""
-
-    blocked: bool
-    caps: tuple[Cap, ...]
-    counts: Mapping[tuple[str, str], Count]
 
 
 def after(

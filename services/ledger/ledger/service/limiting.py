@@ -7,7 +7,8 @@ from datetime import datetime
 
 from common.pg import Pool, transaction
 
-from ledger.domain.limits import Cap, check_limiting
+from ledger.domain.limits import check_limiting
+from ledger.domain.standings import Cap
 from ledger.store.books import load_permitted
 from ledger.store.limits import set_policy
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from common.pg import Connection
 
-from ledger.domain.limits import Cap, Count, Standing
+from ledger.domain.standings import Cap, Count, Standing
 
 
 async def load_standings(connection: Connection, ledger: int, players: Iterable[str]) -> dict[str, Standing]:
