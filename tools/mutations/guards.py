@@ -207,6 +207,20 @@ CODE = (
         (f"{T}/test_card_events.py::test_a_card_payment_is_told_from_the_wish_to_the_spendable_money",),
     ),
     CodeGuard(
+        "limits: a card is not asked for more than its player allows",
+        f"{P}/service/cards.py",
+        "        if forbidden is not None:",
+        "        if False:",
+        (f"{T}/test_card_limits.py::test_who_is_excluded_pays_by_no_card_until_it_is_over",),
+    ),
+    CodeGuard(
+        "limits: what may still be captured counts",
+        f"{P}/store/cards.py",
+        "THEN captured ELSE amount END",
+        "THEN captured ELSE captured END",
+        (f"{T}/test_card_limits.py::test_of_many_at_once_no_more_pass_than_the_limit_leaves_room_for",),
+    ),
+    CodeGuard(
         "bank account: an amount that differs",
         f"{P}/domain/bank_account.py",
         "    elif ours[0].amount != theirs[0].amount:",

@@ -25,6 +25,10 @@ SURNAMES = (
 )
 
 
+BORN_LATER = {"bettor": 0, "cashier": 300}
+"""Days by which a role's people are younger, so that no two roles share a CURP."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """`number` is stable between runs; ids are not. `totp` is what an authenticator was told, if there is one."""
@@ -60,7 +64,7 @@ def person(number: int, role: str = "bettor") -> Person:
         f"{name} {surname}",
         f"{role}-{number:04d}@demo.elcarril.mx",
         f"Carril-{role}-{number:04d}-2026",
-        _curp(number, offset=0 if role == "bettor" else 200),
+        _curp(number, offset=BORN_LATER.get(role, 200)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A small day to look at after `make run`: two officials, two bettors with money, open markets."""
+"""A small day to look at after `make run`: two officials, two cashiers, two bettors with money, open markets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tools.raceday.day import Day, Say
 from tools.raceday.faults import nothing
 from tools.raceday.people import person
 from tools.raceday.plan import Plan
-from tools.raceday.staff import officials
+from tools.raceday.staff import create, officials
 
 RACES = 3
 BETTORS = 2
+CASHIERS = 2
 
 
 async def seed(stack: Stack, say: Say) -> None:
@@ -33,7 +34,8 @@ async def seed(stack: Stack, say: Say) -> None:
     staff = await officials(stack, 2)
     async with aiohttp.ClientSession() as http:
         await day.prepare(http, BETTORS, staff)
+    desk = [await create(stack, person(number, "cashier"), "cashier") for number in range(CASHIERS)]
     say("log in as (e-mail, password):")
-    for who in (*staff, *(person(number) for number in range(BETTORS))):
+    for who in (*staff, *desk, *(person(number) for number in range(BETTORS))):
         authenticator = f"   authenticator {who.totp}" if who.totp else ""
         print(f"  {who.email:36} {who.password}{authenticator}")

@@ -305,3 +305,18 @@ def test_an_exclusion_only_gets_longer() -> None:
     with pytest.raises(AlreadyExcluded):
         play.exclude(policy, play.until(Exclusion.ONE_DAY, NOW), now=NOW)
     assert play.exclude(policy, play.until(Exclusion.FOR_GOOD, NOW), now=NOW).blocked_until == play.FOR_GOOD
+
+
+async def test_payments_is_told_what_somebody_may_deposit(client: Client, me: dict[str, str]) -> None:
+    """Only of deposits, and only what holds: a larger limit waits for its day."""
+    await put(client, me, "50.00")
+    await put(client, me, "200.00", measure="deposit")
+    await put(client, me, "900.00", measure="deposit")
+    person = (await (await client.get("/v1/me", headers=me)).json())["id"]
+    told = await (await client.get(f"/internal/holders/{person}")).json()
+    assert (told["deposit_limits"], told["blocked_until"]) == ({"day": "200.00"}, None)
+    await client.post("/v1/play/exclusion", json={"length": "1-week"}, headers=me)
+    excluded = await (await client.get("/v1/play/limits", headers=me)).json()
+    told = await (await client.get(f"/internal/holders/{person}")).json()
+    assert excluded["excluded_until"] is not None
+    assert told["blocked_until"] == excluded["excluded_until"]

@@ -98,7 +98,7 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
             pool, ledger, people, rails, window=window, pace=pace, clock=utc_now,
             ted_windows=Windows.parse(settings.ted_windows),
         )  # fmt: skip
-        cards = Cards(pool, ledger, provider, window=settings.psp_window, pace=pace, clock=utc_now)
+        cards = Cards(pool, ledger, people, provider, window=settings.psp_window, pace=pace, clock=utc_now)
         proofs = ProofBooking(pool, ledger, pace=pace, clock=utc_now)
         arrivals = Arrivals(
             pool, rails[PayoutRail.SPEI], grace=settings.statement_grace, deposit_window=settings.deposit_window,

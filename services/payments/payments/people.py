@@ -1,14 +1,17 @@
-"""Identity as payments meets it: who a player is, by documents that were verified, and since when their password is
-what it is."""
+"""Identity as payments meets it: who a player is, by documents that were verified, since when their password is
+what it is, and what they allow themselves."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from common.client import RemoteProblem, ServiceClient
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from payments.domain.holders import Holder
+from payments.domain.play import Allowance, Period
 
 GONE: Final = frozenset({401, 404})
 
@@ -20,6 +23,8 @@ class _Told(BaseModel):
     curp: str | None = None
     rfc: str | None = None
     password_changed_at: AwareDatetime | None = None
+    blocked_until: AwareDatetime | None = None
+    deposit_limits: Mapping[Period, Decimal] = Field(default_factory=dict)
 
 
 class People:
@@ -37,6 +42,11 @@ class People:
         """When the player's password was changed or reset last, if it ever was."""
         told = await self._ask(player)
         return None if told is None else told.password_changed_at
+
+    async def allowance(self, player: UUID) -> Allowance:
+        """What the player may deposit. Who is unknown to identity has set no limits."""
+        told = await self._ask(player)
+        return Allowance() if told is None else Allowance(told.blocked_until, told.deposit_limits)
 
     async def _ask(self, player: UUID) -> _Told | None:
         try:

@@ -1,4 +1,4 @@
-"""Identity, as far as payments asks it: who a player is, and when their password was changed."""
+"""Identity, as far as payments asks it: who a player is, when their password was changed, what they allow themselves."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +14,8 @@ class FakeIdentity:
     """Whom it knows; open to the tests."""
 
     password_changed_at: dict[str, datetime] = field(default_factory=dict)
+    blocked_until: dict[str, datetime] = field(default_factory=dict)
+    deposit_limits: dict[str, dict[str, str]] = field(default_factory=dict)
     silent: bool = False
     url: str = ""
 
@@ -22,8 +24,14 @@ class FakeIdentity:
             return web.json_response(
                 {"type": "/problems/unavailable", "title": "x", "status": 503}, status=503
             )
-        changed_at = self.password_changed_at.get(request.match_info["id"])
-        told = {"full_name": "Ana López", "password_changed_at": changed_at and changed_at.isoformat()}
+        player = request.match_info["id"]
+        changed_at, blocked = self.password_changed_at.get(player), self.blocked_until.get(player)
+        told = {
+            "full_name": "Ana López",
+            "password_changed_at": changed_at and changed_at.isoformat(),
+            "blocked_until": blocked and blocked.isoformat(),
+            "deposit_limits": self.deposit_limits.get(player, {}),
+        }
         return web.json_response(told)
 
 

@@ -281,3 +281,28 @@ async def test_a_card_payment_over_http(here: World, client: Client) -> None:
     listed = await (await client.get("/v1/payments", headers=as_player(player))).json()
     assert [(each["kind"], each["status"]) for each in listed["items"]] == [("CARD_IN", "COMPLETED")]
     assert listed["items"][0]["completed_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "slug", "field"),
+    [
+        ("cases?subject=cow", 400, "invalid-request", "subject"),
+        ("cases?after=x", 400, "invalid-cursor", "after"),
+        ("notices?since=2026-11-21&until=2026-11-20", 400, "invalid-request", "until"),
+        (
+            "reconciliation?since=2026-11-21T10:00:00Z&until=2026-11-21T09:00:00Z",
+            400,
+            "invalid-request",
+            "until",
+        ),
+        ("reconciliation?since=x&until=2026-11-21T09:00:00Z", 400, "invalid-request", "since"),
+        (f"payments/{uuid4()}/history", 404, "payment-not-found", None),
+        ("payments/x/history", 404, "payment-not-found", None),
+    ],
+)
+async def test_the_desk_says_what_is_wrong(
+    client: Client, path: str, status: int, slug: str, field: str | None
+) -> None:
+    answer = await client.get(f"/v1/cashier/{path}", headers=as_cashier("ana"))
+    problem = await answer.json()
+    assert (answer.status, problem["type"], problem.get("field")) == (status, f"/problems/{slug}", field)

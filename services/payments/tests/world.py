@@ -257,17 +257,18 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
         rails = {each: Rail(client, own_clabe=OWN_CLABE, rail=each) for each in PayoutRail}
         booking = Booking(pool, ledger, pace=PACE, clock=clock)
         known = await stack.enter_async_context(identity())
+        people = People(await client_of(known.url))
         payouts = Payouts(
             pool,
             ledger,
-            People(await client_of(known.url)),
+            people,
             rails,
             window=WINDOW,
             pace=PACE,
             clock=clock,
             ted_windows=Windows.parse(""),
         )
-        cards = Cards(pool, ledger, provider, window=WINDOW, pace=PACE, clock=clock)
+        cards = Cards(pool, ledger, people, provider, window=WINDOW, pace=PACE, clock=clock)
         proofs = ProofBooking(pool, ledger, pace=PACE, clock=clock)
         arrivals = Arrivals(
             pool,

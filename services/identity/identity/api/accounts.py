@@ -10,7 +10,7 @@ from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, reply
 from common.idempotency import Answer, fingerprint
 from pydantic import Field
 
-from identity.api.parts import ACCOUNTS, Secret, ShortText, caller
+from identity.api.parts import ACCOUNTS, PLAY, Secret, ShortText, caller
 from identity.domain.documents import DocumentKind, HolderDocument, InvalidDocument, NotAPersonsDocument
 from identity.domain.passwords import WeakPassword
 from identity.domain.people import (
@@ -27,6 +27,7 @@ from identity.domain.people import (
     User,
     UserId,
 )
+from identity.domain.play import Measure, Period
 from identity.passwords import HashingBusy
 from identity.service.accounts import Registration
 
@@ -110,21 +111,25 @@ async def register(request: web.Request) -> web.Response:
 
 
 class HolderView(View):
-    """Whom the platform knows somebody as, by which documents, and since when their password is what it is."""
+    """Whom the platform knows somebody as, by which documents, since when their password is what it is, and what they
+    allow themselves: no play at all until then, so much deposited in each period, in pesos."""
 
     full_name: str
     curp: str | None
     rfc: str | None
     password_changed_at: datetime | None
+    blocked_until: datetime | None
+    deposit_limits: dict[Period, str]
 
 
 async def holder(request: web.Request) -> web.Response:
-    """Somebody's name and papers. Internal: payments compares senders with them."""
+    """Somebody's name, papers and limits. Internal: payments compares senders with them and asks no card for more."""
     try:
         user_id = UserId(UUID(request.match_info["id"]))
     except ValueError:
         raise SessionEnded("That is no user's id.") from None
     found, documents = await request.app[ACCOUNTS].holder(user_id)
+    policy = await request.app[PLAY].policy(user_id)
     papers = {each.kind: each.value for each in documents}
     return reply(
         HolderView(
@@ -132,6 +137,12 @@ async def holder(request: web.Request) -> web.Response:
             curp=papers.get(DocumentKind.CURP),
             rfc=papers.get(DocumentKind.RFC),
             password_changed_at=found.password_changed_at,
+            blocked_until=policy.blocked_until,
+            deposit_limits={
+                period: str(cap)
+                for (measure, period), cap in policy.caps.items()
+                if measure is Measure.DEPOSIT
+            },
         )
     )
 

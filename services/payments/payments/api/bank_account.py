@@ -8,7 +8,7 @@ from aiohttp import web
 from common.client import RemoteProblem, Unreachable
 from common.errors import Unavailable
 from common.http import Role, Route, View, read_query, reply
-from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from payments.domain.bank_account import Difference, Found
 from payments.rail import RailSilent
@@ -32,11 +32,12 @@ class ReconciliationQuery(BaseModel):
     since: AwareDatetime
     until: AwareDatetime
 
-    @model_validator(mode="after")
-    def _goes_forward(self) -> "ReconciliationQuery":
-        if self.until <= self.since:
-            raise ValueError("until comes after since")
-        return self
+    @field_validator("until")
+    @classmethod
+    def _goes_forward(cls, until: datetime, before: ValidationInfo) -> datetime:
+        if "since" in before.data and until <= before.data["since"]:
+            raise ValueError("must come after `since`")
+        return until
 
 
 class DifferenceView(View):

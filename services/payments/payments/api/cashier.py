@@ -10,7 +10,7 @@ from uuid import UUID
 from aiohttp import web
 from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, read_query, reply
 from common.idempotency import Answer, KeyInFlight, KeyReused, fingerprint
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from payments.api.shared import id_in, person_of
 from payments.cursors import read_cursor, write_cursor
@@ -43,6 +43,13 @@ class NoticesQuery(BaseModel):
 
     since: date
     until: date
+
+    @field_validator("until")
+    @classmethod
+    def _goes_forward(cls, until: date, before: ValidationInfo) -> date:
+        if "since" in before.data and until < before.data["since"]:
+            raise ValueError("must not come before `since`")
+        return until
 
 
 class ProposalRequest(Body):
@@ -167,7 +174,7 @@ async def approve_decision(request: web.Request) -> web.Response:
 
 async def show_history(request: web.Request) -> web.Response:
     """Every attempt and every answer of a deposit, a withdrawal or a card payment, in order."""
-    payment_id = id_in(request, refusals.NoSuchCase("that is no payment's id"))
+    payment_id = id_in(request, refusals.NoSuchPayment("that is no payment's id"))
     found = await request.app[CASHIER].history(payment_id)
     return reply(HistoryView(items=tuple(LineView.of(line) for line in found)))
 
@@ -236,6 +243,7 @@ ROUTES: Final = (
     Route("POST", "/v1/cashier/cases/{id}/approval", approve_decision, returns=CaseView, role=Role.CASHIER,
           idempotent=True,
           refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, refusals.FourEyes, KeyReused, KeyInFlight)),
-    Route("GET", "/v1/cashier/payments/{id}/history", show_history, returns=HistoryView, role=_STAFF),
+    Route("GET", "/v1/cashier/payments/{id}/history", show_history, returns=HistoryView, role=_STAFF,
+          refusals=(refusals.NoSuchPayment,)),
     Route("GET", "/v1/cashier/notices", export_notices, query=NoticesQuery, role=_STAFF),
 )  # fmt: skip

@@ -53,6 +53,10 @@ class NoSuchCardPayment(NotFound):
     slug, title = "card-payment-not-found", "No such card payment"
 
 
+class NoSuchPayment(NotFound):
+    slug, title = "payment-not-found", "No such payment"
+
+
 class NoSuchCase(NotFound):
     slug, title = "case-not-found", "No such case"
 

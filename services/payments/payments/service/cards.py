@@ -30,9 +30,11 @@ from payments.domain.cards import (
     read_told,
 )
 from payments.domain.cases import Subject
+from payments.domain.play import forbids, period_start
 from payments.domain.refusals import NoSuchCardPayment
 from payments.events import tell_dispute
 from payments.ledger import Ledger
+from payments.people import People
 from payments.psp import CardProvider
 from payments.rail import RailSilent
 from payments.service import card_effects
@@ -55,6 +57,7 @@ class Cards:
         self,
         pool: pg.Pool,
         ledger: Ledger,
+        people: People,
         provider: CardProvider,
         *,
         window: timedelta,
@@ -64,6 +67,7 @@ class Cards:
         """`window` is how long after a send the provider may still not know of the operation."""
         self._pool = pool
         self._ledger = ledger
+        self._people = people
         self._provider = provider
         self._window = window
         self._pace = pace
@@ -83,6 +87,8 @@ class Cards:
         match operation.state:
             case OperationState.REQUESTED if operation.act is Act.REFUND:
                 await self._reserve(operation)
+            case OperationState.REQUESTED if operation.act is Act.AUTHORIZE:
+                await self._authorize(operation)
             case OperationState.REQUESTED | OperationState.RESERVED:
                 await self._send(operation)
             case OperationState.SENDING:
@@ -131,6 +137,28 @@ class Cards:
                 await store.dispute(payment.id, found.amount)
                 await remember(conn, "card", payment.id, payment.state, told.act, _answer(told))
                 await tell_dispute(conn, payment, found, told, self._clock())
+
+    async def _authorize(self, operation: Operation) -> None:
+        """Ask the provider only for what the player allows themselves; while identity does not say, for nothing."""
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            payment = await _payment(conn, operation.payment_id, lock=False)
+        try:
+            allowance = await self._people.allowance(payment.player)
+        except (RemoteProblem, Unreachable) as silence:
+            await self._wait(operation, "identity-silent", {"error": str(silence)})
+            return
+        now = self._clock()
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            store = CardStore(conn)
+            deposited = {
+                period: await store.deposited_before(payment, period_start(period, now))
+                for period in allowance.deposits
+            }
+        forbidden = forbids(allowance, payment.amount.amount, deposited, now)
+        if forbidden is not None:
+            await self._save(operation, operation.to(OperationState.REFUSED, reason=forbidden), forbidden)
+        else:
+            await self._send(operation)
 
     async def _reserve(self, operation: Operation) -> None:
         """Take a refund's money out of the player's reach before the provider is asked for it."""

@@ -14,7 +14,7 @@ from payments.domain.cards import OperationId, OperationState
 from payments.domain.cases import Case, CaseState, Decision, Subject, check_decision
 from payments.domain.deposits import REVIEW_REJECTED, DepositId, DepositState, IllegalStep
 from payments.domain.evidence import StatementLine
-from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase
+from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase, NoSuchPayment
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.events import tell_deposit
 from payments.rail import RailSilent
@@ -67,10 +67,16 @@ class Cashier:
             return case, await history_of(conn, [case.id, case.subject_id])
 
     async def history(self, payment_id: UUID) -> Sequence[Line]:
-        """Every attempt and every answer of a payment, in order; of a card payment, of all its operations."""
+        """Every attempt and every answer of a payment, in order; of a card payment, of all its operations.
+
+        Raises `NoSuchPayment`: from its first moment a payment has a history.
+        """
         async with pg.transaction(self._pool, readonly=True) as conn:
             operations = await CardStore(conn).ids_of(payment_id)
-            return await history_of(conn, [payment_id, *operations])
+            lines = await history_of(conn, [payment_id, *operations])
+        if not lines:
+            raise NoSuchPayment(f"no payment {payment_id}")
+        return lines
 
     async def notices(self, since: date, until: date) -> Sequence[Case]:
         """What people decided to report to the authority, by day of the decision."""

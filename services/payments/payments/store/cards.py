@@ -201,6 +201,25 @@ class CardStore:
             "UPDATE card_operation SET stands_in = 'available' WHERE id = $1", operation.id
         )
 
+    async def deposited_before(self, payment: CardPayment, since: datetime) -> Decimal:
+        """What the player has deposited since then by all rails, in pesos, with what may still be captured of card
+        payments that were asked for before this one."""
+        found: Decimal = await self._conn.fetchval(
+            """
+            SELECT (SELECT coalesce(sum(amount), 0) FROM deposit
+                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at >= $2)
+                 + (SELECT coalesce(sum(CASE WHEN state IN ('SETTLED', 'VOIDED', 'EXPIRED', 'DECLINED', 'CONFLICTED')
+                                             THEN captured ELSE amount END), 0)
+                      FROM card_payment
+                     WHERE player = $1 AND created_at >= $2 AND (created_at, id) < ($3, $4))
+            """,
+            payment.player,
+            since,
+            payment.created_at,
+            payment.id,
+        )
+        return found
+
     async def unrefunded(self, player: PlayerId, since: datetime) -> Decimal:
         """What a player has captured by card since then and not had refunded, in pesos."""
         found: Decimal = await self._conn.fetchval(

@@ -1,0 +1,89 @@
+"""No card is asked for more than its player allows themselves, nor while identity does not say."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from payments.domain.accounts import PlayerId
+from payments.domain.cards import CardPaymentId, PaymentState
+from payments.domain.play import Period, period_start
+
+from services.payments.tests.card_scene import found, pay, settle_down, truth
+from services.payments.tests.world import World, new_player
+
+
+async def declined(here: World, payment_id: CardPaymentId) -> str | None:
+    """Why it was declined, with the provider never asked."""
+    payment, _ = await found(here, payment_id)
+    assert payment.state is PaymentState.DECLINED
+    assert await truth(here, payment) == []
+    return payment.reason
+
+
+def limited(here: World, **limits: str) -> PlayerId:
+    player = new_player()
+    here.identity.deposit_limits[str(player)] = limits
+    return player
+
+
+async def test_who_is_excluded_pays_by_no_card_until_it_is_over(here: World) -> None:
+    player = new_player()
+    here.identity.blocked_until[str(player)] = here.clock() + timedelta(hours=1)
+    refused = await pay(here, player, "100.00")
+    await here.run_cards()
+    assert await declined(here, refused) == "player-blocked"
+    here.clock.forward(timedelta(hours=1))
+    accepted = await pay(here, player, "100.00")
+    await here.run_cards()
+    assert (await found(here, accepted))[0].state is PaymentState.CAPTURED
+
+
+@pytest.mark.parametrize("period", list(Period))
+async def test_the_limit_itself_passes_and_a_centavo_more_does_not(here: World, period: Period) -> None:
+    player = limited(here, **{period: "100.00"})
+    much, enough = await pay(here, player, "100.01"), await pay(here, player, "100.00")
+    await here.run_cards()
+    assert await declined(here, much) == "limit-exceeded"
+    assert (await found(here, enough))[0].state is PaymentState.CAPTURED
+
+
+async def test_all_rails_count_together(here: World) -> None:
+    player = limited(here, month="500.00")
+    await here.deposited(player, "300.00")
+    first = await pay(here, player, "150.00")
+    await here.run_cards()
+    second = await pay(here, player, "50.01")
+    await here.run_cards()
+    assert (await found(here, first))[0].state is PaymentState.CAPTURED
+    assert await declined(here, second) == "limit-exceeded"
+
+
+async def test_of_many_at_once_no_more_pass_than_the_limit_leaves_room_for(here: World) -> None:
+    player = limited(here, day="100.00")
+    asked = await asyncio.gather(*(pay(here, player, "40.00") for _ in range(8)))
+    leased = [operation for _ in range(8) for operation in await here.cards.lease(1)]
+    await asyncio.gather(*(here.cards.advance(operation) for operation in leased))
+    await here.run_cards()
+    states = [(await found(here, each))[0].state for each in asked]
+    assert states.count(PaymentState.CAPTURED) <= 2
+    assert set(states) == {PaymentState.CAPTURED, PaymentState.DECLINED}
+
+
+async def test_while_identity_is_silent_no_card_is_asked(here: World) -> None:
+    here.identity.silent = True
+    payment_id = await pay(here, new_player(), "100.00")
+    await settle_down(here)
+    payment, _ = await found(here, payment_id)
+    assert payment.state is PaymentState.CREATED
+    assert await truth(here, payment) == []
+    here.identity.silent = False
+    await settle_down(here)
+    assert (await found(here, payment_id))[0].state is PaymentState.CAPTURED
+
+
+def test_periods_begin_at_midnight_in_central_mexico() -> None:
+    saturday = datetime(2026, 11, 21, 5, 59, tzinfo=UTC)  # Friday, 23:59 there
+    assert period_start(Period.DAY, saturday) == datetime(2026, 11, 20, 6, tzinfo=UTC)
+    assert period_start(Period.DAY, saturday + timedelta(minutes=1)) == datetime(2026, 11, 21, 6, tzinfo=UTC)
+    assert period_start(Period.WEEK, saturday) == datetime(2026, 11, 16, 6, tzinfo=UTC)
+    assert period_start(Period.MONTH, saturday) == datetime(2026, 11, 1, 6, tzinfo=UTC)
