@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 
 KINDS: Final = 500
-"""One entry in so many has the rare kind `bet.void`, the others are `bet.hold`."""
+"""One entry in so many has the rare kind `card.clear`, the others are `bet.hold`."""
 REFERENCES: Final = 20_000
 ROUNDS: Final = 50
 """Values of the metadata key `round`."""
@@ -65,7 +65,7 @@ _ENTRIES = f"""
     WITH entries AS (
         INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference,
                            metadata, posted_at, effective_at)
-        SELECT 1, $3::bigint + n + 1, id, CASE WHEN n % {KINDS} = 0 THEN 'bet.void' ELSE 'bet.hold' END, 2, 'loadtest',
+        SELECT 1, $3::bigint + n + 1, id, CASE WHEN n % {KINDS} = 0 THEN 'card.clear' ELSE 'bet.hold' END, 2, 'loadtest',
                id::text, sha256(id::text::bytea), 'markets/' || n % {REFERENCES},
                jsonb_build_object('round', (n % {ROUNDS})::text), at, at
           FROM (SELECT n, gen_random_uuid() AS id,

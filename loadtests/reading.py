@@ -96,7 +96,7 @@ class Reader:
             "entries": lambda: self.get("/v1/entries", after=after()),
             "entries, newest first": lambda: self.get("/v1/entries", after=after(), order="newest"),
             "entries of a common kind": lambda: self.get("/v1/entries", kind="bet.hold", after=after()),
-            "entries of a rare kind (1 in 500)": lambda: self.get("/v1/entries", kind="bet.void", after=after()),
+            "entries of a rare kind (1 in 500)": lambda: self.get("/v1/entries", kind="card.clear", after=after()),
             "entries of a kind nothing has": lambda: self.get("/v1/entries", kind="bet.match"),
             "entries of a reference": lambda: self.get(
                 "/v1/entries", reference=f"markets/{self.chance.randrange(min(REFERENCES, self.entries))}"
@@ -137,7 +137,7 @@ class Reader:
                 "/v1/trial-balance", sequence=self.entries // 2
             ),
             "export of the rare kind as JSON lines, whole": lambda: self.get(
-                "/v1/entries/export", format="jsonl", kind="bet.void"
+                "/v1/entries/export", format="jsonl", kind="card.clear"
             ),
         }
 
@@ -151,6 +151,8 @@ async def command(database: Database, role: str, *arguments: str) -> str:
         env=os.environ | {"DATABASE_DSN": database.dsn(role), "COLUMNS": "160"},
     )  # fmt: skip
     told, _ = await process.communicate()
+    if process.returncode != 0:
+        print(told.decode())
     last = [line for line in told.decode().splitlines() if any(map(str.isalnum, line))][-1].strip(" │")
     return f"python -m ledger {' '.join(arguments)}: {time.monotonic() - began:.1f} s, exit {process.returncode} ({last})"
 

@@ -24,6 +24,8 @@ from examples.shadow_write.books import Books, Change, Payment
 CURRENCY: Final = "MXN"
 PASSING: Final = frozenset((409, 429, 503))
 """Answers that say: not now."""
+ABOUT_US: Final = frozenset((401, 403))
+"""Answers to who we are, and not to what we said: no change is passed over because a key has ended."""
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS last (id TEXT PRIMARY KEY, version INTEGER NOT NULL, entry TEXT NOT NULL);
@@ -77,7 +79,7 @@ class Shadow:
 
     async def follow(self) -> int:
         """Take up every change there is by now; returns how many. Raises `Unreachable` when the ledger is not
-        there: nothing is lost, the next call goes on."""
+        there or does not let us in: nothing is lost, the next call goes on."""
         done = 0
         while changes := self._books.changes(self.position):
             for change in changes:
@@ -113,7 +115,9 @@ class Shadow:
             except ValidationError as wrong:
                 raise Refused(f"no entry can say this: {wrong.errors()[0]['msg']}") from wrong
             except RemoteProblem as problem:
-                if problem.status not in PASSING:
+                if problem.status in ABOUT_US:
+                    raise Unreachable(f"the ledger does not let us: {problem}") from problem
+                if problem.status not in PASSING and problem.status < 500:
                     raise Refused(f"{problem.slug}: {problem.detail}") from problem
                 await asyncio.sleep(problem.retry_after or 2**attempt * 0.1)
         raise Unreachable("the ledger has no room; go on later")

@@ -19,15 +19,15 @@ import pytest
 from common.client import ServiceClient, Unreachable
 from common.signing import RequestSigner
 from common.testing import fresh_database
+from ledger.keys import revoke_key
 from ledger.keys.managing import MadeKey
 
 from examples.shadow_write.books import Books, Change, Payment
+from examples.shadow_write.day import live
 from examples.shadow_write.report import compare
 from examples.shadow_write.shadow import Shadow
 from services.ledger.tests.door import Door, open_door
 from services.ledger.tests.vocabulary import connected
-
-PEOPLE = ("ana", "beto", "caro", "dani", "stable.el-ancla")
 
 
 @dataclass
@@ -68,22 +68,6 @@ async def partner(tmp_path: Path) -> AsyncIterator[Partner]:
             headers = {"Authorization": f"Bearer {key.secret}"}
             async with ServiceClient(url, headers=headers, signer=RequestSigner(key.signing)) as client:
                 yield Partner(Books(tmp_path / "books.sqlite"), client, door, key, url, tmp_path)
-
-
-def live(books: Books, chance: random.Random, steps: int) -> None:
-    """What people do in a day: most payments stay, some were wrong, some should not have been."""
-    alive = [id for id, _, _ in books.payments()]
-    for _ in range(steps):
-        payer, payee = chance.sample(PEOPLE, 2)
-        payment = Payment(payer, payee, Decimal(chance.randint(1, 100_000)) / 100)
-        what = chance.random()
-        if what < 0.55 or not alive:
-            alive.append(f"p{chance.randrange(10**9)}")
-            books.pay(alive[-1], payment)
-        elif what < 0.8:
-            books.amend(chance.choice(alive), payment)
-        else:
-            books.take_back(alive.pop(chance.randrange(len(alive))))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -182,3 +166,19 @@ async def test_as_the_team_runs_it(partner: Partner) -> None:
     assert await run("follow") == (0, "10 changes taken up\n")
     status, told = await run("report")
     assert (status, "0 changes waiting: zero drift" in told) == (0, True), told
+
+
+async def test_a_key_that_has_ended_passes_no_change_over(partner: Partner) -> None:
+    """The ledger's no is to us and not to the payment: it waits for another key."""
+    live(partner.books, random.Random(5), 20)
+    await revoke_key(partner.door.keys, partner.key.id)
+    with pytest.raises(Unreachable, match="does not let us"):
+        await partner.shadow().follow()
+    assert (partner.shadow().position, partner.shadow().refused()) == (0, [])
+    key = await partner.door.key("shadow", ["transfer", "reversal"], ledger="partner", signed=True)
+    assert key.signing
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    async with ServiceClient(partner.url, headers=headers, signer=RequestSigner(key.signing)) as client:
+        shadow = Shadow(partner.books, client, partner.folder / "shadow.sqlite")
+        assert await shadow.follow() == 20
+        assert "zero drift" in str(await compare(partner.books, shadow, client))

@@ -12,13 +12,15 @@ LT = "services/ledger/tests"
 
 @dataclass(frozen=True, slots=True)
 class CodeGuard:
-    """A guard in a file: `old` is replaced by `new`, and `tests` must fail."""
+    """A guard in a file: `old` is replaced by `new`, and `tests` must fail. `whole`: they need every service, started
+    from the copy that lacks the guard."""
 
     name: str
     file: str
     old: str
     new: str
     tests: tuple[str, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

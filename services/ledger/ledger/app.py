@@ -11,7 +11,7 @@ from common import pg, redis
 from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.deadlines import DeadlineWorker
-from common.http import Check, build_app
+from common.http import Authenticate, Check, Principal, build_app
 from common.rate_limits import tell_standing
 from common.repeating import repeating
 from common.watched import WatchedFile
@@ -20,10 +20,11 @@ from ledger import api, receipts_api
 from ledger.attestation import read_public_keys
 from ledger.balance_cache import BalanceCache
 from ledger.consumers import consume
+from ledger.domain.refusals import LedgerNotServed
 from ledger.engine import PostingEngine
 from ledger.expiry import KIND as EXPIRY
 from ledger.expiry import expiry
-from ledger.keys import READING, KeyRing, SigningRoots
+from ledger.keys import HOLDER, READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
 from ledger.sealing import Sealer, Seals
 from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Limiting, Reading
@@ -57,7 +58,7 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
         ),
         told={"replica": lambda app: app[SOURCES].standing()},
         authenticate={
-            "key": KeyRing(SigningRoots.load(settings.signing_roots), cache).authenticate,
+            "key": _by_key(KeyRing(SigningRoots.load(settings.signing_roots), cache)),
             "token": by_token(TokenVerifier(settings.identity_url, audience="ledger")),
         },
     )
@@ -65,6 +66,18 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
     app.cleanup_ctx.append(lambda app: _engines(app, settings))
     app.on_cleanup.append(lambda _: cache.aclose())
     return app
+
+
+def _by_key(ring: KeyRing) -> Authenticate:
+    """By API key, for a ledger that there was when this process started."""
+
+    async def authenticate(request: web.Request) -> Principal:
+        principal = await ring.authenticate(request)
+        if request[HOLDER].ledger not in request.app[api.CHARTS]:
+            raise LedgerNotServed("the ledger is new; its processes are to be restarted", retry_after=10)
+        return principal
+
+    return authenticate
 
 
 async def _consuming(app: web.Application) -> None:

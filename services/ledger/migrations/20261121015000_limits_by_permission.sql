@@ -4,7 +4,7 @@
 INSERT INTO kind (chart, name) VALUES ('el-carril', 'player.limit');
 UPDATE principal SET kinds = kinds || 'player.limit'::text WHERE name = 'identity';
 
--- A ledger of the last version answers its change of limits with 503 until it is replaced, and is asked again.
+-- The ledger is replaced as soon as this has run; a change of limits that fails in between is asked for again.
 -- squawk-ignore ban-drop-function
 DROP FUNCTION set_player_policy(smallint, text, bigint, timestamptz, jsonb);
 CREATE FUNCTION set_player_policy(

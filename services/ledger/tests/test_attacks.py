@@ -6,6 +6,7 @@ books sound afterwards.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -13,6 +14,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from ledger.domain.standings import Cap
+from ledger.engine.memory import Memory
 from ledger.store.limits import set_policy
 
 from services.ledger.tests.forgery import Line, Scene, available, held
@@ -23,6 +25,8 @@ from services.ledger.tests.vocabulary import (
     match,
     one_row,
     posted,
+    refused,
+    release,
     settle,
 )
 
@@ -190,6 +194,20 @@ async def test_an_amount_has_no_third_decimal_and_is_not_rounded(scene: Scene) -
 async def test_a_floor_holds_at_every_step(scene: Scene) -> None:
     lines: list[Line] = [(available(scene.rich), "61", None), (held(scene.rich), "-61", uuid4())]
     assert await scene.forge("bet.hold", lines) == "balance_not_below_floor"
+
+
+async def test_a_floor_holds_between_the_entries_of_a_batch(scene: Scene) -> None:
+    """An engine that knows no floor holds 61 of 60 and gets 40 back in the same breath: in the end all would be well."""
+    engine = scene.bank.engine
+    lax = replace(engine.chart, classes=tuple(replace(each, floored=False) for each in engine.chart.classes))
+    engine._memory = Memory(1, lax)
+    answers = await engine.post_groups(
+        [
+            (hold(scene.rich, Decimal(61), scene.market, uuid4()),),
+            (release(scene.rich, Decimal(40), scene.market, scene.offer),),
+        ]
+    )
+    assert [refused(answer) for (answer,) in answers] == ["refused-by-database", "posted"]
 
 
 async def test_a_posting_tells_the_true_balance_and_the_next_number(scene: Scene) -> None:

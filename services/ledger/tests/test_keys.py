@@ -227,6 +227,10 @@ async def signed(
     ("changes", "field"),
     [
         ({"ledger": "nowhere"}, "ledger"),
+        ({"name": ""}, "name"),
+        ({"name": "a b"}, "name"),
+        ({"name": "a" * 65}, "name"),
+        ({"name": "ledger"}, "name"),
         ({"kinds": ["grant"]}, "kinds"),
         ({"scopes": ["post:grant"]}, "kinds"),
         ({"scopes": ["write"]}, "scopes"),
@@ -244,6 +248,16 @@ async def test_terms_that_make_no_sense_name_their_field(
         await door.key(**changes)  # type: ignore[arg-type]  # on purpose
     assert refused.value.field == field
     assert await list_keys(door.keys, "el-carril", "tester") == []
+
+
+async def test_a_ledger_made_after_the_process_is_not_served_yet(door: Door) -> None:
+    async with connected(door.database, "superuser") as connection:
+        await connection.execute("INSERT INTO ledger (id, name, chart) VALUES (78, 'latecomer', 'generic')")
+    key = await door.key("late", ["transfer"], ledger="latecomer")
+    for method, path in (("GET", "/v1/entries"), ("POST", "/v1/entries"), ("GET", "/v1/trial-balance")):
+        status, told = await door.ask(key.secret, method, path, {}, **{"Idempotency-Key": "k"})
+        assert (status, told["type"]) == (503, "/problems/ledger-not-served"), path
+        assert told["headers"]["Retry-After"] == "10"
 
 
 async def test_signing_needs_a_root(door: Door) -> None:
@@ -285,7 +299,10 @@ async def test_the_command_line(
     monkeypatch.setenv("SIGNING_ROOTS", str(tmp_path / "roots.json"))
 
     async def run(*arguments: str) -> tuple[int, str, str]:
-        return await operator.run(door.database, "ledger_keys", "keys", *arguments)
+        status, told, complained = await operator.run(door.database, "ledger_keys", "keys", *arguments)
+        # The application serves in this very process and logs its requests when it likes.
+        said = [line for line in told.splitlines(keepends=True) if not line.startswith('{"time"')]
+        return status, "".join(said), complained
 
     create = (
         "create",

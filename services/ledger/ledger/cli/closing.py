@@ -22,6 +22,13 @@ NOT_COVERED = 2
 """The exit status when everything is closed and some proof fails: page someone."""
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day is written 2026-11-21") from None
+
+
 def add(commands: Commands) -> None:
     close = commands.add_parser(
         "close",
@@ -30,9 +37,7 @@ def add(commands: Commands) -> None:
         "what is owed.",
     )
     close.add_argument("--ledger", help="only this ledger; all of them unless told")
-    close.add_argument(
-        "--until", type=date.fromisoformat, help="close nothing that begins after this day (YYYY-MM-DD)"
-    )
+    close.add_argument("--until", type=_day, help="close nothing that begins after this day (YYYY-MM-DD)")
     close.set_defaults(run=lambda wanted: asyncio.run(_close(wanted)))
 
 

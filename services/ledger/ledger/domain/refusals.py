@@ -115,6 +115,12 @@ class Draining(Unavailable):
     slug, title = "draining", "The ledger is shutting down"
 
 
+class LedgerNotServed(Unavailable):
+    """The ledger was made after this process had started."""
+
+    slug, title = "ledger-not-served", "This ledger is not served yet"
+
+
 class RefusedByDatabase(Refused):
     """The two nets disagreed: the domain accepted what the database refused. Never stored."""
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 from uuid import UUID, uuid4
 
 from common.errors import Conflict, Invalid, NotFound
 from common.pg import Connection, Pool, transaction
 from common.signing import SigningKey
 
+from ledger.domain.derived import CLOCK
 from ledger.domain.keys import KeyTerms
 from ledger.keys.secrets import HINT_LENGTH, SigningRoots, digest, new_key
 from ledger.store import keys as store
 from ledger.store.chart import ledgers
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A principal's."""
 
 
 class NoSuchKey(NotFound):
@@ -46,8 +52,12 @@ async def create_key(
     None leaves that as it is (nothing, for a new one).
 
     Raises:
-        Invalid: no such ledger, kinds its chart does not have, unknown scopes, or no root to sign by.
+        Invalid: no such ledger, a name that is none, kinds its chart does not have, unknown scopes, or no root to sign by.
     """
+    if not NAME.fullmatch(principal) or principal == CLOCK:
+        raise Invalid(
+            f"is 1 to 64 letters, digits, dots, dashes or underscores, and not {CLOCK}", field="name"
+        )
     async with transaction(pool) as connection:
         ledger = await _ledger(connection, ledger_name)
         unknown = await store.unknown_kinds(connection, ledger, [*(kinds or ()), *terms.kinds])
