@@ -211,9 +211,16 @@ CODE = (
     CodeGuard(
         "limits: a card is not asked for more than its player allows",
         f"{P}/service/cards.py",
-        "        if forbidden is not None:",
-        "        if False:",
+        "            if forbidden is not None:",
+        "            if False:",
         (f"{T}/test_card_limits.py::test_who_is_excluded_pays_by_no_card_until_it_is_over",),
+    ),
+    CodeGuard(
+        "limits: of two card payments at once the second knows of the first",
+        f"{P}/service/cards.py",
+        "            await store.one_at_a_time(payment.player)\n",
+        "",
+        (f"{T}/test_card_limits.py::test_whoever_looks_at_a_player_is_waited_for",),
     ),
     CodeGuard(
         "limits: what may still be captured counts",

@@ -4,9 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from common.pg import transaction
 from payments.domain.accounts import PlayerId
 from payments.domain.cards import CardPaymentId, PaymentState
 from payments.domain.play import Period, period_start
+from payments.store.cards import CardStore
 
 from services.payments.tests.card_scene import found, pay, settle_down, truth
 from services.payments.tests.world import World, new_player
@@ -56,6 +58,36 @@ async def test_all_rails_count_together(here: World) -> None:
     await here.run_cards()
     assert (await found(here, first))[0].state is PaymentState.CAPTURED
     assert await declined(here, second) == "limit-exceeded"
+
+
+async def test_a_payment_with_an_earlier_time_knows_of_what_was_let_through(here: World) -> None:
+    """Two servers' clocks differ, and a request may take its time: who is looked at later counts what went before."""
+    player = limited(here, day="100.00")
+    first = await pay(here, player, "60.00")
+    await here.run_cards()
+    here.clock.forward(timedelta(seconds=-2))
+    second = await pay(here, player, "60.00")
+    here.clock.forward(timedelta(seconds=2))
+    await here.run_cards()
+    assert (await found(here, first))[0].state is PaymentState.CAPTURED
+    assert await declined(here, second) == "limit-exceeded"
+
+
+async def test_whoever_looks_at_a_player_is_waited_for(here: World) -> None:
+    player = limited(here, day="100.00")
+    first, second = [await pay(here, player, "60.00") for _ in range(2)]
+    leased = [operation for _ in range(2) for operation in await here.cards.lease(1)]
+    async with transaction(here.pool) as conn:
+        await CardStore(conn).one_at_a_time(player)
+        looking = [asyncio.create_task(here.cards.advance(operation)) for operation in leased]
+        done, _ = await asyncio.wait(looking, timeout=0.5)
+        assert not done
+        for payment_id in (first, second):
+            assert await truth(here, (await found(here, payment_id))[0]) == []
+    await asyncio.gather(*looking)
+    await here.run_cards()
+    states = [(await found(here, each))[0].state for each in (first, second)]
+    assert sorted(states) == [PaymentState.CAPTURED, PaymentState.DECLINED]
 
 
 async def test_of_many_at_once_no_more_pass_than_the_limit_leaves_room_for(here: World) -> None:

@@ -148,17 +148,22 @@ class Cards:
             await self._wait(operation, "identity-silent", {"error": str(silence)})
             return
         now = self._clock()
-        async with pg.transaction(self._pool, readonly=True) as conn:
-            store = CardStore(conn)
+        async with pg.transaction(self._pool) as conn:
+            payment, store = await _payment(conn, operation.payment_id), CardStore(conn)
+            # Looked at and let through as one: of two payments at once, the second one looked at knows of the first.
+            await store.one_at_a_time(payment.player)
             deposited = {
-                period: await store.deposited_before(payment, period_start(period, now))
+                period: await store.deposited_beside(payment, period_start(period, now))
                 for period in allowance.deposits
             }
-        forbidden = forbids(allowance, payment.amount.amount, deposited, now)
-        if forbidden is not None:
-            await self._save(operation, operation.to(OperationState.REFUSED, reason=forbidden), forbidden)
-        else:
-            await self._send(operation)
+            forbidden = forbids(allowance, payment.amount.amount, deposited, now)
+            if forbidden is not None:
+                after, event = operation.to(OperationState.REFUSED, reason=forbidden), forbidden
+            else:
+                after, event = operation.sending(now), "sending"
+            await self._write(conn, payment, operation, after, event, None)
+        if forbidden is None:
+            await self._deliver(after)
 
     async def _reserve(self, operation: Operation) -> None:
         """Take a refund's money out of the player's reach before the provider is asked for it."""
@@ -182,11 +187,13 @@ class Cards:
             await self._send(await self._save(operation, reserved, "reserved"))
 
     async def _send(self, operation: Operation) -> None:
-        """Write down that and when it is sent; send it, once; then ask what became of it."""
-        now = self._clock()
-        sending = await self._save(operation, operation.sending(now), "sending")
+        """Write down that and when it is sent; then send it."""
+        await self._deliver(await self._save(operation, operation.sending(self._clock()), "sending"))
+
+    async def _deliver(self, sending: Operation) -> None:
+        """Send it, once; then ask what became of it."""
         async with pg.transaction(self._pool, readonly=True) as conn:
-            payment = await _payment(conn, operation.payment_id, lock=False)
+            payment = await _payment(conn, sending.payment_id, lock=False)
         try:
             await self._provider.send(sending, payment)
         except RailSilent as silence:

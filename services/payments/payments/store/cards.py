@@ -201,9 +201,16 @@ class CardStore:
             "UPDATE card_operation SET stands_in = 'available' WHERE id = $1", operation.id
         )
 
-    async def deposited_before(self, payment: CardPayment, since: datetime) -> Decimal:
-        """What the player has deposited since then by all rails, in pesos, with what may still be captured of card
-        payments that were asked for before this one."""
+    async def one_at_a_time(self, player: PlayerId) -> None:
+        """Until the transaction ends nobody else looks at whether this player may pay by card."""
+        await self._conn.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, hashtextextended('card limits', 0)))",
+            str(player),
+        )
+
+    async def deposited_beside(self, payment: CardPayment, since: datetime) -> Decimal:
+        """What the player has deposited since then by all rails, in pesos, with what may still be captured of the
+        other card payments that were let through."""
         found: Decimal = await self._conn.fetchval(
             """
             SELECT (SELECT coalesce(sum(amount), 0) FROM deposit
@@ -211,11 +218,10 @@ class CardStore:
                  + (SELECT coalesce(sum(CASE WHEN state IN ('SETTLED', 'VOIDED', 'EXPIRED', 'DECLINED', 'CONFLICTED')
                                              THEN captured ELSE amount END), 0)
                       FROM card_payment
-                     WHERE player = $1 AND created_at >= $2 AND (created_at, id) < ($3, $4))
+                     WHERE player = $1 AND created_at >= $2 AND id <> $3 AND state <> 'CREATED')
             """,
             payment.player,
             since,
-            payment.created_at,
             payment.id,
         )
         return found
