@@ -7,27 +7,18 @@ ledger's front door.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import asyncpg
 
-Stack = Mapping[str, Any]
+from tools.stack.described import Stack
 
 STAKE = "1.00"
 FUNDS = "1000000.00"
-
-
-def running_stack() -> Stack:
-    """The stack that EL_CARRIL_STACK describes. Raises KeyError when it is not set."""
-    stack: Stack = json.loads(Path(os.environ["EL_CARRIL_STACK"]).read_text(encoding="utf-8"))
-    return stack
 
 
 async def ledger_key(stack: Stack, principal: str, *kinds: str) -> str:

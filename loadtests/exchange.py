@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from loadtests.bank import running_stack
 from tools.raceday.card import Card, RaceOnCard
 from tools.raceday.day import Day
 from tools.raceday.faults import nothing
 from tools.raceday.plan import Plan
 from tools.raceday.staff import officials
+from tools.stack.described import running_stack
 
 
 @dataclass(frozen=True, slots=True)

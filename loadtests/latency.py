@@ -17,7 +17,8 @@ import aiohttp
 from aio_pika.abc import AbstractIncomingMessage
 from contracts.envelope import Envelope
 
-from loadtests.bank import Stack, fund_players, hold_body, ledger_key, running_stack
+from loadtests.bank import fund_players, hold_body, ledger_key
+from tools.stack.described import Stack, running_stack
 
 SETTLE_SECONDS = 5.0
 

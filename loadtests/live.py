@@ -21,10 +21,10 @@ from pathlib import Path
 
 import aiohttp
 
-from loadtests.bank import running_stack
 from loadtests.costs import cpu_seconds, service_pids
 from loadtests.exchange import opened
 from loadtests.offers import Load
+from tools.stack.described import running_stack
 
 DELTA = re.compile(r'"at": "([^"]+)", "prev": (\d+), "clk": (\d+)')
 

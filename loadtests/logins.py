@@ -26,8 +26,8 @@ import aiohttp
 from argon2 import PasswordHasher
 from identity.settings import HashSettings
 
-from loadtests.bank import Stack, running_stack
 from tools.raceday.people import Person, person
+from tools.stack.described import Stack, running_stack
 
 FIRST = 5_000
 """People of these numbers and on are this measurement's own."""

@@ -24,10 +24,10 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from loadtests.bank import running_stack
 from loadtests.costs import cpu_seconds
 from loadtests.exchange import Floor, opened
 from tools.raceday.client import App
+from tools.stack.described import running_stack
 
 RATIOS = ((1, 1), (20, 19), (19, 20), (10, 9), (9, 10), (5, 4), (4, 5))
 STAKE = {ratio: f"{ratio[0] * 18}.00" for ratio in RATIOS}

@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import asyncpg
 
-from loadtests.bank import Stack, running_stack
 from loadtests.costs import cpu_seconds
 from tools.paychaos.checks import superuser
 from tools.paychaos.desk import Caller, Provider
 from tools.raceday.day import home_clabe
 from tools.raceday.people import person
+from tools.stack.described import Stack, running_stack
 
 PLAYERS = 100
 AT_ONCE = 32

@@ -25,9 +25,9 @@ from common.signing import RequestSigner, SigningKey
 from pydantic import BaseModel
 
 from loadtests.alone import analyze, api_key, ledger_alone, sealer
-from loadtests.bank import Stack, running_stack
 from loadtests.books import LEDGER, fund, make_ledger
 from loadtests.posts import ACCOUNTS, measure
+from tools.stack.described import Stack, running_stack
 
 VERIFIER = Path(__file__).resolve().parents[1] / "tools" / "verify_journal.py"
 IN_FLIGHT = 32

@@ -14,8 +14,9 @@ import asyncpg
 import pytest
 from common.testing import Stack
 
-from loadtests.bank import fund_players, hold_body, ledger_key, running_stack
+from loadtests.bank import fund_players, hold_body, ledger_key
 from tests.e2e.control import order
+from tools.stack.described import running_stack
 
 KILLS = {"ledger-2": 3, "postgres": 1}
 PEOPLE = 32

@@ -15,8 +15,9 @@ import pytest
 import pytest_asyncio
 from common.testing import Stack
 
-from loadtests.bank import fund_players, hold_body, ledger_key, running_stack
+from loadtests.bank import fund_players, hold_body, ledger_key
 from tests.e2e.control import order
+from tools.stack.described import running_stack
 
 Json = dict[str, Any]
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from loadtests.bank import running_stack
 from tools.mutations import betting, edge, ledger
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
+from tools.stack.described import running_stack
 from tools.stack.layout import ROOT
 
 COPY = ROOT / ".run" / "mutations"

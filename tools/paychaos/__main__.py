@@ -19,11 +19,11 @@ from typing import Any
 
 import aiohttp
 
-from loadtests.bank import running_stack
 from tools.paychaos.checks import Unsound, compare_with_truth
 from tools.paychaos.day import Day
 from tools.paychaos.outcome import digest, outcome
 from tools.paychaos.plan import draw_plan
+from tools.stack.described import running_stack
 from tools.stack.layout import ROOT
 
 HURRY = {

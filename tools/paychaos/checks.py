@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-Stack = Mapping[str, Any]
+from tools.stack.described import Stack
 
 
 class Unsound(Exception):

@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 
 from tools.paychaos.checks import Auditor, Unsound, superuser
-from tools.paychaos.desk import Caller, Json, Provider, Refused, Stack
+from tools.paychaos.desk import Caller, Json, Provider, Refused
 from tools.paychaos.kills import Killer
 from tools.paychaos.plan import FUNDS, RICH, RICH_FUNDS, WITHDRAWALS, Kind, Plan, Wish
 from tools.paychaos.rest import waiting_for
@@ -21,6 +21,7 @@ from tools.raceday.people import person
 from tools.raceday.staff import create
 from tools.rail.book import institution_of
 from tools.rail.cep import MEXICO_CITY
+from tools.stack.described import Stack
 
 REST_SECONDS = 500.0
 LOOK_SECONDS = 0.4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -13,8 +12,8 @@ import aiohttp
 
 from tools.raceday.client import App, Tally
 from tools.raceday.people import Person
+from tools.stack.described import Stack
 
-Stack = Mapping[str, Any]
 Json = dict[str, Any]
 
 PATIENCE_SECONDS = 120.0

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tools.paychaos.desk import Stack
+from tools.stack.described import Stack
 
 VICTIMS = (
     "payments",

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from tools.paychaos.checks import superuser
-from tools.paychaos.desk import Stack
+from tools.stack.described import Stack
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OBJECT = re.compile(r"op_[0-9a-f]{24}")

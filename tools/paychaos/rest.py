@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from tools.paychaos.checks import PAYMENTS_DRAINED, Stack, contradictions, superuser
+from tools.paychaos.checks import PAYMENTS_DRAINED, contradictions, superuser
 from tools.paychaos.desk import Provider
+from tools.stack.described import Stack
 
 UNHEARD = {
     "every transfer on the statement is a deposit or an arrival": """

@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
-from tools.raceday.books import Books, Stack, UnsoundBooks, close_books
+from tools.raceday.books import Books, UnsoundBooks, close_books
 from tools.raceday.card import CARD, read_card
 from tools.raceday.client import Refusal
 from tools.raceday.day import Day, Say
@@ -22,12 +21,13 @@ from tools.raceday.faults import Faults, nothing
 from tools.raceday.plan import draw
 from tools.raceday.seed import seed
 from tools.raceday.staff import officials
+from tools.stack.described import Stack, running_stack
 
 
 def main() -> int:
     """The exit status: 0 when the day ended with sound books."""
     wanted = _parser().parse_args()
-    stack = json.loads(Path(os.environ["EL_CARRIL_STACK"]).read_text(encoding="utf-8"))
+    stack = running_stack()
     started = time.monotonic()
 
     def say(line: str) -> None:

@@ -9,17 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import asyncpg
 from contracts.topology import TEAMS, UNHEARD_QUEUE
 
+from tools.stack.described import Stack
+
 SERVICES = ("ledger", "betting", "identity", "payments")
 DRAINED_WITHIN_SECONDS = 60.0
-
-Stack = Mapping[str, Any]
-"""The description that the supervisor writes of a running stack."""
 
 
 class UnsoundBooks(Exception):

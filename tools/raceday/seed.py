@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import aiohttp
 
-from tools.raceday.books import Stack
 from tools.raceday.card import read_card
 from tools.raceday.day import Day, Say
 from tools.raceday.faults import nothing
 from tools.raceday.people import person
 from tools.raceday.plan import Plan
 from tools.raceday.staff import create, officials
+from tools.stack.described import Stack
 
 RACES = 3
 BETTORS = 2

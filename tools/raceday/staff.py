@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from tools.raceday.books import Stack
 from tools.raceday.people import Person, person
+from tools.stack.described import Stack
 
 
 async def officials(stack: Stack, count: int) -> list[Person]:
