@@ -312,6 +312,16 @@ async def test_a_race_whose_declarations_differ_is_never_final(venue: Venue, sce
         await venue.owner.execute("UPDATE race SET status = 'FINAL' WHERE id = $1", scene.floor.race.id)
 
 
+async def test_a_settlement_is_not_booked_before_its_chunks(venue: Venue, scene: Scene) -> None:
+    await scene.floor.finish(0)
+    async with venue.owner.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE settlement SET booked_at = NULL")
+        await connection.execute("UPDATE settlement_chunk SET booked_at = NULL, entry_sequence = NULL")
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await connection.execute("UPDATE settlement SET booked_at = now()")
+        assert refused.value.constraint_name == "settlement_books_every_chunk"
+
+
 @pytest.mark.parametrize(
     ("rule", "lie"),
     [

@@ -12,6 +12,7 @@ from payments.domain.deposits import DepositState
 from payments.domain.holders import Holder, contradicts
 from payments.domain.names import same_person
 from payments.domain.refusals import FourEyes
+from payments.service.arrivals import LOOK_BACK
 from payments.service.cashier import Verdict
 
 from services.payments.tests.card_scene import PATIENCE
@@ -186,8 +187,12 @@ async def test_sources_that_contradict_each_other_book_nothing_and_a_person_deci
     assert case.reason == "amount-differs-between-sources"
     await decide(here, case, Decision.REJECT)
     assert (await here.deposit(player, answer)).state is DepositState.REJECTED
+    here.arrivals._read_to = (
+        here.clock() - LOOK_BACK
+    )  # as after a restart: the statement is read again from far back
     await run(here)
     assert await here.owner.fetchval("SELECT count(*) FROM deposit") == 1, "people's word is the last"
+    assert await here.owner.fetchval("SELECT count(*) FROM arrival") == 0
 
 
 async def test_the_central_bank_may_say_otherwise_than_the_statement(here: World) -> None:
