@@ -27,7 +27,9 @@ PAYMENTS = {
     "withdrawals": "SELECT player::text, amount::text, rail, state, reason FROM withdrawal",
     "breaks": "SELECT kind, amount::text, break_class FROM payout_line WHERE break_class IS NOT NULL",
     "receipts": "SELECT purpose, rail, account, amount::text, state FROM proof",
-    "cases": "SELECT subject, reason, amount::text, state, decision FROM review_case",
+    # What a player had paid in when a case about them was opened depends on which of two payments was there first.
+    "cases": """
+        SELECT subject, reason, CASE WHEN subject <> 'player' THEN amount::text END, state, decision FROM review_case""",
 }
 LEDGER = {
     "entries": """
