@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import asyncpg
+from common.testing import VARIABLE
 
 from tools.mutations import betting, edge, ledger
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
@@ -43,6 +45,13 @@ def copy_tree() -> None:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+    # What lies beside the tree: the stack's own folder (a replica copies its server's files) and the programs.
+    home = Path(os.environ[VARIABLE]).parent
+    (COPY / ".run").mkdir()
+    (COPY / ".run" / home.name).symlink_to(home)
+    for beside in (".tools", ".venv"):
+        if (ROOT / beside).exists():
+            (COPY / beside).symlink_to(ROOT / beside)
 
 
 def passes(tests: Sequence[str], *, whole: bool = False) -> bool:
@@ -51,7 +60,7 @@ def passes(tests: Sequence[str], *, whole: bool = False) -> bool:
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     on_a_stack: list[str] = []
     if whole:
-        environment.pop("EL_CARRIL_STACK", None)
+        environment.pop(VARIABLE, None)
         on_a_stack = [sys.executable, "-m", "tools.stack", "with", "--"]
     done = subprocess.run(
         [*on_a_stack, sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--show-capture=no", "--tb=no",
