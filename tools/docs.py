@@ -28,7 +28,7 @@ from gateway.domain import Service
 from gateway.openapi import public_document
 from gateway.routes import ROUTES as PUBLIC_ROUTES
 
-from tools import authorization, contracts, events_page
+from tools import authorization, contracts, events_page, rules_page
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 VERSION: Final = "1.0"
@@ -86,6 +86,7 @@ def documents() -> dict[Path, str]:
         DOCS / "asyncapi.json": _json(asyncapi.document()),
         DOCS / "broker.md": events_page.broker(),
         DOCS / "events.md": events_page.events(),
+        DOCS / "rules.md": rules_page.page(),
     }
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import asyncpg
 from common.testing import VARIABLE
 
-from tools.mutations import betting, edge, ledger
-from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
+from tools.mutations.every import EVERY
+from tools.mutations.guards import CodeGuard, DatabaseGuard
 from tools.stack.described import running_stack
 from tools.stack.layout import ROOT
 
@@ -118,11 +118,7 @@ def _needs_all(guard: CodeGuard | DatabaseGuard) -> bool:
 def main(wanted: Sequence[str]) -> int:
     """The exit status: 1 when a guard can be taken away unnoticed."""
     copy_tree()
-    every: tuple[CodeGuard | DatabaseGuard, ...] = (
-        *CODE, *edge.CODE, *betting.CODE, *ledger.CODE,
-        *DATABASE, *edge.DATABASE, *betting.DATABASE, *ledger.DATABASE,
-    )  # fmt: skip
-    guards = [each for each in every if not wanted or any(word in each.name for word in wanted)]
+    guards = [each for each in EVERY if not wanted or any(word in each.name for word in wanted)]
     alone = {test for guard in guards if not _needs_all(guard) for test in guard.tests}
     together = {test for guard in guards if _needs_all(guard) for test in guard.tests}
     if (alone and not passes(sorted(alone))) or (together and not passes(sorted(together), whole=True)):

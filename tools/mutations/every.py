@@ -1,0 +1,13 @@
+"""Every guard of the gate, in the order in which they are taken away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tools.mutations import betting, edge, ledger
+from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
+
+EVERY: Final[tuple[CodeGuard | DatabaseGuard, ...]] = (
+    *CODE, *edge.CODE, *betting.CODE, *ledger.CODE,
+    *DATABASE, *edge.DATABASE, *betting.DATABASE, *ledger.DATABASE,
+)  # fmt: skip
