@@ -6,6 +6,7 @@ CREATE FUNCTION public.check_impartial(judged uuid, official uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(official::text, 6));
     PERFORM refuse('declaration_is_impartial', format('official %s has bet in the event', official))
        FROM race r
        JOIN race other ON other.event_id = r.event_id
@@ -65,11 +66,13 @@ CREATE FUNCTION public.fill_in_open_market() RETURNS trigger
     AS $$
 BEGIN
     PERFORM refuse('fill_in_open_market', format('market %s is %s', m.id, m.status))
-       FROM market m WHERE m.id IN (SELECT market_id FROM added) AND m.status <> 'OPEN';
+       FROM (SELECT market_id, max(matched_at) AS at FROM added GROUP BY market_id) a
+       JOIN market m ON m.id = a.market_id WHERE m.status <> 'OPEN' OR m.closes_at <= a.at;
     PERFORM refuse(broken.rule, format('fill %s breaks %s', broken.id, broken.rule))
        FROM (SELECT a.id, CASE
                     WHEN maker.owner = taker.owner THEN 'fill_owners_differ'
                     WHEN maker.expires_at <= a.matched_at THEN 'fill_maker_has_time'
+                    WHEN taker.expires_at <= a.matched_at THEN 'fill_taker_has_time'
                     WHEN maker.challenges IS NOT NULL
                          AND (maker.challenges <> taker.user_id OR taker.answers IS DISTINCT FROM maker.id)
                         THEN 'fill_answers_its_challenge'

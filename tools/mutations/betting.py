@@ -12,6 +12,7 @@ B, BT = "services/betting/betting", "services/betting/tests"
 
 _HOLDS = f"{BT}/test_interruptions.py"
 _PEOPLE = f"{BT}/test_people.py"
+_TIME = f"{BT}/test_in_time.py"
 _MATCHING = (f"{BT}/test_matching.py",)
 _RESULTS = f"{BT}/test_results.py"
 _REFUSED = (f"{BT}/test_second_net.py::test_the_tables_refuse",)
@@ -45,6 +46,27 @@ CODE = (
         "    refusal = _refusal(session, offer, suspended=waiting.suspended)",
         "    refusal = _refusal(session, offer, suspended=waiting.suspended) and None",
         (f"{_HOLDS}::test_a_hold_that_comes_after_the_gate_goes_back",),
+    ),
+    CodeGuard(
+        "bets: an offer whose own time is over meets nobody",
+        f"{B}/service/session.py",
+        "        if offer.is_over(self.chronicle.now):",
+        "        if False:",
+        (f"{_TIME}::test_an_offer_whose_hold_took_longer_than_its_own_time_meets_nobody",),
+    ),
+    CodeGuard(
+        "bets: post time is the end, whoever closes the market",
+        f"{B}/domain/markets.py",
+        "        if self.terms.closes_at is not None and now >= self.terms.closes_at:",
+        "        if False:",
+        (f"{_TIME}::test_nothing_is_placed_or_matched_after_post_time_though_nobody_has_closed_the_market",),
+    ),
+    CodeGuard(
+        "bets: nothing of whom was suspended is on its way any more",
+        f"{B}/service/suspending.py",
+        "        if scope is Scope.USER and subject is not None:",
+        "        if False:",
+        (f"{_TIME}::test_who_is_suspended_while_the_floor_is_busy_with_their_offer_rests_nowhere",),
     ),
     CodeGuard(
         "bets: an offer is finished once",

@@ -18,6 +18,27 @@ _FOUR_EYES = (f"{PT}/test_four_eyes.py::test_the_database_takes_four_eyes_too",)
 
 CODE = (
     CodeGuard(
+        "edge: a session is worth nothing once what it was started on has changed",
+        f"{P}/service/access.py",
+        "        if known is None or _proved(known) != _proved(user):",
+        "        if False:",
+        (f"{PT}/test_four_eyes.py::test_who_is_dismissed_while_logging_in_gets_no_session",),
+    ),
+    CodeGuard(
+        "edge: who is dismissed has no session, though we die on the way",
+        f"{P}/service/approvals.py",
+        "            await self._end_sessions(await self._would_be(who, approval_id))",
+        "            await self._would_be(who, approval_id)",
+        (f"{PT}/test_four_eyes.py::test_who_was_dismissed_keeps_no_session_though_we_die_on_the_way",),
+    ),
+    CodeGuard(
+        "edge: who may not decide ends nobody's session",
+        f"{P}/service/approvals.py",
+        "        return decide(found, decider, approve=True, now=self._desk.clock())",
+        "        return found",
+        (f"{PT}/test_four_eyes.py::test_who_may_not_decide_ends_nobodys_session",),
+    ),
+    CodeGuard(
         "edge: a token of another type is none",
         f"{C}/auth.py",
         'header.get("alg") != ALGORITHM or header.get("typ") != TYPE or not',

@@ -35,7 +35,7 @@ from betting.service.trading import Trading
 from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261121012010"
+NEWEST_MIGRATION = "20261121016100"
 
 POOL = web.AppKey("pool", pg.Pool)
 CONSUMERS = web.AppKey("consumers", tuple[Consumer, ...])

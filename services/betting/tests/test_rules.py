@@ -95,14 +95,18 @@ def test_a_defect_stops_a_market_wherever_it_is() -> None:
 
 
 def test_an_offer_is_admitted_only_to_the_market_its_bettor_saw() -> None:
-    OPEN.check_admits(1, None)
-    OPEN.check_admits(1, TERMS.digest)
+    OPEN.check_admits(1, None, NOON)
+    OPEN.check_admits(1, TERMS.digest, NOON)
     with pytest.raises(StaleMarket):
-        OPEN.check_admits(2, None)
+        OPEN.check_admits(2, None, NOON)
     with pytest.raises(StaleMarket):
-        OPEN.check_admits(1, bytes(32))
+        OPEN.check_admits(1, bytes(32), NOON)
     with pytest.raises(MarketNotOpen):
-        OPEN.moved(MarketStatus.CLOSED).check_admits(2, None)
+        OPEN.moved(MarketStatus.CLOSED).check_admits(2, None, NOON)
+    until_noon = replace(OPEN, terms=replace(TERMS, close_rule=CloseRule.POST_TIME, closes_at=NOON))
+    until_noon.check_admits(1, None, NOON - timedelta(microseconds=1))
+    with pytest.raises(MarketNotOpen):
+        until_noon.check_admits(1, None, NOON)
 
 
 def test_terms_have_one_hash_and_any_change_another() -> None:

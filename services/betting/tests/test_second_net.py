@@ -259,6 +259,10 @@ BROKEN = {
     + a_fill(maker="{also}"),
     "fill_maker_has_time": "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {also};"
     + a_fill(maker="{also}"),
+    "fill_taker_has_time": "ALTER TABLE offer DISABLE TRIGGER offer_has_ended; "
+    "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {taken};" + a_fill(maker="{also}"),
+    "fill_in_open_market (post time)": "UPDATE market SET close_rule = 'POST_TIME', closes_at = '2026-01-01Z' "
+    "WHERE id = {market};" + a_fill(maker="{also}"),
     "fill_answers_its_challenge": "UPDATE offer SET challenges = {new} WHERE id = {also};"
     + a_fill(maker="{also}"),
     "offer_that_kills_never_rests": "UPDATE offer SET fill_or_kill = true WHERE id = {resting}",

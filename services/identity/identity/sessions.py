@@ -73,6 +73,12 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 return redis.call('HMGET', KEYS[2], 'user', 'role', 'ends', 'started', 'proved', 'address', 'agent')
 """
 
+# Ends one of somebody's sessions. KEYS: the session, its owner's index. ARGV: sid. Answers whether it was live.
+END: Final = """
+if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
 # Ends all of somebody's sessions but one (ARGV[1], may be empty). KEYS: the index. Answers the sids ended.
 END_ALL: Final = """
 local ended = {}
@@ -167,6 +173,7 @@ class Sessions:
         self._start = redis.register_script(START)
         self._resume = redis.register_script(RESUME)
         self._renew = redis.register_script(RENEW)
+        self._end = redis.register_script(END)
         self._end_all = redis.register_script(END_ALL)
         self._shorten = redis.register_script(SHORTEN)
 
@@ -219,9 +226,7 @@ class Sessions:
         Raises SessionsUnavailable.
         """
         async with _or_unavailable():
-            if not await self._redis.zrem(_index(user), str(sid)):
-                return False
-            return bool(await self._redis.delete(_key(sid)))
+            return bool(await self._end(keys=[_key(sid), _index(user)], args=[str(sid)]))
 
     async def end_all(self, user: UserId, *, but: UUID | None = None) -> tuple[UUID, ...]:
         """End all of a person's sessions; gives those that were live. Raises SessionsUnavailable."""

@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pyotp
 import pytest
 from aiohttp import ClientResponse
 from common.testing import Database
+from identity.domain.people import User, UserId
+from identity.sessions import Lifetime, Origin, Sessions, SessionsUnavailable, StartedSession
 
 from services.identity.tests.conftest import Create, authenticator, code
 from services.identity.tests.people import Client, Letters, Owner, Papers, as_user, login, papers, register
@@ -132,6 +134,58 @@ async def test_who_was_dismissed_does_not_log_in(client: Client, member: Appoint
         "code": code(authenticator(said), steps=1),
     }
     assert await told(await client.post("/v1/login", json=proof)) == (403, "account-closed")
+
+
+async def test_who_is_dismissed_while_logging_in_gets_no_session(
+    client: Client, member: Appointed, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await member(1, "admin"), await member(2, "admin")
+    left = await member(3, "cashier")
+    approval = await asked(client, first, f"/v1/staff/{left.id}/dismissal", {"reason": "se fue"})
+    _, said = await create(papers(3), role="cashier")
+    start = Sessions.start
+
+    async def start_late(
+        sessions: Sessions, user: User, lifetime: Lifetime, origin: Origin
+    ) -> StartedSession:
+        monkeypatch.undo()
+        assert (await decide(client, second, approval)).status == 200
+        return await start(sessions, user, lifetime, origin)
+
+    monkeypatch.setattr(Sessions, "start", start_late)
+    proof = {
+        "email": papers(3).email,
+        "password": papers(3).password,
+        "code": code(authenticator(said), steps=1),
+    }
+    assert await told(await client.post("/v1/login", json=proof)) == (401, "bad-credentials")
+
+
+async def test_who_was_dismissed_keeps_no_session_though_we_die_on_the_way(
+    client: Client, member: Appointed, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await member(1, "admin"), await member(2, "admin")
+    left = await member(3, "cashier")
+    approval = await asked(client, first, f"/v1/staff/{left.id}/dismissal", {"reason": "se fue"})
+    end_all = Sessions.end_all
+
+    async def dies(sessions: Sessions, user: UserId, *, but: UUID | None = None) -> tuple[UUID, ...]:
+        if await owner.fetchval("SELECT state FROM approval WHERE id = $1::uuid", approval) == "APPROVED":
+            raise SessionsUnavailable("Sessions cannot be read now.", retry_after=1)
+        return await end_all(sessions, user, but=but)
+
+    monkeypatch.setattr(Sessions, "end_all", dies)
+    assert (await decide(client, second, approval)).status == 503
+    gone = await client.post("/internal/token", json={"session": left.session, "audience": "payments"})
+    assert gone.status == 401
+
+
+async def test_who_may_not_decide_ends_nobodys_session(client: Client, member: Appointed) -> None:
+    first, left = await member(1, "admin"), await member(3, "cashier")
+    approval = await asked(client, first, f"/v1/staff/{left.id}/dismissal", {"reason": "se fue"})
+    assert await told(await decide(client, first, approval)) == (403, "four-eyes-needed")
+    kept = await client.post("/internal/token", json={"session": left.session, "audience": "payments"})
+    assert kept.status == 200
 
 
 async def test_a_lost_authenticator_is_replaced_by_two_others(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import ClientResponse
 from argon2 import PasswordHasher, extract_parameters
+from identity.domain.people import User
+from identity.sessions import Lifetime, Origin, Sessions, StartedSession
 
 from services.identity.tests.conftest import MakeClient
 from services.identity.tests.people import PASSWORD, Client, Letters, Owner, as_user, login, papers, register
@@ -48,6 +50,31 @@ async def test_a_forgotten_password_is_set_anew_and_every_session_ends(
         await owner.fetchval("SELECT count(*) FROM outbox WHERE routing_key = 'identity.password.changed.v1'")
         == 1
     )
+
+
+async def test_who_was_proving_the_old_password_while_it_was_reset_gets_no_session(
+    client: Client, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thief who tries the old password again and again has one attempt under way at any moment."""
+    await register(client, papers().body)
+    await forgot(client, papers().email)
+    code = await letters.code("reset-code", to=papers().email)
+    start = Sessions.start
+
+    async def start_late(
+        sessions: Sessions, user: User, lifetime: Lifetime, origin: Origin
+    ) -> StartedSession:
+        monkeypatch.undo()
+        assert (await reset(client, papers().email, code)).status == 204
+        return await start(sessions, user, lifetime, origin)
+
+    monkeypatch.setattr(Sessions, "start", start_late)
+    late = await client.post("/v1/login", json={"email": papers().email, "password": PASSWORD})
+    assert await slug(late) == (401, "bad-credentials")
+    proof = {"email": papers().email, "password": NEW}
+    session = (await (await client.post("/v1/login", json=proof)).json())["session"]
+    mine = await (await client.get("/v1/sessions", headers=await as_user(client, session))).json()
+    assert len(mine["items"]) == 1
 
 
 async def test_a_code_is_guessed_at_five_times(client: Client, letters: Letters) -> None:

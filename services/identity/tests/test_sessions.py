@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -16,6 +17,7 @@ from common.roles import Role
 from identity.domain.people import Email, FullName, SessionEnded, User, UserId
 from identity.sessions import MOST_SESSIONS, Lifetime, Sessions, SessionsUnavailable
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from services.identity.tests.conftest import MakeClient
 from services.identity.tests.people import Client, Owner, as_user, login, papers, register, token
@@ -47,6 +49,25 @@ async def test_a_session_opens_the_door_until_it_is_ended(client: Client) -> Non
     assert (await client.post("/v1/logout", headers=headers)).status == 204
     refused = await client.post("/internal/token", json={"session": session, "audience": "identity"})
     assert (refused.status, (await refused.json())["type"]) == (401, "/problems/session-ended")
+
+
+async def test_an_end_that_redis_broke_off_can_be_asked_for_again(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever logs out and is told to try again is not left with a session that nothing finds any more."""
+
+    async def breaks_off(*_: object) -> int:
+        raise RedisConnectionError("reset by peer")
+
+    sessions = Sessions(redis)
+    started = await sessions.start(SOMEBODY, Lifetime(timedelta(minutes=5), timedelta(hours=1)))
+    monkeypatch.setattr(redis, "delete", breaks_off)
+    with suppress(SessionsUnavailable):
+        await sessions.end(SOMEBODY.id, started.session.sid)
+    monkeypatch.undo()
+    await sessions.end(SOMEBODY.id, started.session.sid)
+    with pytest.raises(SessionEnded):
+        await sessions.resume(started.secret)
 
 
 async def test_beginning_and_end_of_a_session_are_told_once_each(client: Client, owner: Owner) -> None:

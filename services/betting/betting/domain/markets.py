@@ -150,10 +150,13 @@ class Market:
     settled_result: int = 0
     suspension: SuspensionId | None = None
 
-    def check_admits(self, version: int, terms_hash: bytes | None) -> None:
-        """Raises MarketNotOpen, or StaleMarket if it is not the market the bettor saw."""
+    def check_admits(self, version: int, terms_hash: bytes | None, now: datetime) -> None:
+        """Raises MarketNotOpen, also after post time though nobody has closed it yet; or StaleMarket if it is not the
+        market the bettor saw."""
         if self.status is not MarketStatus.OPEN:
             raise MarketNotOpen(f"the market is {self.status}")
+        if self.terms.closes_at is not None and now >= self.terms.closes_at:
+            raise MarketNotOpen("it is post time")
         if self.version != version:
             raise StaleMarket(f"the market is at version {self.version}", field="market_version")
         if terms_hash is not None and terms_hash != self.terms.digest:

@@ -169,6 +169,11 @@ class Offer:
         """Whether it is in the book for everyone; a challenge is between two."""
         return self.slip.options.challenges is None
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether its own time has run out."""
+        expires_at = self.slip.options.expires_at
+        return expires_at is not None and expires_at <= now
+
     def placed(self, sequence: int) -> "Offer":
         """The offer with its place in time."""
         return Offer(

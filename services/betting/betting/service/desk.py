@@ -180,7 +180,7 @@ def _offer(
 ) -> Offer:
     """The offer as wanted, if the market takes it."""
     market = stall.market
-    market.check_admits(wanted.market_version, wanted.terms_hash)
+    market.check_admits(wanted.market_version, wanted.terms_hash, now)
     terms = market.terms
     side = market.side_of(wanted.runner_id)
     if side is None:

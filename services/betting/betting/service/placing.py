@@ -115,7 +115,7 @@ class Placing:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The stake is held: match and rest, unless the market the bettor saw is gone."""
+    """The stake is held: match and rest, unless the market the bettor saw is gone or the offer's own time is over."""
 
     id: OfferId
     show: Show[OwnOffer]
@@ -149,7 +149,7 @@ def _refusal(
     session: Session, offer: Offer, *, suspended: bool
 ) -> MarketNotOpen | StaleMarket | BettingSuspended | None:
     try:
-        session.market.check_admits(offer.slip.market_version, None)
+        session.market.check_admits(offer.slip.market_version, None, session.chronicle.now)
     except (MarketNotOpen, StaleMarket) as refusal:
         return refusal
     return BettingSuspended("you may not bet for now") if suspended else None

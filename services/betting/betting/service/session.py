@@ -65,9 +65,13 @@ class Session:
         return resting or waiting.offer  # type: ignore[union-attr]  # one of them is there
 
     def admit(self, offer: Offer) -> OwnOffer:
-        """Let a held offer meet the book, and tell everything that comes of it."""
+        """Let a held offer meet the book, and tell everything that comes of it. One whose hold took longer than its own
+        time meets nobody."""
         offer = offer.placed(self.chronicle.placed(offer))
-        matching = match(offer, self.book.makers(offer), min_stake=self.market.terms.min_stake)
+        if offer.is_over(self.chronicle.now):
+            matching = Matching(offer.ended(OfferStatus.EXPIRED, Ending.TIME_OVER), ())
+        else:
+            matching = match(offer, self.book.makers(offer), min_stake=self.market.terms.min_stake)
         for fill in matching.fills:
             self.fills.append((fill, self.chronicle.matched(fill)))
             self.chronicle.ended(fill.maker)

@@ -57,6 +57,8 @@ class Suspending:
             return show(suspension)
 
         answer = await once_in(self._pool, call, work)
+        if scope is Scope.USER and subject is not None:
+            await self._end_offers(UserId(subject), Ending.BETTOR_SUSPENDED)
         await self.keep_step()
         return answer
 
@@ -110,13 +112,17 @@ class Suspending:
         await announce_all(conn, chronicle.announcements)
 
     async def _end_offers(self, user: UserId, why: Ending) -> None:
-        """Everything that somebody who may not bet has resting goes back; what is matched stands."""
+        """Everything that somebody who may not bet has resting goes back; what is matched stands.
+
+        Where an offer of theirs is on its way the market's turn is waited for as well: whoever looked at them before
+        they were barred is done then.
+        """
 
         def theirs(offer: Offer) -> bool:
             return offer.user_id == user
 
         async with transaction(self._pool, readonly=True) as conn:
-            markets = await ExchangeStore(conn).markets_with_offers_of(user)
+            markets = await ExchangeStore(conn).markets_with_live_offers_of(user)
         for market_id in markets:
             async with transaction(self._pool) as conn:
                 market = await ExchangeStore(conn).market_for_update(market_id)

@@ -124,6 +124,17 @@ class ExchangeStore:
         )
         return [MarketId(row["market_id"]) for row in rows]
 
+    async def markets_with_live_offers_of(self, owner: UserId) -> list[MarketId]:
+        """Markets in which the bettor has anything resting or on its way there."""
+        rows = await self._conn.fetch(
+            """
+            SELECT DISTINCT market_id FROM offer
+            WHERE user_id = $1 AND status IN ('PENDING', 'OPEN', 'PARTIAL') ORDER BY market_id
+            """,
+            owner,
+        )
+        return [MarketId(row["market_id"]) for row in rows]
+
     async def waiting(self, ids: Sequence[OfferId], currency: str) -> dict[OfferId, Waiting]:
         """Offers by id, as they are now, with what decides about them besides the book."""
         rows = await self._conn.fetch(

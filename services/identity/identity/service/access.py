@@ -10,6 +10,7 @@ from contracts.identity import RevocationReason
 
 from identity import events
 from identity.derived import MasterKey
+from identity.domain.passwords import BadCredentials
 from identity.domain.people import AccountClosed, User, UserId, account_name
 from identity.service.accounts import Accounts
 from identity.service.desk import Desk
@@ -69,8 +70,8 @@ class Access:
     async def login(self, email: str, password: str, code: str | None, origin: Origin) -> StartedSession:
         """Start a session in Redis, then say so. If saying so fails, nobody is told the secret: it opens nothing.
 
-        Raises BadCredentials, RateLimited, HashingBusy, SessionsUnavailable, LimiterUnavailable; for staff
-        CodeRequired, BadCode, CodeUsed, SecondFactorMissing, AccountClosed.
+        Raises BadCredentials, also when what was proved changed meanwhile; RateLimited, HashingBusy, SessionsUnavailable,
+        LimiterUnavailable; for staff CodeRequired, BadCode, CodeUsed, SecondFactorMissing, AccountClosed.
         """
         charge = await self.admit_attempt(email)
         user = await self._accounts.prove(email, password)
@@ -80,7 +81,21 @@ class Access:
         await self._limiter.forgive(charge)
         started = await self._sessions.start(user, self._lifetimes.of(user), origin)
         await self._tell_started(started, RevocationReason.PUSHED_OUT)
+        await self._expect_unchanged(user, started.session.sid)
         return await self._within_own_limit(user, started)
+
+    async def _expect_unchanged(self, user: User, sid: UUID) -> None:
+        """End the session again if what it was started on is no longer so: the password, the role, the second factor.
+
+        Read after it was started: whoever changes one of these ends all sessions afterwards, so a change is either seen
+        here or ends this session. Raises BadCredentials, SessionsUnavailable.
+        """
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            known = await PeopleStore(connection).user(user.id)
+        if known is None or _proved(known) != _proved(user):
+            if await self._sessions.end(user.id, sid):
+                await self.tell_ended(user.id, (sid,), RevocationReason.REVOKED)
+            raise BadCredentials("Check both and try again.")
 
     async def _within_own_limit(self, user: User, started: StartedSession) -> StartedSession:
         """The session no longer than its holder allows themselves.
@@ -201,3 +216,8 @@ class Access:
             fresh = await PeopleStore(connection).spend_totp_step(user, step)
         if not fresh:
             raise CodeUsed("Wait for the next code.", field="code")
+
+
+def _proved(user: User) -> tuple[object, ...]:
+    """What a session is started on: it is worth nothing once one of these is another."""
+    return user.password_changed_at, user.role, user.closed_at is None, user.totp_generation

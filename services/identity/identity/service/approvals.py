@@ -23,6 +23,7 @@ from identity.domain.approvals import (
 from identity.domain.people import UserId
 from identity.service.access import Access
 from identity.service.desk import Desk, locked
+from identity.service.passwords import known_user
 from identity.store.approvals import ApprovalStore
 from identity.store.people import PeopleStore
 
@@ -76,21 +77,33 @@ class Approvals:
         Raises NoSuchApproval, NotYourAct, FourEyesNeeded, ApprovalDecided, SessionEnded, SessionsUnavailable, and
         whatever stands against the act itself by now.
         """
+        if approve:
+            # Before as well: should we die in between, nobody keeps a session of somebody they are no longer.
+            await self._end_sessions(await self._would_be(who, approval_id))
         async with transaction(self._desk.pool) as connection:
             store = ApprovalStore(connection)
-            found = await store.approval_for_update(approval_id)
-            if found is None:
-                raise NoSuchApproval("There is no such request.")
+            found = _found(await store.approval_for_update(approval_id))
             decider = await locked(PeopleStore(connection), who)
             decided = decide(found, decider, approve=approve, now=self._desk.clock())
             await store.decide(decided)
             await store.announce(events.approval_decided(decided, event_id=self._desk.new_id()))
             if approve:
                 await self._effects[decided.act](connection, decided)
-        if approve and decided.act in ENDS_SESSIONS:
-            subject = UserId(UUID(decided.subject))
-            await self._access.revoke_all(subject, ENDS_SESSIONS[decided.act])
+        if approve:
+            await self._end_sessions(decided)
         return decided
+
+    async def _would_be(self, who: UserId, approval_id: ApprovalId) -> Approval:
+        """What approving would make of it now: refused before any session is ended. Raises what `decide` does."""
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            found = _found(await ApprovalStore(connection).approval(approval_id))
+            decider = await known_user(PeopleStore(connection), who)
+        return decide(found, decider, approve=True, now=self._desk.clock())
+
+    async def _end_sessions(self, approved: Approval) -> None:
+        """End the sessions of whom an act makes somebody else. Raises SessionsUnavailable."""
+        if approved.act in ENDS_SESSIONS:
+            await self._access.revoke_all(UserId(UUID(approved.subject)), ENDS_SESSIONS[approved.act])
 
     async def approvals(self, who: UserId, state: ApprovalState) -> tuple[Approval, ...]:
         """The requests that somebody of this role may decide, the newest first. Raises SessionEnded."""
@@ -117,3 +130,9 @@ class Approvals:
         await store.add(approval)
         await store.announce(events.approval_requested(approval, event_id=self._desk.new_id()))
         return show(approval)
+
+
+def _found(approval: Approval | None) -> Approval:
+    if approval is None:
+        raise NoSuchApproval("There is no such request.")
+    return approval

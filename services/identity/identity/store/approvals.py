@@ -40,6 +40,10 @@ class ApprovalStore(Store):
                 approval.requested_at,
             )
 
+    async def approval(self, approval_id: ApprovalId) -> Approval | None:
+        row = await self._connection.fetchrow("SELECT * FROM approval WHERE id = $1", approval_id)
+        return None if row is None else _approval(row)
+
     async def approval_for_update(self, approval_id: ApprovalId) -> Approval | None:
         row = await self._connection.fetchrow("SELECT * FROM approval WHERE id = $1 FOR UPDATE", approval_id)
         return None if row is None else _approval(row)
