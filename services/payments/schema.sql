@@ -45,6 +45,11 @@ BEGIN
         RAISE EXCEPTION 'card operation %: it is another object at the provider', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_operation_psp_id_stays';
     END IF;
+    IF TG_OP = 'UPDATE' AND NEW.stands_in <> OLD.stands_in
+            AND (NEW.stands_in = 'uncleared' OR NEW.act = 'refund' AND NEW.state IN ('REQUESTED', 'FAILED')) THEN
+        RAISE EXCEPTION 'card operation %: its money does not go from % to %', NEW.id, OLD.stands_in, NEW.stands_in
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_operation_is_cleared_once';
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -280,9 +285,11 @@ CREATE TABLE public.card_operation (
     tries integer DEFAULT 0 NOT NULL,
     leases bigint DEFAULT 0 NOT NULL,
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    booked_at timestamp with time zone,
     CONSTRAINT card_operation_act_is_known CHECK ((act = ANY (ARRAY['authorize'::text, 'capture'::text, 'void'::text, 'refund'::text]))),
     CONSTRAINT card_operation_confirmed_has_an_object CHECK (((state <> ALL (ARRAY['CONFIRMED'::text, 'BOOKED'::text, 'SETTLED'::text, 'CLEARED'::text, 'REVERSING'::text, 'REVERSED'::text])) OR (psp_id IS NOT NULL))),
     CONSTRAINT card_operation_end_has_a_reason CHECK (((state <> ALL (ARRAY['REFUSED'::text, 'FAILED'::text, 'RELEASED'::text, 'CONFLICTED'::text])) OR (reason IS NOT NULL))),
+    CONSTRAINT card_operation_is_booked_at_a_moment CHECK (((state <> ALL (ARRAY['BOOKED'::text, 'SETTLED'::text, 'CLEARED'::text])) OR (booked_at IS NOT NULL))),
     CONSTRAINT card_operation_is_in_pesos CHECK ((currency = 'MXN'::text)),
     CONSTRAINT card_operation_sends_are_counted CHECK (((sends >= 0) AND (sends <= 5))),
     CONSTRAINT card_operation_sends_have_a_time CHECK (((sent_at IS NULL) = (sends = 0))),
@@ -375,9 +382,11 @@ CREATE TABLE public.deposit (
     window_ends_at timestamp with time zone NOT NULL,
     claimed_at timestamp with time zone DEFAULT now() NOT NULL,
     noticed boolean DEFAULT false NOT NULL,
+    booked_at timestamp with time zone,
     CONSTRAINT deposit_end_has_a_reason CHECK (((state = ANY (ARRAY['REJECTED'::text, 'QUARANTINED'::text])) <= (reason IS NOT NULL))),
     CONSTRAINT deposit_institution_has_its_form CHECK ((institution ~ '^[0-9]{5}$'::text)),
     CONSTRAINT deposit_is_backed_by_a_receipt CHECK (((state = ANY (ARRAY['ATTESTED'::text, 'BOOKED'::text])) <= (receipt_id IS NOT NULL))),
+    CONSTRAINT deposit_is_booked_at_a_moment CHECK (((state = 'BOOKED'::text) = (booked_at IS NOT NULL))),
     CONSTRAINT deposit_is_booked_by_an_entry CHECK (((state = 'BOOKED'::text) = (entry_id IS NOT NULL))),
     CONSTRAINT deposit_is_in_pesos CHECK ((currency = 'MXN'::text)),
     CONSTRAINT deposit_state_is_known CHECK ((state = ANY (ARRAY['CLAIMED'::text, 'VERIFYING'::text, 'NOT_FOUND_YET'::text, 'ATTESTED'::text, 'BOOKED'::text, 'REJECTED'::text, 'QUARANTINED'::text, 'SUSPENDED'::text, 'ASSIGNED'::text, 'RETURNED'::text]))),
@@ -1111,6 +1120,8 @@ GRANT UPDATE(leases) ON TABLE public.card_operation TO payments_app;
 
 GRANT INSERT(requested_at) ON TABLE public.card_operation TO payments_app;
 
+GRANT UPDATE(booked_at) ON TABLE public.card_operation TO payments_app;
+
 GRANT SELECT ON TABLE public.card_payment TO payments_app;
 GRANT SELECT ON TABLE public.card_payment TO payments_attestor;
 
@@ -1206,6 +1217,8 @@ GRANT INSERT(window_ends_at) ON TABLE public.deposit TO payments_app;
 GRANT INSERT(claimed_at) ON TABLE public.deposit TO payments_app;
 
 GRANT INSERT(noticed) ON TABLE public.deposit TO payments_app;
+
+GRANT UPDATE(booked_at) ON TABLE public.deposit TO payments_app;
 
 GRANT SELECT ON TABLE public.deposit_step TO payments_app;
 GRANT SELECT ON TABLE public.deposit_step TO payments_attestor;

@@ -301,13 +301,13 @@ class Day:
             decision = verdict(case)
             if decision is None:
                 continue
-            body = {"decision": decision, "note": "by plan"}
+            seen = {"decision": decision}
             if decision == "assign":
-                body["player"] = self.players[0].id
+                seen["player"] = self.players[0].id
             path = f"/v1/cashier/cases/{case['id']}"
             try:
-                await one.post(f"{path}/proposal", body, f"{case['id']}:propose")
-                await other.post(f"{path}/approval", None, f"{case['id']}:approve")
+                await one.post(f"{path}/proposal", seen | {"note": "by plan"}, f"{case['id']}:propose")
+                await other.post(f"{path}/approval", seen, f"{case['id']}:approve")
             except Refused as refused:
                 if refused.slug != "decision-impossible":
                     raise

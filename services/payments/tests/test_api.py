@@ -227,11 +227,14 @@ async def test_two_cashiers_decide_a_case_and_see_everything_that_happened(
     for _ in range(2):  # the same key, the same answer
         proposed = await client.post(f"{path}/proposal", json=wanted, headers=headers)
         assert (proposed.status, (await proposed.json())["status"]) == (200, "PROPOSED")
-    alone = await client.post(f"{path}/approval", headers=as_cashier("ana"))
+    seen = {"decision": "approve"}
+    blind = await client.post(f"{path}/approval", json={}, headers=as_cashier("beto"))
+    assert blind.status == 400
+    alone = await client.post(f"{path}/approval", json=seen, headers=as_cashier("ana"))
     assert (alone.status, (await alone.json())["type"]) == (403, "/problems/four-eyes")
-    approved = await client.post(f"{path}/approval", headers=as_cashier("beto"))
+    approved = await client.post(f"{path}/approval", json=seen, headers=as_cashier("beto"))
     assert ((await approved.json())["status"], approved.status) == ("DECIDED", 200)
-    again = await client.post(f"{path}/approval", headers=as_cashier("beto"))
+    again = await client.post(f"{path}/approval", json=seen, headers=as_cashier("beto"))
     assert (await again.json())["type"] == "/problems/decision-impossible"
     await here.pay_all()
     history = f"/v1/cashier/payments/{withdrawal['id']}/history"
@@ -251,7 +254,7 @@ async def test_notices_are_exported_and_no_cell_is_a_formula(here: World, client
     path = f"/v1/cashier/cases/{case['id']}"
     wanted = {"decision": "report", "note": "=HYPERLINK(1)"}
     await client.post(f"{path}/proposal", json=wanted, headers=as_cashier("ana"))
-    await client.post(f"{path}/approval", headers=as_cashier("beto"))
+    await client.post(f"{path}/approval", json={"decision": "report"}, headers=as_cashier("beto"))
     day = here.clock().date().isoformat()
     answer = await client.get(f"/v1/cashier/notices?since={day}&until={day}", headers=as_cashier("ana"))
     assert answer.content_type == "text/csv"

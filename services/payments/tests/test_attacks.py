@@ -84,7 +84,7 @@ APP_ATTACKS = (
     "DELETE FROM attestation",
     "TRUNCATE attestation",
     "UPDATE deposit SET state = 'ATTESTED' WHERE state = 'CLAIMED'",
-    "UPDATE deposit SET state = 'BOOKED', entry_id = gen_random_uuid() WHERE state = 'CLAIMED'",
+    "UPDATE deposit SET state = 'BOOKED', entry_id = gen_random_uuid(), booked_at = now() WHERE state = 'CLAIMED'",
     "UPDATE deposit SET receipt_id = gen_random_uuid()",
     "UPDATE deposit SET amount = 9999",
     "UPDATE deposit SET amount = 9999 WHERE state = 'CLAIMED'",
@@ -208,7 +208,7 @@ async def test_the_attacks_fail_for_what_they_change(booked: World) -> None:
     assert await accepted(booked.database, ATTESTOR, attesting) == list(attesting)
     working = (
         "UPDATE withdrawal SET state = 'RESERVED' WHERE state = 'REQUESTED'",
-        "UPDATE deposit SET state = 'BOOKED', entry_id = gen_random_uuid() WHERE state = 'ATTESTED'",
+        "UPDATE deposit SET state = 'BOOKED', entry_id = gen_random_uuid(), booked_at = now() WHERE state = 'ATTESTED'",
         OUTBOX_ROW.format(exchange="commands"),
         WITHDRAWAL.format(amount="1.99"),
     )

@@ -83,8 +83,9 @@ async def reviewed(here: World, player: PlayerId, amount: str = "25000.00") -> W
 
 
 async def decide(here: World, case: Case, decision: Decision) -> Answer:
-    await here.propose(case, Verdict(decision, "seen", None), "ana")
-    return await here.approve(case, "beto")
+    verdict = Verdict(decision, "seen", None)
+    await here.propose(case, verdict, "ana")
+    return await here.approve(case, verdict, "beto")
 
 
 async def test_money_that_only_passes_through_is_looked_at(here: World, player: PlayerId) -> None:
@@ -219,6 +220,33 @@ async def test_an_order_nobody_answers_for_is_decided_by_people(here: World, pla
     await here.deliver_commands()
     assert (await here.withdrawal(player, answer)).state is WithdrawalState.RELEASED
     assert here.ledger.balance(available(player)) == Decimal(60000)
+
+
+async def test_nobody_decides_that_it_was_never_paid_once_the_rail_has_it_after_all(
+    here: World, player: PlayerId
+) -> None:
+    """It was proposed while nobody answered for the order; then it turned up at the rail."""
+    await here.rail.put("/behaviour", {"lose_orders": "before"})
+    answer = await here.withdraw(player, "10.00")
+    for _ in range(12):
+        await here.pay_all()
+        here.clock.forward(timedelta(seconds=60))
+    (case,) = await open_cases(here, Subject.WITHDRAWAL)
+    verdict = Verdict(Decision.NEVER_PAID, "the bank knows nothing", None)
+    await here.propose(case, verdict, "ana")
+    await here.rail.put("/behaviour", {"delay_seconds": 1})
+    lost = await here.withdrawal(player, answer)
+    await here.payouts._rails[PayoutRail.SPEI].send(lost.order)
+    here.clock.forward(timedelta(minutes=10))
+    await here.pay_all()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.SENT
+    assert (await here.approve(case, verdict, "beto")).status == 409
+    await _a_moment()
+    here.clock.forward(timedelta(minutes=10))
+    await here.pay_all()
+    await here.deliver_commands()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.BOOKED
+    assert here.ledger.balance(available(player)) == Decimal("59990.00")
 
 
 async def slow_payment(here: World, player: PlayerId) -> Payment:

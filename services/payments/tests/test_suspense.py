@@ -1,6 +1,8 @@
 """Money that is nobody's: to suspense, and from there to its player or back to its sender, by people's decision."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -53,8 +55,9 @@ async def the_case(here: World) -> Case:
 
 
 async def decide(here: World, case: Case, decision: Decision, player: UUID | None = None) -> None:
-    await here.propose(case, Verdict(decision, "seen the papers", player), "ana")
-    await here.approve(case, "beto")
+    verdict = Verdict(decision, "seen the papers", player)
+    await here.propose(case, verdict, "ana")
+    await here.approve(case, verdict, "beto")
 
 
 async def arrivals(here: World) -> list[str]:
@@ -250,9 +253,10 @@ async def test_one_persons_word_is_not_enough(here: World) -> None:
     await here.rail.transfer(NOBODYS, "70.00")
     await run(here)
     case = await the_case(here)
-    await here.propose(case, Verdict(Decision.RETURN, "seen", None), "ana")
+    verdict = Verdict(Decision.RETURN, "seen", None)
+    await here.propose(case, verdict, "ana")
     with pytest.raises(FourEyes):
-        await here.approve(case, "ana")
+        await here.approve(case, verdict, "ana")
     assert (await here.propose(case, Verdict(Decision.APPROVE, "no", None), "beto")).status == 409
     async with here.pool.acquire() as conn:
         with pytest.raises(Exception, match="review_case_has_four_eyes"):
@@ -261,6 +265,30 @@ async def test_one_persons_word_is_not_enough(here: World) -> None:
                 case.id,
             )
     assert await arrivals(here) == ["SUSPENDED"]
+
+
+async def test_nobody_approves_what_is_proposed_instead_of_what_they_have_seen(here: World) -> None:
+    """Whoever proposed may propose something else while another one is about to approve."""
+    accomplice, other = new_player(), new_player()
+    for each in (accomplice, other):
+        await here.requests.own_clabe(each)
+    await here.rail.transfer(NOBODYS, "70.00")
+    await run(here)
+    case = await the_case(here)
+    seen = Verdict(Decision.RETURN, "to the sender", None)
+    await here.propose(case, seen, "ana")
+    instead = Verdict(Decision.ASSIGN, "to the sender", accomplice)
+    await here.propose(case, instead, "ana")
+    for wrong in (seen, replace(instead, player=other)):
+        assert (await here.approve(case, wrong, "beto")).status == 409
+    await run(here)
+    assert await arrivals(here) == ["SUSPENDED"]
+    shown, history = await here.cashier.case(case.id)
+    assert (shown.decision, shown.target) == (Decision.ASSIGN, accomplice)
+    assert (
+        f'"player": "{accomplice}"' in [line.answer or "" for line in history if line.event == "proposed"][1]
+    )
+    assert (await here.approve(case, instead, "beto")).status == 200
 
 
 async def test_a_withdrawal_that_the_bank_sends_back_is_the_players_again(here: World) -> None:
@@ -277,6 +305,25 @@ async def test_a_withdrawal_that_the_bank_sends_back_is_the_players_again(here: 
     assert here.ledger.balance(available(player)) == Decimal(500)
     assert here.ledger.balance("bank/spei") == Decimal(500)
     assert here.ledger.kinds().count("withdrawal.returned") == 1
+
+
+async def test_a_withdrawal_sent_back_before_it_was_booked_out_is_the_players_again(here: World) -> None:
+    """The ledger is away while the bank sends it back, for longer than the statement is read anew."""
+    player = new_player()
+    await here.deposited(player, "500.00")
+    answer = await here.withdraw(player, "200.00")
+    await here.pay_all()
+    withdrawal = await here.withdrawal(player, answer)
+    assert withdrawal.state == "LIQUIDATED"
+    status, _ = await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
+    assert status == 200
+    for _ in range(3):
+        await here.arrivals.notice()
+        here.clock.forward(timedelta(hours=1))
+    await here.deliver_commands()
+    await run(here)
+    assert (await here.withdrawal(player, answer)).state == "RETURNED"
+    assert here.ledger.balance(available(player)) == Decimal(500)
 
 
 @pytest.mark.parametrize(

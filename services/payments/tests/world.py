@@ -36,7 +36,7 @@ from payments.service.bank_account import BankAccount
 from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
-from payments.service.cashier import Cashier, Verdict
+from payments.service.cashier import Cashier, Proposal, Verdict
 from payments.service.pace import Pace
 from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
@@ -163,8 +163,9 @@ class World:
     async def propose(self, case: Case, verdict: Verdict, person: str) -> Answer:
         return await self.cashier.propose(case.id, verdict, person, _once(None, f"{verdict}"), _case_answer)
 
-    async def approve(self, case: Case, person: str) -> Answer:
-        return await self.cashier.approve(case.id, person, _once(None, "approve"), _case_answer)
+    async def approve(self, case: Case, verdict: Verdict, person: str) -> Answer:
+        seen = Proposal(verdict.decision, verdict.player)
+        return await self.cashier.approve(case.id, seen, person, _once(None, f"{seen}"), _case_answer)
 
     async def run_cards(self) -> None:
         """What all workers around cards do until nothing is due."""

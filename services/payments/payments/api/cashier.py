@@ -16,7 +16,7 @@ from payments.api.shared import id_in, person_of
 from payments.cursors import read_cursor, write_cursor
 from payments.domain import refusals
 from payments.domain.cases import Case, CaseState, Decision, Subject
-from payments.service.cashier import Cashier, Verdict
+from payments.service.cashier import Cashier, Proposal, Verdict
 from payments.service.requests import Once
 from payments.store.history import Line
 from payments.store.pages import Place
@@ -60,6 +60,13 @@ class ProposalRequest(Body):
     player: UUID | None = None
 
 
+class ApprovalRequest(Body):
+    """What the approver has seen proposed. Something else may be proposed by now: that is not approved."""
+
+    decision: Decision
+    player: UUID | None = None
+
+
 class LineView(View):
     """Something that happened. `answer` is what a rail, a provider or the ledger said, as JSON."""
 
@@ -85,7 +92,8 @@ class LineView(View):
 
 
 class CaseView(View):
-    """Something that waits for a person, and what was decided about it."""
+    """Something that waits for a person, and what was decided about it. `assigned_to` is whom the money goes to by an
+    `assign`."""
 
     id: UUID
     subject: Subject
@@ -98,6 +106,7 @@ class CaseView(View):
     status: CaseState
     decision: Decision | None
     note: str | None
+    assigned_to: UUID | None
     proposed_by: str | None
     decided_by: str | None
     opened_at: datetime
@@ -118,6 +127,7 @@ class CaseView(View):
             status=case.state,
             decision=case.decision,
             note=case.note,
+            assigned_to=case.target,
             proposed_by=case.proposed_by,
             decided_by=case.decided_by,
             opened_at=case.opened_at,
@@ -166,10 +176,12 @@ async def propose_decision(request: web.Request) -> web.Response:
 
 
 async def approve_decision(request: web.Request) -> web.Response:
-    """Approve what somebody else has proposed; it is carried out."""
+    """Approve what somebody else has proposed, by its name; it is carried out."""
+    seen = await read(request, ApprovalRequest)
     case_id = _case_id(request)
-    asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/cashier/cases/{case_id}/approval"))
-    return reply(await request.app[CASHIER].approve(case_id, person_of(request), asked, _shown))
+    asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/cashier/cases/{case_id}/approval", seen))
+    proposal = Proposal(seen.decision, seen.player)
+    return reply(await request.app[CASHIER].approve(case_id, proposal, person_of(request), asked, _shown))
 
 
 async def show_history(request: web.Request) -> web.Response:
@@ -240,8 +252,8 @@ ROUTES: Final = (
     Route("POST", "/v1/cashier/cases/{id}/proposal", propose_decision, body=ProposalRequest, returns=CaseView,
           role=Role.CASHIER, idempotent=True,
           refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, KeyReused, KeyInFlight)),
-    Route("POST", "/v1/cashier/cases/{id}/approval", approve_decision, returns=CaseView, role=Role.CASHIER,
-          idempotent=True,
+    Route("POST", "/v1/cashier/cases/{id}/approval", approve_decision, body=ApprovalRequest, returns=CaseView,
+          role=Role.CASHIER, idempotent=True,
           refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, refusals.FourEyes, KeyReused, KeyInFlight)),
     Route("GET", "/v1/cashier/payments/{id}/history", show_history, returns=HistoryView, role=_STAFF,
           refusals=(refusals.NoSuchPayment,)),

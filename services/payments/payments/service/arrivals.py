@@ -68,6 +68,7 @@ class Arrivals:
         self._pace = pace
         self._clock = clock
         self._read_to = clock() - LOOK_BACK
+        self._returns_from = self._read_to
 
     async def notice(self) -> int:
         """Read the statement once; returns how many transfers and returns were new. Raises `RailSilent`."""
@@ -80,8 +81,7 @@ class Arrivals:
         for line, name in abonos:
             if line.status is RailStatus.LIQUIDATED and line.transfer.tracking_key not in known:
                 found += await self._note(line, name)
-        for order in await self._rail.came_back(since):
-            found += await self._came_back(order)
+        found += await self._note_returns(now)
         found += await self._take_refused()
         await self._tell_of_quarantined()
         self._read_to = until
@@ -165,10 +165,20 @@ class Arrivals:
             deposit = await DepositStore(conn).by_id(deposit_id)
         return None if deposit is None else await self._rail.abono(deposit.transfer)
 
-    async def _came_back(self, order: RailOrder) -> bool:
+    async def _note_returns(self, now: datetime) -> int:
+        """What receiving banks have sent back. It is read from the same moment again until all of it could be noted."""
+        noted = [await self._came_back(order) for order in await self._rail.came_back(self._returns_from)]
+        if None not in noted:
+            self._returns_from = now - OVERLAP
+        return noted.count(True)
+
+    async def _came_back(self, order: RailOrder) -> bool | None:
+        """Whether it is news; None when it is not booked that it went out, so it cannot come back yet."""
         now = self._clock()
         async with pg.transaction(self._pool) as conn:
             withdrawal = await WithdrawalStore(conn).by_clave(order.clave)
+            if withdrawal is not None and withdrawal.state in _GOING_OUT:
+                return None
             if withdrawal is None or withdrawal.state is not WithdrawalState.BOOKED:
                 return False
             if order.amount != withdrawal.amount:
@@ -340,6 +350,14 @@ async def contradicted(conn: pg.Connection, proof: Proof, reason: str) -> None:
         await remember(conn, "arrival", arrival.id, after.state, reason)
 
 
+_GOING_OUT: Final = frozenset(
+    {
+        WithdrawalState.SENDING,
+        WithdrawalState.SEND_UNKNOWN,
+        WithdrawalState.SENT,
+        WithdrawalState.LIQUIDATED,
+    }
+)
 _BOOKED: Final = {
     Purpose.SUSPENSE: ArrivalState.SUSPENDED,
     Purpose.SUSPENSE_ASSIGN: ArrivalState.ASSIGNED,

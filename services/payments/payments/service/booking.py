@@ -86,11 +86,12 @@ class Booking:
             await self._booked(conn, deposit, entry_id)
 
     async def _booked(self, conn: pg.Connection, deposit: Deposit, entry_id: UUID) -> None:
+        now = self._clock()
         booked = deposit.to(DepositState.BOOKED, entry_id=entry_id)
-        await DepositStore(conn).book(deposit, booked)
+        await DepositStore(conn).book(deposit, booked, now)
         await remember(conn, "deposit", deposit.id, booked.state, "booked", {"entry": str(entry_id)})
-        await watch_deposits(conn, deposit.player, self._clock())
-        await tell_deposit(conn, booked, self._clock())
+        await watch_deposits(conn, deposit.player, now)
+        await tell_deposit(conn, booked, now)
 
     async def _try_again(self, deposit: Deposit, event: str, answer: Answer) -> None:
         log.warning("deposit not booked yet", extra={"deposit_id": str(deposit.id), "reason": event})

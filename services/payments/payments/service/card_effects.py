@@ -34,6 +34,13 @@ _GONE: Final = frozenset(
     {OperationState.REFUSED, OperationState.FAILED, OperationState.RELEASED, OperationState.REVERSED}
 )
 
+_MOVING: Final = frozenset({OperationState.REQUESTED, OperationState.FAILED, OperationState.REVERSING})
+"""States of a refund in which the ledger is asked to move its money, and may have done so or not."""
+_MOVED: Final = frozenset(
+    {OperationState.RESERVED, OperationState.REFUSED, OperationState.RELEASED, OperationState.REVERSED}
+)
+"""The states that these lead to when the ledger has answered."""
+
 
 async def write(
     conn: pg.Connection,
@@ -51,7 +58,8 @@ async def write(
     Raises `LeaseLost`.
     """
     store = CardStore(conn)
-    await store.save_operation(before, after, due_at)
+    booked_at = now if after.state is OperationState.BOOKED else None
+    await store.save_operation(before, after, due_at, booked_at)
     await remember(conn, "card", after.id, after.state, event, answer, person=person)
     reached = payment_after(payment, after)
     if reached is not payment:
@@ -94,13 +102,15 @@ async def _follow_capture(
             await _refund_if_voided(conn, payment, capture, now)
             await watch_deposits(conn, payment.player, now)
         case OperationState.SETTLED:
-            await clear(conn, payment, capture, now)
+            await clear(conn, payment, now)
         case OperationState.FAILED:
             await _expire_if_over(conn, payment, now)
 
 
 async def _follow_refund(conn: pg.Connection, payment: CardPayment, refund: Operation, now: datetime) -> None:
     match refund.state:
+        case state if state in _MOVED:
+            await clear(conn, payment, now)
         case OperationState.CONFIRMED:
             await command_ledger(conn, refund_done_command(payment, refund), refund.version, now)
         case OperationState.FAILED:
@@ -202,17 +212,17 @@ async def expire(conn: pg.Connection, payment: CardPayment, now: datetime) -> No
         await tell_card(conn, expired, now)
 
 
-async def clear(conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime) -> None:
+async def clear(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
     """Make spendable what has been paid out, less the refunds that were taken from it before.
 
-    Waits while a refund is being reversed, or while the refunds exceed what has settled: the next capture
-    that settles, or the reversal's end, clears it.
+    Waits while the ledger is asked to move a refund's money, since it may book one thing before the other, and while the
+    refunds exceed what has settled: its answer, or the next capture that settles, clears it.
     """
     store = CardStore(conn)
     waiting = [each for each in await store.operations(payment.id) if each.stands_in == "uncleared"]
     settled = [each for each in waiting if each.act is Act.CAPTURE and each.state is OperationState.SETTLED]
     refunds = [each for each in waiting if each.act is Act.REFUND and each.state not in _GONE]
-    if not settled or any(each.state is OperationState.REVERSING for each in refunds):
+    if not settled or any(each.act is Act.REFUND and each.state in _MOVING for each in waiting):
         return
     zero = Money.zero(payment.amount.currency)
     left = sum((each.amount for each in settled), zero) - sum((each.amount for each in refunds), zero)
@@ -221,7 +231,8 @@ async def clear(conn: pg.Connection, payment: CardPayment, capture: Operation, n
     for each in (*settled, *refunds):
         await store.stand_in_available(each)
     if left.is_positive:
-        await command_ledger(conn, clear_command(payment, capture, left), capture.version, now)
+        # A capture is cleared once, so its name is the key.
+        await command_ledger(conn, clear_command(payment, settled[0], left), settled[0].version, now)
     else:
         await cleared(conn, payment, now)
 

@@ -183,8 +183,13 @@ class Cards:
         except Unreachable as silence:
             await self._wait(operation, silence.slug, {"error": silence.detail})
         else:
-            reserved = operation.to(OperationState.RESERVED)
-            await self._send(await self._save(operation, reserved, "reserved"))
+            async with pg.transaction(self._pool) as conn:
+                payment = await _payment(conn, operation.payment_id)
+                reserved = operation.to(OperationState.RESERVED)
+                await self._write(conn, payment, operation, reserved, "reserved", None)
+                # Its payment may just have been cleared: then its money stands in for what is spendable.
+                reserved = await CardStore(conn).operation(operation.id) or reserved
+            await self._send(reserved)
 
     async def _send(self, operation: Operation) -> None:
         """Write down that and when it is sent; then send it."""

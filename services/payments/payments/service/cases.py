@@ -14,8 +14,12 @@ from payments.store.history import remember
 
 
 async def watch_deposits(conn: pg.Connection, player: UUID, now: datetime) -> None:
-    """Money has come in: tell people when a player's deposits add up to what the rules want looked at."""
+    """Money has come in: tell people when a player's deposits add up to what the rules want looked at.
+
+    One at a time for each player: of two that are booked at once, the second one knows of the first.
+    """
     cases = CaseStore(conn)
+    await cases.one_sum_at_a_time(player)
     rule = (await cases.rules(now.date())).get(LINKED_DEPOSITS)
     if rule is None:
         return

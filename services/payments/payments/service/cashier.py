@@ -37,6 +37,14 @@ Abono = tuple[StatementLine, str] | None
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """What somebody has seen proposed about a case. `player` goes with an assignment."""
+
+    decision: Decision
+    player: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a person says about a case, and why. `player` goes with an assignment."""
 
@@ -113,15 +121,18 @@ class Cashier:
         )
         await CaseStore(conn).save(proposed)
         told = {"decision": verdict.decision, "note": verdict.note[:500]}
+        if verdict.player is not None:
+            told["player"] = str(verdict.player)
         await remember(conn, "case", case.id, proposed.state, "proposed", told, person=person)
         if not case.four_eyes:
             return await self._decide(conn, proposed, person, abono)
         return proposed
 
     async def approve(
-        self, case_id: UUID, person: str, asked: Once, show: Callable[[Case], Answer]
+        self, case_id: UUID, seen: Proposal, person: str, asked: Once, show: Callable[[Case], Answer]
     ) -> Answer:
-        """Make what somebody else proposed the decision, and have it carried out.
+        """Make what somebody else proposed the decision, and have it carried out. It must still be what was `seen`: a
+        proposal can be replaced at any moment, and nobody approves what they have not looked at.
 
         Raises `NoSuchCase`, `FourEyes`. `DecisionImpossible` comes back as an answer.
         """
@@ -132,6 +143,8 @@ class Cashier:
                 case = await self._locked(conn, case_id)
                 if case.state is not CaseState.PROPOSED:
                     raise DecisionImpossible("nothing is proposed")
+                if (case.decision, case.target) != (seen.decision, seen.player):
+                    raise DecisionImpossible("something else is proposed by now", field="decision")
                 if case.four_eyes and case.proposed_by == person:
                     raise FourEyes("whoever proposed it does not decide it")
                 return show(await self._decide(conn, case, person, abono))
@@ -176,6 +189,8 @@ class Cashier:
         if before is None:
             raise LeaseLost("no such withdrawal")
         reviewing = before.state is WithdrawalState.REVIEW
+        if case.decision in _OUTCOMES and before.attention is None:
+            raise LeaseLost("the rail has answered")
         match case.decision:
             case Decision.APPROVE if reviewing:
                 if await CaseStore(conn).others_open(case):
@@ -254,3 +269,5 @@ class Cashier:
 
 
 _SENT: Final = frozenset({WithdrawalState.SEND_UNKNOWN, WithdrawalState.SENT})
+_OUTCOMES: Final = frozenset({Decision.PAID, Decision.NEVER_PAID})
+"""What people say only of an order that nobody answers for."""

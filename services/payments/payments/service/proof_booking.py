@@ -137,8 +137,6 @@ class ProofBooking:
             return
         after = operation.to(state)
         await card_effects.write(conn, payment, operation, after, event, None, now, None)
-        if state is OperationState.REVERSED:
-            await card_effects.clear(conn, payment, after, now)
 
     async def _locked(self, conn: pg.Connection, operation_id: UUID) -> Operation | None:
         store = CardStore(conn)

@@ -160,13 +160,21 @@ class CardStore:
             payment.version,
         )
 
-    async def save_operation(self, before: Operation, after: Operation, due_at: datetime | None) -> None:
-        """What became of an operation; due again then, or only when news comes. Raises `LeaseLost`."""
+    async def save_operation(
+        self,
+        before: Operation,
+        after: Operation,
+        due_at: datetime | None,
+        booked_at: datetime | None = None,
+    ) -> None:
+        """What became of an operation; due again then, or only when news comes. Raises `LeaseLost`, also when its money
+        was cleared meanwhile: whoever works on it has to know where it stands now."""
         changed = await self._conn.fetchval(
             """
-            UPDATE card_operation SET state = $4, reason = $5, attention = $6, psp_id = $7, stands_in = $8, sends = $9,
-                                      sent_at = $10, version = $11, tries = $12, due_at = $13
-            WHERE id = $1 AND state = $2 AND leases = $3 RETURNING true
+            UPDATE card_operation SET state = $4, reason = $5, attention = $6, psp_id = $7, sends = $9,
+                                      sent_at = $10, version = $11, tries = $12, due_at = $13,
+                                      booked_at = coalesce(booked_at, $14)
+            WHERE id = $1 AND state = $2 AND leases = $3 AND stands_in = $8 RETURNING true
             """,
             before.id,
             before.state,
@@ -175,12 +183,13 @@ class CardStore:
             after.reason,
             after.attention,
             after.psp_id,
-            after.stands_in,
+            before.stands_in,
             after.sends,
             after.sent_at,
             after.version,
             after.tries,
             due_at,
+            booked_at,
         )
         if changed is None:
             raise LeaseLost(f"operation {before.id} is no longer as it was leased")
@@ -209,12 +218,12 @@ class CardStore:
         )
 
     async def deposited_beside(self, payment: CardPayment, since: datetime) -> Decimal:
-        """What the player has deposited since then by all rails, in pesos, with what may still be captured of the
-        other card payments that were let through."""
+        """What the player has deposited since then by all rails, in pesos, with the transfers that are about to be
+        booked and what may still be captured of the other card payments that were let through."""
         found: Decimal = await self._conn.fetchval(
             """
             SELECT (SELECT coalesce(sum(amount), 0) FROM deposit
-                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at >= $2)
+                     WHERE player = $1 AND (state = 'ATTESTED' OR booked_at >= $2))
                  + (SELECT coalesce(sum(CASE WHEN state IN ('SETTLED', 'VOIDED', 'EXPIRED', 'DECLINED', 'CONFLICTED')
                                              THEN captured ELSE amount END), 0)
                       FROM card_payment
@@ -227,11 +236,15 @@ class CardStore:
         return found
 
     async def unrefunded(self, player: PlayerId, since: datetime) -> Decimal:
-        """What a player has captured by card since then and not had refunded, in pesos."""
+        """What a player has captured by card since then and not had refunded, in pesos. A refund counts once its money
+        is out of the player's reach: until then it may be refused."""
         found: Decimal = await self._conn.fetchval(
             """
-            SELECT coalesce(sum(captured - refunding), 0) FROM card_payment
-            WHERE player = $1 AND created_at >= $2 AND captured > 0
+            SELECT coalesce(sum(p.captured - p.refunding + asked.amount), 0)
+              FROM card_payment p
+             CROSS JOIN LATERAL (SELECT coalesce(sum(o.amount), 0) AS amount FROM card_operation o
+                                  WHERE o.payment_id = p.id AND o.act = 'refund' AND o.state = 'REQUESTED') asked
+             WHERE p.player = $1 AND p.created_at >= $2 AND p.captured > 0
             """,
             player,
             since,

@@ -130,6 +130,13 @@ class CaseStore:
             for row in rows
         }
 
+    async def one_sum_at_a_time(self, player: UUID) -> None:
+        """Until the transaction ends nobody else adds up this player's deposits to see whether people are to be told."""
+        await self._conn.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, hashtextextended('linked deposits', 0)))",
+            str(player),
+        )
+
     async def deposited(self, player: UUID, since: datetime) -> Decimal:
         """What a player has deposited by all rails since then, or since people last looked at just that."""
         found: Decimal = await self._conn.fetchval(
@@ -138,9 +145,10 @@ class CaseStore:
                 SELECT greatest($2, (SELECT max(decided_at) FROM review_case
                                       WHERE subject = 'player' AND subject_id = $1 AND reason = $3)) AS at)
             SELECT (SELECT coalesce(sum(amount), 0) FROM deposit, begins
-                     WHERE player = $1 AND state = 'BOOKED' AND claimed_at > begins.at)
-                 + (SELECT coalesce(sum(captured), 0) FROM card_payment, begins
-                     WHERE player = $1 AND created_at > begins.at)
+                     WHERE player = $1 AND booked_at > begins.at)
+                 + (SELECT coalesce(sum(o.amount), 0) FROM begins, card_payment p
+                      JOIN card_operation o ON o.payment_id = p.id AND o.act = 'capture'
+                     WHERE p.player = $1 AND o.booked_at > begins.at)
             """,
             player,
             since,

@@ -241,14 +241,15 @@ class DepositStore:
         )
         _require(changed, before)
 
-    async def book(self, before: Deposit, booked: Deposit) -> None:
+    async def book(self, before: Deposit, booked: Deposit, now: datetime) -> None:
         """The step to BOOKED; the account the money came from may be paid to from now on.
 
         Raises `LeaseLost`.
         """
         changed = await self._conn.fetchval(
             """
-            UPDATE deposit SET state = $4, entry_id = $5, version = $6, reason = NULL, due_at = NULL, tries = 0
+            UPDATE deposit SET state = $4, entry_id = $5, version = $6, reason = NULL, due_at = NULL, tries = 0,
+                               booked_at = $7
             WHERE id = $1 AND state = $2 AND leases = $3 RETURNING true
             """,
             before.id,
@@ -257,6 +258,7 @@ class DepositStore:
             booked.state,
             booked.entry_id,
             booked.version,
+            now,
         )
         _require(changed, before)
         await self._conn.execute(
