@@ -25,7 +25,7 @@ from betting.domain.races import NOT_RUN, Race, RaceStatus
 from betting.service.calls import Call, Clock, Show, now_utc, once_in
 from betting.service.floor import session_in, write
 from betting.service.programme import Programme
-from betting.store.exchange import ExchangeStore
+from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
 
 TRADING = frozenset({MarketStatus.DRAFT, MarketStatus.OPEN, MarketStatus.SUSPENDED})
@@ -236,7 +236,7 @@ class Gates:
                 )
             elif market.status is MarketStatus.CLOSED:
                 doomed = market.voided(reason)
-                await ExchangeStore(conn).save(doomed, now=now, actor=actor, why=reason)
+                await ExchangeStore(conn).save([Change(doomed)], now=now, actor=actor, why=reason)
 
     async def _tell(
         self,

@@ -28,7 +28,7 @@ from betting.domain.markets import CloseRule, Market, MarketKind, MarketStatus, 
 from betting.domain.offers import Side
 from betting.domain.races import NOT_RUN, Race, RaceStatus, Runner, check_horses
 from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
-from betting.store.exchange import ExchangeStore
+from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
 from betting.store.registry import RegistryStore
 from betting.store.suspensions import SuspensionStore
@@ -257,7 +257,7 @@ class Programme:
         chronicle = Chronicle(draft.moved(MarketStatus.OPEN), self._clock())
         chronicle.opened(event_id)
         market = chronicle.market
-        await ExchangeStore(conn).save(market, now=chronicle.now, actor=call.user_id, why="opened")
+        await ExchangeStore(conn).save([Change(market)], now=chronicle.now, actor=call.user_id, why="opened")
         await announce_all(conn, chronicle.announcements)
         if market.terms.closes_at is not None:
             await arm(conn, market_subject(market.id), POST_TIME, market.terms.closes_at)

@@ -26,7 +26,7 @@ from betting.domain.races import RaceStatus
 from betting.domain.results import outcome_of
 from betting.domain.settlement import USERS_PER_CHUNK, ChunkKind, Outcome, Rates, Settlement, settle
 from betting.service.calls import Clock, now_utc
-from betting.store.exchange import ExchangeStore
+from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
 from betting.store.registry import RegistryStore
 from betting.store.results import ResultStore
@@ -186,5 +186,5 @@ def _commands(
 
 
 async def _record(conn: Connection, chronicle: Chronicle, why: str) -> None:
-    await ExchangeStore(conn).save(chronicle.market, now=chronicle.now, actor=None, why=why)
+    await ExchangeStore(conn).save([Change(chronicle.market)], now=chronicle.now, actor=None, why=why)
     await announce_all(conn, chronicle.announcements)

@@ -19,7 +19,7 @@ from betting.domain.markets import Market, MarketStatus
 from betting.domain.offers import Ending, Offer, OfferStatus
 from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
 from betting.service.floor import session_in, write
-from betting.store.exchange import ExchangeStore
+from betting.store.exchange import Change, ExchangeStore
 from betting.store.suspensions import Scope, Suspension, SuspensionStore
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Suspending:
             chronicle = Chronicle(resumed, self._clock())
             chronicle.resumed("the suspension was lifted")
             await ExchangeStore(conn).save(
-                chronicle.market, now=chronicle.now, actor=None, why="the suspension was lifted"
+                [Change(chronicle.market)], now=chronicle.now, actor=None, why="the suspension was lifted"
             )
             await announce_all(conn, chronicle.announcements)
 
@@ -107,7 +107,7 @@ class Suspending:
         chronicle = Chronicle(market.suspended(by.id), self._clock())
         chronicle.suspended(by.reason)
         await ExchangeStore(conn).save(
-            chronicle.market, now=chronicle.now, actor=by.imposed_by, why=by.reason
+            [Change(chronicle.market)], now=chronicle.now, actor=by.imposed_by, why=by.reason
         )
         await announce_all(conn, chronicle.announcements)
 

@@ -37,6 +37,19 @@ class Waiting:
     suspended: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a locked market and some of its offers stand now, and the bets that were made.
+
+    Each bet comes with its sequence; `levels` are what the public sees of it, under the market's.
+    """
+
+    market: Market
+    offers: Sequence[Moved] = ()
+    fills: Sequence[tuple[Fill, int]] = ()
+    levels: Sequence[Level] = ()
+
+
 class ExchangeStore:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -77,6 +90,17 @@ class ExchangeStore:
         if row is None:
             raise MarketNotFound("no such market")
         return market_of(row)
+
+    async def free_for_update(self, ids: Sequence[MarketId]) -> list[Market]:
+        """Those that nobody else has locked, locked in the order of their ids. Waits for nobody."""
+        rows = await self._conn.fetch(
+            f"""
+            SELECT {MARKET_COLUMNS} FROM market m WHERE m.id = ANY ($1) ORDER BY m.id
+            FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            ids,
+        )
+        return [market_of(row) for row in rows]
 
     async def markets_of_race_for_update(self, race_id: RaceId) -> list[Market]:
         """All of them, locked in the order of their ids."""
@@ -135,33 +159,41 @@ class ExchangeStore:
         )
         return [MarketId(row["market_id"]) for row in rows]
 
-    async def waiting(self, ids: Sequence[OfferId], currency: str) -> dict[OfferId, Waiting]:
+    async def waiting(self, ids: Sequence[OfferId]) -> dict[OfferId, Waiting]:
         """Offers by id, as they are now, with what decides about them besides the book."""
         rows = await self._conn.fetch(
             f"""
-            SELECT {OFFER_COLUMNS}, o.idempotency_key,
+            SELECT {OFFER_COLUMNS}, o.idempotency_key, m.currency,
                    EXISTS (SELECT FROM suspension s WHERE s.scope = 'USER' AND s.subject = o.user_id
                               AND s.lifted_at IS NULL)
                    OR EXISTS (SELECT FROM exclusion x WHERE x.user_id = o.user_id AND x.until > now()) AS suspended
-              FROM offer o WHERE o.id = ANY ($1)
+              FROM offer o JOIN market m ON m.id = o.market_id WHERE o.id = ANY ($1)
             """,
             ids,
         )
         return {
-            OfferId(row["id"]): Waiting(offer_of(row, currency), row["idempotency_key"], row["suspended"])
+            OfferId(row["id"]): Waiting(
+                offer_of(row, row["currency"]), row["idempotency_key"], row["suspended"]
+            )
             for row in rows
         }
 
-    async def resting(self, market_id: MarketId, currency: str) -> list[Offer]:
-        """Every offer resting in the market, the earliest first."""
+    async def resting(self, markets: Sequence[Market]) -> dict[MarketId, list[Offer]]:
+        """Every offer resting in each of the markets, the earliest first."""
         rows = await self._conn.fetch(
             f"""
             SELECT {OFFER_COLUMNS} FROM offer o
-            WHERE o.market_id = $1 AND o.side IN ('A', 'B') AND o.status IN ('OPEN', 'PARTIAL') ORDER BY o.sequence
+            WHERE o.market_id = ANY ($1) AND o.side IN ('A', 'B') AND o.status IN ('OPEN', 'PARTIAL')
+            ORDER BY o.sequence
             """,
-            market_id,
+            [market.id for market in markets],
         )
-        return [offer_of(row, currency) for row in rows]
+        currencies = {market.id: market.terms.currency for market in markets}
+        found: dict[MarketId, list[Offer]] = {market.id: [] for market in markets}
+        for row in rows:
+            market_id = MarketId(row["market_id"])
+            found[market_id].append(offer_of(row, currencies[market_id]))
+        return found
 
     async def pending(self, offer_id: OfferId) -> tuple[Offer, str] | None:
         """An offer still to be finished and the key it was placed under; None if somebody finished it."""
@@ -225,100 +257,104 @@ class ExchangeStore:
 
     async def save(
         self,
-        market: Market,
+        changes: Sequence[Change],
         *,
         now: datetime,
         actor: UserId | None,
         why: str,
-        offers: Sequence[Moved] = (),
-        fills: Sequence[tuple[Fill, int]] = (),
-        levels: Sequence[Level] = (),
         closed_at: datetime | None = None,
     ) -> None:
-        """Write how a locked market and some of its offers stand now, and the bets that were made.
+        """Write how locked markets stand now, each once.
 
-        Each bet comes with its sequence; `levels` are what the public sees of it, under the market's. `actor` and
-        `why` are of the market's own move, if it moved. One statement: every round trip is waited for by all who
-        want the market.
+        `actor` and `why` are of the markets' own moves, if they moved. One statement: every round trip is waited for
+        by all who want one of the markets.
         """
-        currency = market.terms.currency
+        markets = [change.market for change in changes]
+        stands = [(moved, change.market) for change in changes for moved in change.offers]
+        bets = [(fill, sequence, change.market) for change in changes for fill, sequence in change.fills]
+        levels = [(level, change.market) for change in changes for level in change.levels]
 
-        def money(amounts: Iterable[Minor]) -> list[str]:
-            return [text(amount, currency) for amount in amounts]
+        def money(amounts: Iterable[tuple[Minor, Market]]) -> list[str]:
+            return [text(amount, market.terms.currency) for amount, market in amounts]
 
-        bets = [fill for fill, _ in fills]
-        stands = [moved.offer for moved in offers]
         await self._conn.execute(
             _SAVE,
-            market.id,
-            market.status,
-            market.version,
-            market.sequence,
-            numeric(market.escrow, currency),
-            market.defect,
-            closed_at,
             now,
-            [offer.id for offer in stands],
-            [offer.status for offer in stands],
-            [offer.sequence for offer in stands],
-            money(offer.matched for offer in stands),
-            money(offer.remaining for offer in stands),
-            money(offer.released for offer in stands),
-            [offer.ending for offer in stands],
-            [bet.id for bet in bets],
-            [sequence for _, sequence in fills],
-            [bet.maker.id for bet in bets],
-            [bet.maker.user_id for bet in bets],
-            [bet.maker.side for bet in bets],
-            money(bet.maker_stake for bet in bets),
-            [bet.maker.ratio.risk for bet in bets],
-            [bet.maker.ratio.win for bet in bets],
-            [bet.taker.id for bet in bets],
-            [bet.taker.user_id for bet in bets],
-            [bet.taker.side for bet in bets],
-            money(bet.taker_stake for bet in bets),
-            [bet.taker.ratio.risk for bet in bets],
-            [bet.taker.ratio.win for bet in bets],
-            [bet.lots for bet in bets],
-            money(bet.pot for bet in bets),
+            closed_at,
             actor,
             why,
-            [moved.actor for moved in offers],
-            [moved.why for moved in offers],
-            [level.side for level in levels],
-            [level.ratio.rank for level in levels],
-            money(level.amount for level in levels),
-            market.void_reason,
-            market.settlement,
-            market.settled_result,
-            market.suspension,
+            [market.id for market in markets],
+            [market.status for market in markets],
+            [market.version for market in markets],
+            [market.sequence for market in markets],
+            money((market.escrow, market) for market in markets),
+            [market.defect for market in markets],
+            [market.void_reason for market in markets],
+            [market.settlement for market in markets],
+            [market.settled_result for market in markets],
+            [market.suspension for market in markets],
+            [moved.offer.id for moved, _ in stands],
+            [moved.offer.status for moved, _ in stands],
+            [moved.offer.sequence for moved, _ in stands],
+            money((moved.offer.matched, market) for moved, market in stands),
+            money((moved.offer.remaining, market) for moved, market in stands),
+            money((moved.offer.released, market) for moved, market in stands),
+            [moved.offer.ending for moved, _ in stands],
+            [moved.actor for moved, _ in stands],
+            [moved.why for moved, _ in stands],
+            [market.id for _, market in levels],
+            [market.sequence for _, market in levels],
+            [level.side for level, _ in levels],
+            [level.ratio.rank for level, _ in levels],
+            money((level.amount, market) for level, market in levels),
+            [market.id for _, _, market in bets],
+            [bet.id for bet, _, _ in bets],
+            [sequence for _, sequence, _ in bets],
+            [bet.maker.id for bet, _, _ in bets],
+            [bet.maker.user_id for bet, _, _ in bets],
+            [bet.maker.side for bet, _, _ in bets],
+            money((bet.maker_stake, market) for bet, _, market in bets),
+            [bet.maker.ratio.risk for bet, _, _ in bets],
+            [bet.maker.ratio.win for bet, _, _ in bets],
+            [bet.taker.id for bet, _, _ in bets],
+            [bet.taker.user_id for bet, _, _ in bets],
+            [bet.taker.side for bet, _, _ in bets],
+            money((bet.taker_stake, market) for bet, _, market in bets),
+            [bet.taker.ratio.risk for bet, _, _ in bets],
+            [bet.taker.ratio.win for bet, _, _ in bets],
+            [bet.lots for bet, _, _ in bets],
+            money((bet.pot, market) for bet, _, market in bets),
         )
 
 
 _SAVE = """
     WITH moved AS (
-        UPDATE market SET status = $2, version = $3, sequence = $4, escrow = $5, defect = $6,
-               closed_at = coalesce(closed_at, $7), void_reason = $39, settlement = $40,
-               settled_result = $41, suspension = $42,
-               moved_by = CASE WHEN status = $2 THEN moved_by ELSE $32 END,
-               moved_why = CASE WHEN status = $2 THEN moved_why ELSE $33 END
-         WHERE id = $1),
+        UPDATE market m
+           SET status = n.status, version = n.version, sequence = n.sequence, escrow = n.escrow, defect = n.defect,
+               closed_at = coalesce(m.closed_at, $2::timestamptz), void_reason = n.void_reason,
+               settlement = n.settlement, settled_result = n.settled_result, suspension = n.suspension,
+               moved_by = CASE WHEN m.status = n.status THEN m.moved_by ELSE $3::uuid END,
+               moved_why = CASE WHEN m.status = n.status THEN m.moved_why ELSE $4::text END
+          FROM unnest($5::uuid[], $6::text[], $7::integer[], $8::bigint[], $9::text[]::numeric[], $10::text[],
+                      $11::text[], $12::integer[], $13::smallint[], $14::uuid[])
+               AS n (id, status, version, sequence, escrow, defect, void_reason, settlement, settled_result, suspension)
+         WHERE m.id = n.id),
     changed AS (
         UPDATE offer o
            SET status = n.status, sequence = n.sequence, matched = n.matched, remaining = n.remaining,
                released = n.released, ending = n.ending, moved_by = n.actor, moved_why = n.why,
-               ended_at = CASE WHEN n.remaining = 0 THEN $8::timestamptz END
-          FROM unnest($9::uuid[], $10::text[], $11::bigint[], $12::text[]::numeric[], $13::text[]::numeric[],
-                      $14::text[]::numeric[], $15::text[], $34::uuid[], $35::text[])
+               ended_at = CASE WHEN n.remaining = 0 THEN $1::timestamptz END
+          FROM unnest($15::uuid[], $16::text[], $17::bigint[], $18::text[]::numeric[], $19::text[]::numeric[],
+                      $20::text[]::numeric[], $21::text[], $22::uuid[], $23::text[])
                AS n (id, status, sequence, matched, remaining, released, ending, actor, why)
          WHERE o.id = n.id),
     seen AS (
-        INSERT INTO level_change (market_id, sequence, at, side, rank, amount)
-        SELECT $1, $4, $8, * FROM unnest($36::text[], $37::smallint[], $38::text[]::numeric[]))
-    INSERT INTO fill (market_id, matched_at, id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
+        INSERT INTO level_change (at, market_id, sequence, side, rank, amount)
+        SELECT $1, * FROM unnest($24::uuid[], $25::bigint[], $26::text[], $27::smallint[], $28::text[]::numeric[]))
+    INSERT INTO fill (matched_at, market_id, id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
         taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot)
-    SELECT $1, $8, * FROM unnest(
-        $16::uuid[], $17::bigint[], $18::uuid[], $19::uuid[], $20::text[], $21::text[]::numeric[], $22::smallint[],
-        $23::smallint[], $24::uuid[], $25::uuid[], $26::text[], $27::text[]::numeric[], $28::smallint[], $29::smallint[],
-        $30::bigint[], $31::text[]::numeric[])
+    SELECT $1, * FROM unnest(
+        $29::uuid[], $30::uuid[], $31::bigint[], $32::uuid[], $33::uuid[], $34::text[], $35::text[]::numeric[],
+        $36::smallint[], $37::smallint[], $38::uuid[], $39::uuid[], $40::text[], $41::text[]::numeric[],
+        $42::smallint[], $43::smallint[], $44::bigint[], $45::text[]::numeric[])
 """
