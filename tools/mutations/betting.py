@@ -11,6 +11,7 @@ from tools.mutations.guards import CodeGuard, DatabaseGuard
 B, BT = "services/betting/betting", "services/betting/tests"
 
 _HOLDS = f"{BT}/test_interruptions.py"
+_FLOORS = f"{BT}/test_floors.py"
 _PEOPLE = f"{BT}/test_people.py"
 _TIME = f"{BT}/test_in_time.py"
 _MATCHING = (f"{BT}/test_matching.py",)
@@ -74,6 +75,20 @@ CODE = (
         "if waiting is None or offer.status is not OfferStatus.PENDING:",
         "if waiting is None:",
         (f"{_HOLDS}::test_request_and_sweeper_at_once_place_one_offer",),
+    ),
+    CodeGuard(
+        "bets: a locked market holds nobody else up",
+        f"{B}/store/exchange.py",
+        "FOR NO KEY UPDATE SKIP LOCKED",
+        "FOR NO KEY UPDATE",
+        (f"{_FLOORS}::test_a_locked_market_holds_up_nobody_else",),
+    ),
+    CodeGuard(
+        "bets: a key is used once, in whatever markets of a batch",
+        f"{B}/service/floor.py",
+        "    taken.remove(key)\n",
+        "",
+        (f"{_FLOORS}::test_one_key_is_used_once_in_two_markets_of_a_batch",),
     ),
     CodeGuard(
         "bets: a debtor is not asked about all the time",
@@ -162,8 +177,8 @@ CODE = (
     CodeGuard(
         "bets: the book is believed only as far as it was seen",
         f"{B}/service/floor.py",
-        "if known is None or known[0] != market.sequence:",
-        "if known is None:",
+        "if book is not None and sequence == market.sequence:",
+        "if book is not None:",
         (f"{BT}/test_storm.py::test_the_book_is_read_again_when_somebody_else_changed_it",),
     ),
     CodeGuard(
