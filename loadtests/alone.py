@@ -19,7 +19,12 @@ import aiohttp
 import asyncpg
 from common.testing import Database, fresh_database, stack
 
+from tools.stack.process import give_way
+from tools.stack.services import GIVES_WAY
+
 START_SECONDS = 20.0
+AS_A_SERVICE = ("setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "ledger")
+"""With a session of its own, as in `tools.stack`: the machine shares its processors out among sessions first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +70,16 @@ async def ledger_alone(
 
 @asynccontextmanager
 async def sealer(database: Database) -> AsyncIterator[None]:
-    """The sealing process, for as long as this lasts."""
+    """The sealing process, for as long as this lasts; it gives way as it does in `tools.stack`."""
     environment = os.environ | {
         "DATABASE_DSN": database.dsn("ledger_sealer"),
         "SEAL_KEYS": str(stack().secrets_dir / "ledger-seal-keys.json"),
         "PORT": str(_free_port()),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger", "seal", env=environment, stdout=asyncio.subprocess.DEVNULL
+        *AS_A_SERVICE, "seal", env=environment, stdout=asyncio.subprocess.DEVNULL, start_new_session=True
     )
+    give_way(process.pid, GIVES_WAY)
     try:
         yield
     finally:
@@ -125,7 +131,7 @@ async def _start(
     told = (log or Path(os.devnull)).open("a")
     try:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ledger", "serve", env=environment, stdout=told, stderr=told
+            *AS_A_SERVICE, "serve", env=environment, stdout=told, stderr=told, start_new_session=True
         )
     finally:
         told.close()

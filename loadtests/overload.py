@@ -1,9 +1,14 @@
-"""Twice as much as the ledger can take: what it still posts, and that everything it refused is posted later.
+"""Twice as much as the ledger can take: what it still posts, how long that waits, and that the rest is posted later.
 
-`python -m loadtests.overload` on a running stack. First a closed loop finds the rate at which the queue never fills,
-client and ledger on the same cores. Then posts arrive at twice that rate, whatever the answers are, from clients that
-do not come again: goodput is what is posted a second meanwhile. In the end all that was refused is sent once more
-under the same keys, and the journal is counted.
+`python -m loadtests.overload` on a running stack. First a closed loop finds the peak: the most that is posted a second,
+client and ledger on the same cores. Then posts arrive at twice that rate over connections that stay open, whatever the
+answers are, from clients that do not come again: goodput is what is posted a second meanwhile. In the end all that was
+refused is sent again under the same keys, and journal and books are counted.
+
+    --connections 128  of the closed loop
+    --batch 100        requests of so many entries
+    --lane             through the fast lane
+    --sealer           with the sealing process beside
 """
 
 from __future__ import annotations
@@ -11,115 +16,130 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections import Counter
-from dataclasses import dataclass, field
-from uuid import uuid4
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
-import aiohttp
 import asyncpg
+import uvloop
 
-from loadtests.alone import Alone, analyze, api_key, ledger_alone
-from loadtests.books import LEDGER, account, make_ledger, transfer
+from loadtests.alone import Alone, analyze, api_key, ledger_alone, sealer
+from loadtests.arrivals import Client, Posts, Told, quantile
+from loadtests.books import LEDGER, fund, make_ledger
 
-CONNECTIONS = 32
-MAX_QUEUED = 128
-TICK_SECONDS = 0.01
+ACCOUNTS = 10_000
+WARM_SECONDS = 2.0
 
 
 @dataclass
-class Client:
-    """Posts under keys of their own; counts the answers."""
+class Run:
+    """A client at work, and what was accepted so far."""
 
-    http: aiohttp.ClientSession
-    url: str
-    statuses: Counter[int] = field(default_factory=Counter)
-    refused: list[str] = field(default_factory=list)
-    posted: set[str] = field(default_factory=set)
-    times: list[float] = field(default_factory=list)
+    client: Client
+    batch: int
+    accepted: int = 0
 
-    async def post(self, key: str) -> None:
-        began = time.perf_counter()
-        body = transfer("equity/opening", account(hash(key) % 1_000), "1.00")
-        async with self.http.post(
-            f"{self.url}/v1/entries", json=body, headers={"Idempotency-Key": key}
-        ) as answer:
-            await answer.read()
-            self.statuses[answer.status] += 1
-            if answer.status == 201:
-                self.posted.add(key)
-                self.times.append((time.perf_counter() - began) * 1_000)
-            elif answer.status in (429, 503) and int(answer.headers["Retry-After"]) > 0:
-                self.refused.append(key)
-            else:
-                raise RuntimeError(f"{answer.status} {await answer.text()}")
+    def rate(self, told: Told, seconds: float) -> float:
+        """Entries a second that were accepted in time."""
+        return (len(told.waits) - told.late) * self.batch / seconds
 
-    async def closed_loop(self, seconds: float) -> float:
-        """Posts a second with `CONNECTIONS` that wait for their answers."""
-        end = time.monotonic() + seconds
-
-        async def one() -> None:
-            while time.monotonic() < end:
-                await self.post(str(uuid4()))
-
-        before = len(self.posted)
-        await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
-        return (len(self.posted) - before) / seconds
-
-    async def arriving(self, rate: float, seconds: float) -> float:
-        """Posts a second while `rate` arrive, whoever still waits."""
-        before, began, sent = len(self.posted), time.monotonic(), 0
-        async with asyncio.TaskGroup() as group:
-            while (elapsed := time.monotonic() - began) < seconds:
-                while sent < rate * elapsed:
-                    group.create_task(self.post(str(uuid4())))
-                    sent += 1
-                await asyncio.sleep(TICK_SECONDS)
-        print(f"{sent / seconds:.0f}/s arrived")
-        return (len(self.posted) - before) / (time.monotonic() - began)
-
-    async def settle_up(self) -> None:
-        """Send what was refused once more, with the same keys, until nothing is left."""
-        while self.refused:
-            some = [self.refused.pop() for _ in range(min(MAX_QUEUED // 2, len(self.refused)))]
-            await asyncio.gather(*map(self.post, some))
-
-
-async def run(alone: Alone, seconds: float) -> None:
-    key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
-    async with aiohttp.ClientSession(
-        headers={"Authorization": f"Bearer {key}"}, connector=aiohttp.TCPConnector(limit=0)
-    ) as http:
-        client = Client(http, alone.urls[0])
-        await client.closed_loop(2)
-        await analyze(alone.database)
-        peak = await client.closed_loop(seconds)
-        client.statuses.clear()
-        client.times.clear()
-        goodput = await client.arriving(2 * peak, seconds)
-        waited = sorted(client.times)
+    async def peak(self, connections: int, seconds: float) -> float:
+        """The best of a closed loop."""
+        told = await self.client.closed_loop(connections, seconds)
+        self.accepted += len(told.waits)
         print(
-            f"peak {peak:.0f}/s; asked twice that: {goodput:.0f}/s posted ({goodput / peak:.0%}) at p99 "
-            f"{waited[int(len(waited) * 0.99)]:.0f} ms, answers {dict(client.statuses)}, each refusal with Retry-After"
+            f"{connections} that wait for their answers: {self.rate(told, seconds):,.0f} entries/s, p50 {told.p(0.5):.0f} ms, "
+            f"p99 {told.p(0.99):.0f} ms, {len(told.refused)} refused",
+            flush=True,
         )
-        await client.settle_up()
-    connection = await asyncpg.connect(alone.database.dsn("ledger_reader"))
+        return self.rate(told, seconds)
+
+    async def asked(self, rate: float, peak: float, seconds: float) -> Told:
+        """`rate` entries a second, whatever comes of them."""
+        cpu = time.process_time()
+        told = await self.client.arriving(rate / self.batch, seconds)
+        self.accepted += len(told.waits)
+        goodput, spent = self.rate(told, seconds), (time.process_time() - cpu) / seconds
+        print(
+            f"{rate / peak:.1f} times the peak, {rate:,.0f}/s: {goodput:,.0f} posted/s ({goodput / peak:.0%} of the peak) "
+            f"at p50 {told.p(0.5):.0f} ms, p99 {told.p(0.99):.0f} ms; {len(told.refused)} requests refused with Retry-After "
+            f"at p50 {quantile(told.turned_away, 0.5):.0f} ms, p99 {quantile(told.turned_away, 0.99):.0f} ms; "
+            f"{told.dropped} dropped; answers {dict(told.statuses)}; the client took {spent:.0%} of a core",
+            flush=True,
+        )
+        return told
+
+    async def settle_up(self, keys: list[str], connections: int) -> None:
+        """Send what was refused again, with the same keys, until nothing is left."""
+        while keys:
+            told = await self.client.once_more(keys, connections)
+            self.accepted += len(told.waits)
+            keys = told.refused
+
+
+async def measure(alone: Alone, url: str, key: str, wanted: argparse.Namespace) -> None:
+    posts = Posts(url, key, ACCOUNTS, wanted.batch)
+    async with Client(posts).connected(url, wanted.lines) as client:
+        run = Run(client, wanted.batch)
+        await run.peak(wanted.connections, WARM_SECONDS)
+        await analyze(alone.database)
+        peak = await run.peak(wanted.connections, wanted.seconds)
+        refused = []
+        for times in wanted.times:
+            refused += (await run.asked(times * peak, peak, wanted.seconds)).refused
+        await run.settle_up(refused, wanted.connections)
+    await account_for(alone, run.accepted * wanted.batch)
+
+
+async def account_for(alone: Alone, accepted: int) -> None:
+    """Count keys against entries, and balances against postings. Raises `SystemExit` when they differ."""
+    connection = await asyncpg.connect(alone.database.superuser_dsn)
     try:
-        entries = await connection.fetchval("SELECT count(*) FROM entry")
+        entries = await connection.fetchval("SELECT count(*) FROM entry") - ACCOUNTS
+        drift = await connection.fetchval(
+            """
+            SELECT count(*) FROM balance b
+              LEFT JOIN (SELECT account_id, sum(amount) AS amount FROM posting GROUP BY 1) p USING (account_id)
+             WHERE b.amount <> coalesce(p.amount, 0)
+            """
+        )
     finally:
         await connection.close()
-    print(f"afterwards {len(client.posted)} keys, {entries} entries")
-    if entries != len(client.posted):
-        raise SystemExit("keys and entries differ")
+    print(
+        f"afterwards {accepted} keys accepted, {entries} entries, {drift} balances that differ from their postings"
+    )
+    if entries != accepted or drift:
+        raise SystemExit("the books are wrong")
 
 
 async def main() -> None:
     """Print the rates and what came of the refused ones."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.overload")
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.overload",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--connections", type=int, default=128)
+    parser.add_argument("--lines", type=int, default=4_000, help="connections that arrivals may use")
+    parser.add_argument(
+        "--times", type=float, nargs="+", default=[2.0], help="the peak, asked one after the other"
+    )
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--lane", action="store_true")
+    parser.add_argument("--sealer", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the ledger")
     wanted = parser.parse_args()
-    async with ledger_alone(prepare=make_ledger, settings={"MAX_QUEUED": str(MAX_QUEUED)}) as alone:
-        await run(alone, wanted.seconds)
+    settings = dict(each.split("=", 1) for each in wanted.set)
+    async with ledger_alone(prepare=make_ledger, settings=settings) as alone:
+        key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
+        await fund(alone.urls[0], key, ACCOUNTS)
+        await analyze(alone.database)
+        if wanted.lane:
+            alone = replace(alone, urls=alone.lanes)
+        async with sealer(alone.database) if wanted.sealer else nullcontext():
+            await measure(alone, alone.urls[0], key, wanted)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

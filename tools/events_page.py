@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,6 @@ from contracts.catalogue import COMMANDS, EVENTS
 from contracts.wire import Message
 
 from examples.results_board import FILES
-from tools import contracts
 from tools.topology import diagram
 
 BROKER: Final = """\
@@ -36,38 +36,39 @@ def broker() -> str:
     return BROKER.format(diagram=diagram())
 
 
-def events() -> str:
-    """docs/events.md"""
+def events(published: Set[str]) -> str:
+    """docs/events.md, once the messages of these types are published."""
     return EVENTS_PAGE.read_text(encoding="utf-8").format(
         events=topology.EVENTS,
         commands=topology.COMMANDS,
         vhost=topology.VHOST,
         ring=topology.TEAM_RING,
         delivery_limit=DELIVERY_LIMIT,
-        event_rows="\n".join(_event_row(event) for event in EVENTS),
-        command_rows="\n".join(_command_row(command) for command in COMMANDS),
+        event_rows="\n".join(_event_row(event, published) for event in EVENTS),
+        command_rows="\n".join(_command_row(command, published) for command in COMMANDS),
         queue_rows="\n".join(_queue_row(queue) for queue in topology.QUEUES),
         permission_rows="\n".join(_permissions(topology.RESULTS_BOARD)),
         example_lines=_example_lines(),
     )
 
 
-def _event_row(event: type[Message]) -> str:
+def _event_row(event: type[Message], published: Set[str]) -> str:
     heard = [queue.name for queue in topology.QUEUES if event.type in carried_by(queue)]
     readers = ", ".join(f"{name.partition('.')[0]} (`{name}`)" for name in heard) or "nobody yet"
-    return f"| {_linked(event)} | {_owner(event)} | {readers} | {_said(event)} |"
+    return f"| {_linked(event, published)} | {_owner(event)} | {readers} | {_said(event)} |"
 
 
-def _command_row(command: type[Message]) -> str:
+def _command_row(command: type[Message], published: Set[str]) -> str:
     senders = ", ".join(topology.COMMAND_QUEUES)
-    return f"| {_linked(command)} | {senders} | {_owner(command)} | {_said(command)} |"
+    return f"| {_linked(command, published)} | {senders} | {_owner(command)} | {_said(command)} |"
 
 
-def _linked(message: type[Message]) -> str:
+def _linked(message: type[Message], published: Set[str]) -> str:
     """Its name, with its schema behind it once it is published."""
     name = f"`{message.type}`"
-    is_published = (contracts.FOLDER / f"{message.type}.json").exists()
-    return f"[{name}](contracts/{message.type}.json)" if is_published else f"{name} (not published yet)"
+    if message.type not in published:
+        return f"{name} (not published yet)"
+    return f"[{name}](contracts/{message.type}.json)"
 
 
 def _queue_row(queue: topology.Queue) -> str:

@@ -12,6 +12,7 @@ L, LT = "services/ledger/ledger", "services/ledger/tests"
 _HALVES = (f"{LT}/test_batches.py::test_the_database_refuses_only_the_guilty",)
 _CRASH = "tests/e2e/test_ledger_crash.py::test_kill_9_loses_no_answer_and_doubles_no_key"
 _OVERLOAD = ("tests/e2e/test_ledger_overload.py",)
+_DOOR = f"{LT}/test_overload.py"
 _TENANCY = (f"{LT}/test_tenancy.py::test_another_ledgers_thing_is_not_found",)
 _CACHE = f"{LT}/test_balance_cache.py"
 _REPLICA = f"{LT}/test_replica.py"
@@ -85,7 +86,35 @@ CODE = (
         f"{L}/engine/queue.py",
         "        if fresh and self._queued + sum(map(len, fresh)) > self._max_queued:",
         "        if False:",
-        (*_OVERLOAD, f"{LT}/test_batches.py::test_a_request_that_does_not_fit_is_refused_as_a_whole"),
+        (f"{LT}/test_batches.py::test_a_request_that_does_not_fit_is_refused_as_a_whole",),
+    ),
+    CodeGuard(
+        "ledger: who comes to a full queue is refused at the door, unread",
+        f"{L}/app.py",
+        "        request.app[api.LEDGER].expect_room(holder.ledger)",
+        "        pass",
+        (_DOOR,),
+    ),
+    CodeGuard(
+        "ledger: who would wait too long is refused at the door",
+        f"{L}/engine/queue.py",
+        "or (self._late and self._queued >= self._max_batch)",
+        "",
+        (_DOOR,),
+    ),
+    CodeGuard(
+        "ledger: while the next batch has room nobody is refused",
+        f"{L}/engine/queue.py",
+        "self._late and self._queued >= self._max_batch",
+        "self._late",
+        (_DOOR,),
+    ),
+    CodeGuard(
+        "ledger: a key that many present at once is looked up once",
+        f"{L}/keys/door.py",
+        "        if looking is None:",
+        "        if looking is None or hashed:",
+        (f"{LT}/test_keys.py::test_a_key_that_many_present_at_once_is_looked_up_once",),
     ),
     CodeGuard(
         "ledger: who is refused for overload is told when to come again",

@@ -33,8 +33,9 @@ WATCHED: Final = (
 )
 """What the gateway's deep health shows besides the services it routes to."""
 
-HASHING_NICENESS: Final = 10
-"""How far identity, which hashes passwords, gives way to those who move money (docs/adr/0060)."""
+GIVES_WAY: Final = 10
+"""How far those who can wait give way to those who move money: identity, which hashes passwords (docs/adr/0060), the
+sealer and the settler (docs/adr/0079)."""
 
 KEYS: Final = "keys"
 DATABASES: Final = "databases"
@@ -82,7 +83,7 @@ def specs(layout: Layout) -> list[Spec]:
             WEBHOOK_URL=f"{layout.url('gateway')}/v1/webhooks/cards",
         ),
         _spec(
-            layout, "identity", "identity", after=(DATABASES, "redis", KEYS, LEDGER_KEYS), niceness=HASHING_NICENESS,
+            layout, "identity", "identity", after=(DATABASES, "redis", KEYS, LEDGER_KEYS), niceness=GIVES_WAY,
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEYS_FILE=str(layout.secrets / "identity-keys.json"),
             MASTER_KEY_FILE=str(layout.secrets / "identity-master"),
@@ -97,7 +98,7 @@ def specs(layout: Layout) -> list[Spec]:
             ATTESTOR_PUBLIC_KEYS=str(layout.secrets / "attestor-public.json"),
         ),
         _spec(
-            layout, "ledger-sealer", "ledger seal", after=(DATABASES, KEYS),
+            layout, "ledger-sealer", "ledger seal", after=(DATABASES, KEYS), niceness=GIVES_WAY,
             DATABASE_DSN=postgres.dsn(layout, "ledger_sealer"),
             SEAL_KEYS=str(layout.secrets / "ledger-seal-keys.json"),
         ),
@@ -126,7 +127,7 @@ def specs(layout: Layout) -> list[Spec]:
             LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-betting.signing"),
         ),
         _spec(
-            layout, "betting-settler", "betting settle", after=("ledger", LEDGER_KEYS),
+            layout, "betting-settler", "betting settle", after=("ledger", LEDGER_KEYS), niceness=GIVES_WAY,
             DATABASE_DSN=postgres.dsn(layout, "betting_app"), AMQP_URL=rabbitmq.url(layout, "betting"),
             LEDGER_URL=layout.url("ledger"), LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-betting"),
             LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-betting.signing"),

@@ -11,7 +11,7 @@ from common import pg, redis
 from common.amqp import Consumer
 from common.auth import TokenVerifier, by_token
 from common.deadlines import DeadlineWorker
-from common.http import Authenticate, Check, Principal, build_app
+from common.http import Check, build_app
 from common.rate_limits import tell_standing
 from common.repeating import repeating
 from common.watched import WatchedFile
@@ -20,11 +20,12 @@ from ledger import api, receipts_api
 from ledger.attestation import read_public_keys
 from ledger.balance_cache import BalanceCache
 from ledger.consumers import consume
-from ledger.domain.refusals import LedgerNotServed
+from ledger.domain.keys import KeyHolder
+from ledger.domain.refusals import LedgerNotServed, Overloaded
 from ledger.engine import PostingEngine
 from ledger.expiry import KIND as EXPIRY
 from ledger.expiry import expiry
-from ledger.keys import HOLDER, READING, KeyRing, SigningRoots
+from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
 from ledger.sealing import Sealer, Seals
 from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Limiting, Reading
@@ -58,7 +59,7 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
         ),
         told={"replica": lambda app: app[SOURCES].standing()},
         authenticate={
-            "key": _by_key(KeyRing(SigningRoots.load(settings.signing_roots), cache)),
+            "key": KeyRing(SigningRoots.load(settings.signing_roots), cache, _welcome).authenticate,
             "token": by_token(TokenVerifier(settings.identity_url, audience="ledger")),
         },
     )
@@ -68,16 +69,21 @@ def ledger_app(settings: LedgerSettings) -> web.Application:
     return app
 
 
-def _by_key(ring: KeyRing) -> Authenticate:
-    """By API key, for a ledger that there was when this process started."""
+POSTING = frozenset(route.handler for route in api.ROUTES if Overloaded in route.refusals)
+"""What goes through an engine's queue, and says so."""
 
-    async def authenticate(request: web.Request) -> Principal:
-        principal = await ring.authenticate(request)
-        if request[HOLDER].ledger not in request.app[api.CHARTS]:
-            raise LedgerNotServed("the ledger is new; its processes are to be restarted", retry_after=10)
-        return principal
 
-    return authenticate
+def _welcome(request: web.Request, holder: KeyHolder) -> None:
+    """Take in who has a key, for a ledger that there was when this process started and that has room.
+
+    Raises:
+        LedgerNotServed: the ledger is newer than this process.
+        Overloaded: the request would post, and its ledger's queue is full.
+    """
+    if holder.ledger not in request.app[api.CHARTS]:
+        raise LedgerNotServed("the ledger is new; its processes are to be restarted", retry_after=10)
+    if request.match_info.route.handler in POSTING:
+        request.app[api.LEDGER].expect_room(holder.ledger)
 
 
 async def _consuming(app: web.Application) -> None:
@@ -102,6 +108,7 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
                     await load_chart(connection, ledger),
                     max_batch=settings.max_batch,
                     max_queued=settings.max_queued,
+                    max_wait_seconds=settings.max_wait_seconds,
                 )
         for engine in engines.values():
             engine.start()

@@ -68,9 +68,9 @@ class Door:
 
 @asynccontextmanager
 async def open_door(
-    database: Database, folder: Path, identity_url: str = "http://127.0.0.1:1"
+    database: Database, folder: Path, identity_url: str = "http://127.0.0.1:1", **more: Any
 ) -> AsyncIterator[Door]:
-    """Start the application. Its AMQP door stays shut: its queues are those of the whole stack."""
+    """Start the application, with `more` settings. Its AMQP door stays shut: its queues are those of the whole stack."""
 
     @asynccontextmanager
     async def nobody(ledger: Ledger, amqp_url: str) -> AsyncIterator[Sequence[Consumer]]:  # noqa: ARG001 - as `consume`
@@ -86,6 +86,7 @@ async def open_door(
             "identity_url": identity_url,
             "redis_url": stack().redis_url,
             "signing_roots": roots,
+            **more,
         }
     )
     async with AsyncExitStack() as opened:

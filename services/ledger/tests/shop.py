@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -160,10 +161,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(database: Database, folder: Path) -> AsyncIterator[Desk]:
+async def open_desk(database: Database, folder: Path, **settings: Any) -> AsyncIterator[Desk]:
     """A new tenant, the application, and a key that may do everything there."""
     ledger = await found_ledger(database)
-    async with open_door(database, folder) as door:
+    async with open_door(database, folder, **settings) as door:
         yield Desk(door, (await door.key(PRINCIPAL, ledger=f"shop-{ledger}")).secret, ledger)
 
 

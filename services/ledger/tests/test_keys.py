@@ -8,6 +8,7 @@ import stat
 from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -19,6 +20,7 @@ from ledger.keys import door as key_door
 from ledger.keys import list_keys, revoke_key, revoke_keys, rotate_key
 from ledger.keys.managing import KeyEnded, MadeKey, NoSuchKey
 from ledger.keys.secrets import SigningRoots
+from ledger.store import keys as key_store
 from yarl import URL
 
 from services.ledger.tests.commands import Operator
@@ -90,6 +92,41 @@ async def test_a_remembered_key_expires_on_time(door: Door, monkeypatch: pytest.
     assert (await door.ask(passing.secret, *READING))[0] == 200
     await asyncio.sleep(1.1)
     assert (await door.ask(passing.secret, *READING))[0] == 401
+
+
+async def test_a_key_that_many_present_at_once_is_looked_up_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every few seconds all requests of a busy key would look at once, and wait for the few connections."""
+    looks = 0
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await look(*arguments)
+
+    look = key_store.holder_by_digest
+    monkeypatch.setattr(key_store, "holder_by_digest", counted)
+    monkeypatch.setattr(key_door, "CACHE_SECONDS", 60.0)
+    key = await door.key()
+    answers = await asyncio.gather(*(door.ask(key.secret, *READING) for _ in range(40)))
+    assert {status for status, _ in answers} == {200}
+    assert looks == 1
+
+
+async def test_a_remembered_key_is_looked_up_anew_before_it_is_forgotten(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for that look; what it finds counts."""
+    monkeypatch.setattr(key_door, "CACHE_SECONDS", 60.0)
+    monkeypatch.setattr(key_door, "REFRESH_SECONDS", 0.0)
+    key = await door.key()
+    assert (await door.ask(key.secret, *READING))[0] == 200
+    await revoke_key(door.keys, key.id)
+    assert (await door.ask(key.secret, *READING))[0] == 200
+    async with asyncio.timeout(10):
+        while (await door.ask(key.secret, *READING))[0] != 401:
+            await asyncio.sleep(0.01)
 
 
 async def test_rotation_overlaps(door: Door) -> None:

@@ -333,6 +333,22 @@ async def test_holds_and_refusals_say_what_became_of_them(desk: Desk) -> None:
     )
 
 
+async def test_a_page_of_no_holds_says_why(desk: Desk) -> None:
+    """What is held of an account is on another one; some accounts have nothing that could be held."""
+    held = f"players/{desk.player}/held"
+    status, told = await desk.get("/v1/holds", account=desk.account)
+    assert (status, told["field"]) == (400, "account")
+    assert held in told["detail"]
+    assert (await desk.get("/v1/holds", account=held))[0] == 200
+    status, told = await desk.get("/v1/holds", account="bank/spei")
+    assert (status, told["field"]) == (400, "account")
+    assert "nothing can be held of it" in told["detail"]
+    _, entries = await desk.get("/v1/entries")
+    under = {entry["kind"]: entry["reference"] for entry in entries["entries"]}["deposit"]
+    status, told = await desk.get("/v1/holds", reference=under)
+    assert (status, told["type"]) == (404, "/problems/reference-not-found"), "it has an entry, and no hold"
+
+
 async def test_closes_over_http(desk: Desk) -> None:
     status, told = await desk.get("/v1/closes")
     assert status == 200

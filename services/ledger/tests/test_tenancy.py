@@ -157,7 +157,7 @@ async def furnished(like: Database, folder: Path) -> AsyncIterator[Houses]:
                 "closes": f"{closed[0].period}/{closed[0].starts_on}",
             },
             asked_by={
-                "account": f"players/{player}/available",
+                "account": f"players/{player}/held",
                 "prefix": f"players/{player}/",
                 "reference": f"markets/{market}",
             },

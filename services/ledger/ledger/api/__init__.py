@@ -3,6 +3,8 @@
 One file per group of routes; each has its ROUTES.
 """
 
+from dataclasses import replace
+
 from ledger.api import accounts, batch, closes, exports, holds, limits, lists, posting, reading, seals, wallet
 from ledger.api.parts import (
     ACCOUNTS,
@@ -16,8 +18,9 @@ from ledger.api.parts import (
     READER,
     SEALS,
 )
+from ledger.domain.refusals import LedgerNotServed
 
-ROUTES = (
+_ROUTES = (
     *posting.ROUTES,
     *batch.ROUTES,
     *holds.ROUTES,
@@ -30,6 +33,12 @@ ROUTES = (
     *wallet.ROUTES,
     *seals.ROUTES,
 )
+
+ROUTES = tuple(
+    replace(route, refusals=(*route.refusals, LedgerNotServed)) if route.auth == "key" else route
+    for route in _ROUTES
+)
+"""Every route. Wherever a key asks, its ledger may be newer than the process."""
 
 __all__ = [
     "ACCOUNTS",

@@ -13,7 +13,7 @@ from common.http.cursors import read_cursor, write_cursor
 from common.wire import Body, CurrencyText, View
 from pydantic import Field
 
-from ledger.api.parts import READER
+from ledger.api.parts import CHARTS, READER
 from ledger.api.queries import Cursor, Limit, Order, PathText
 from ledger.domain import refusals
 from ledger.keys import HOLDER
@@ -91,7 +91,8 @@ async def list_holds(request: web.Request) -> web.Response:
         raise Invalid("of an account or of a reference: take one", field="reference")
     reader, limit = request.app[READER], wanted.limit + 1
     if wanted.account is not None:
-        found = await reader.holds_on(ledger, wanted.account, wanted.currency, after, limit)
+        chart = request.app[CHARTS][ledger]
+        found = await reader.holds_on(ledger, chart, wanted.account, wanted.currency, after, limit)
     elif wanted.reference is not None:
         found = await reader.holds_of(ledger, wanted.reference, after, limit)
     else:

@@ -94,6 +94,14 @@ class Chart:
                 return held.address.replace("{owner}", known[1])
         return None
 
+    def kept_for(self, path: str) -> tuple[str, ...]:
+        """Where holds of the account at `path` are kept."""
+        known = self.classify(path)
+        owner = known[1] if known else None
+        if owner is None:
+            return ()
+        return tuple(held.address.replace("{owner}", owner) for held in self.classes if held.address)
+
     def classify(self, path: str) -> tuple[AccountClass, str | None] | None:
         """The class of `path` and its owner, or None when the chart knows no such account."""
         for known in self.classes:

@@ -27,6 +27,7 @@ BATCH_SIZE = Histogram(
     "ledger_batch_size", "Commands in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
 BATCH_SECONDS = Histogram("ledger_batch_seconds", "Seconds to commit a batch")
+TURNED_AWAY = MetricCounter("ledger_turned_away", "Requests refused at the door, unread, for want of room")
 QUEUED = Gauge("ledger_queued_commands", "Commands waiting for a batch")
 
 TRANSIENT = (DatabaseUnavailable, asyncpg.TransactionRollbackError)
@@ -59,10 +60,11 @@ class Party:
 class Flight:
     """A group on its way to the journal, and the parties that wait for it: its own and those that came later."""
 
-    __slots__ = ("_joined", "_party", "_place", "group")
+    __slots__ = ("_joined", "_party", "_place", "group", "since")
 
-    def __init__(self, group: Group, party: Party, place: int) -> None:
+    def __init__(self, group: Group, party: Party, place: int, since: float) -> None:
         self.group = group
+        self.since = since
         self._party = party
         self._place = place
         self._joined: list[tuple[Party, int]] = []
@@ -93,6 +95,8 @@ class PostingEngine:
 
     max_batch     commands in one transaction, or one linked group if that has more
     max_queued    commands that may wait; beyond it `post` refuses with `Overloaded`
+    max_wait_seconds  when those now taken have waited longer, who comes to the door is refused, unless the next
+                      batch has room for them
     patience_seconds  how long a batch is retried against a database that does not answer
     """
 
@@ -104,13 +108,16 @@ class PostingEngine:
         *,
         max_batch: int = 512,
         max_queued: int = 4_000,
+        max_wait_seconds: float = 0.25,
         patience_seconds: float = 8.0,
     ) -> None:
         self._pool = pool
         self._memory = Memory(ledger, chart)
         self._max_batch = max_batch
         self._max_queued = max_queued
+        self._max_wait_seconds = max_wait_seconds
         self._patience_seconds = patience_seconds
+        self._late = False
         self._waiting: deque[Flight] = deque()
         self._queued = 0
         self._flights: dict[UUID, Flight] = {}
@@ -131,6 +138,18 @@ class PostingEngine:
     @property
     def chart(self) -> Chart:
         return self._memory.chart
+
+    def expect_room(self) -> None:
+        """Refuse at the door, before a request has cost anything, what would only wait in vain.
+
+        Facts from the broker do not come this way: nobody waits for their answer, and their number is bounded.
+
+        Raises:
+            Overloaded: the queue is full, or so long that what it takes in has to wait too long.
+        """
+        if self._queued >= self._max_queued or (self._late and self._queued >= self._max_batch):
+            TURNED_AWAY.inc()
+            raise _overloaded()
 
     async def post(self, command: Command) -> Answer:
         """Answer `command`, once it is durable. See `post_groups` for what it raises."""
@@ -162,7 +181,7 @@ class PostingEngine:
         if fresh and self._closing:
             raise refusals.Draining("the ledger is shutting down", retry_after=2)
         if fresh and self._queued + sum(map(len, fresh)) > self._max_queued:
-            raise refusals.Overloaded("too many commands are waiting", retry_after=1)
+            raise _overloaded()
 
     def _enter(self, group: Group, party: Party, place: int) -> None:
         """Queue `group`, or join it when it is in flight already."""
@@ -170,7 +189,7 @@ class PostingEngine:
             if command.id in self._flights:
                 self._flights[command.id].join(group, party, place)
                 return
-        flight = Flight(group, party, place)
+        flight = Flight(group, party, place, asyncio.get_running_loop().time())
         for command in group:
             self._flights[command.id] = flight
         self._waiting.append(flight)
@@ -193,6 +212,7 @@ class PostingEngine:
     def _next_batch(self) -> list[Flight]:
         """As many groups as fit, the first one always."""
         batch = [self._waiting.popleft()]
+        self._late = asyncio.get_running_loop().time() - batch[0].since > self._max_wait_seconds
         size = len(batch[0].group)
         while self._waiting and size + len(self._waiting[0].group) <= self._max_batch:
             batch.append(self._waiting.popleft())
@@ -231,6 +251,10 @@ class PostingEngine:
                 log.warning("batch of %d to be retried: %r", len(batch), passing)
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, 0.5)
+
+
+def _overloaded() -> DomainError:
+    return refusals.Overloaded("too many commands are waiting", retry_after=1)
 
 
 def _unavailable() -> DomainError:

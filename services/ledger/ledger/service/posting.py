@@ -25,6 +25,10 @@ class Ledger:
         self._engines = engines
         self._cache = cache
 
+    def expect_room(self, ledger: int) -> None:
+        """Raises Overloaded when a request to post would have to wait too long: see `PostingEngine.expect_room`."""
+        self._engines[ledger].expect_room()
+
     async def post(self, command: Command) -> tuple[PostedEntry, bool]:
         """Post one command; returns the entry and whether it had been posted before.
 

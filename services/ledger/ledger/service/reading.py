@@ -18,9 +18,10 @@ from common.pg import transaction
 
 from ledger.balance_cache import BalanceCache
 from ledger.domain import refusals
+from ledger.domain.chart import Chart
 from ledger.domain.closes import Close, ClosedBalance, Period, Proof, Total
 from ledger.replica import Source, Sources
-from ledger.store import accounts, closes, finding, lists, moments, statements, trial
+from ledger.store import accounts, closes, lists, moments, statements, trial
 from ledger.store.outcomes import PostedEntry, entries
 
 What = TypeVar("What")
@@ -191,21 +192,23 @@ class Reading:
             return await lists.holds(connection, ledger, after, limit)
 
     async def holds_on(
-        self, ledger: int, path: str, currency: str, after: UUID, limit: int
+        self, ledger: int, chart: Chart, path: str, currency: str, after: UUID, limit: int
     ) -> Sequence[lists.HoldRow]:
-        """A page of the holds on an account. Raises NoSuchAccount."""
+        """A page of the holds on an account. Raises NoSuchAccount, and Invalid when it is of a class that never has
+        holds: a page of none could not tell."""
         async with transaction(self.sources.primary, readonly=True) as connection:
             known = await accounts.account(connection, ledger, path, currency)
             if known is None:
                 raise _no_account(path, currency)
+            _check_holding(chart, path)
             return await lists.holds_on(connection, known, after, limit)
 
     async def holds_of(self, ledger: int, reference: str, after: UUID, limit: int) -> Sequence[lists.HoldRow]:
-        """A page of the holds of a reference. Raises NoSuchReference when no entry has it."""
+        """A page of the holds of a reference. Raises NoSuchReference when no hold has it."""
         async with transaction(self.sources.primary, readonly=True) as connection:
             found = await lists.holds_of(connection, ledger, reference, after, limit)
-            if not found and not await finding.has_reference(connection, ledger, reference):
-                raise refusals.NoSuchReference(f"no entry has the reference {reference}", field="reference")
+            if not found and not await lists.has_holds_of(connection, ledger, reference):
+                raise refusals.NoSuchReference(f"no hold has the reference {reference}", field="reference")
         return found
 
     async def refusals(
@@ -295,3 +298,12 @@ def _no_account(path: str, currency: str) -> refusals.NoSuchAccount:
 
 def _not_closed(period: Period, starts_on: date) -> refusals.NoSuchClose:
     return refusals.NoSuchClose(f"the {period} of {starts_on} is not closed", field="starts_on")
+
+
+def _check_holding(chart: Chart, path: str) -> None:
+    found = chart.classify(path)
+    if found is None or found[0].requires_hold:
+        return
+    where = " or ".join(chart.kept_for(path))
+    detail = f"what is held of it is on {where}" if where else "nothing can be held of it"
+    raise Invalid(f"there are no holds on {path}: {detail}", field="account")

@@ -89,6 +89,14 @@ async def holds_of(
     return [HoldRow(**row) for row in rows]
 
 
+async def has_holds_of(connection: Connection, ledger: int, reference: str) -> bool:
+    """Whether any hold, open or ended, has that reference."""
+    found = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM hold WHERE ledger_id = $1 AND reference = $2)", ledger, reference
+    )
+    return bool(found)
+
+
 async def refusals(
     connection: Connection, ledger: int, place: tuple[datetime, UUID], limit: int, *, newest_first: bool
 ) -> Sequence[RefusalRow]:
