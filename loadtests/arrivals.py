@@ -140,8 +140,9 @@ class Client:
         self._posts = posts
         self._free: list[Line] = []
         self._busy = 0
+        self._thinking = 0
         self._idle = asyncio.Event()
-        self._next: Callable[[], str | None] = lambda: None
+        self._then: Callable[[Line, float], None] = self._rest
         self._over = 0.0
         self._broken: Exception | None = None
         self.told = Told()
@@ -166,9 +167,47 @@ class Client:
     async def closed_loop(self, connections: int, seconds: float) -> Told:
         """So many connections, each of which sends again when it was answered."""
         began = self._begin(seconds)
-        self._next = lambda: self._posts.fresh() if time.perf_counter() < self._over else None
+
+        def send_again(line: Line, _: float) -> None:
+            if (now := time.perf_counter()) < self._over:
+                self._send(line, self._posts.fresh(), now)
+            else:
+                self._rest(line, 0)
+
+        self._then = send_again
         for _ in range(connections):
             self._send(self._free.pop(), self._posts.fresh(), began)
+        return await self._end()
+
+    async def callers(self, rate: float, seconds: float) -> Told:
+        """As many callers as there are connections, who together would like `rate` requests a second: each thinks for a
+        while after an answer, and after a refusal stays away for as long as it was told, to send the same again."""
+        loop, think = asyncio.get_running_loop(), len(self._free) / rate
+        self._begin(seconds)
+
+        def send(line: Line, key: str) -> None:
+            if (now := time.perf_counter()) < self._over:
+                self._send(line, key, now)
+            else:
+                self._rest(line, 0)
+
+        def come_again(line: Line, stay_away: float) -> None:
+            self._thinking += 1
+            if stay_away:
+                key = self.told.refused.pop() if time.perf_counter() < self._over - stay_away else ""
+                loop.call_later(stay_away, woken, line, key)
+            else:
+                loop.call_later(random.expovariate(1 / think), woken, line, "")
+
+        def woken(line: Line, key: str) -> None:
+            self._thinking -= 1
+            send(line, key or self._posts.fresh())
+
+        self._then = come_again
+        for line in tuple(self._free):
+            self._free.remove(line)
+            come_again(line, 0.0)
+        self._idle.clear()
         return await self._end()
 
     async def arriving(self, rate: float, seconds: float) -> Told:
@@ -190,14 +229,22 @@ class Client:
         """Send these, over so many connections; those that are refused are in what is told."""
         began = self._begin(float("inf"))
         left = iter(keys)
-        self._next = lambda: next(left, None)
+
+        def send_next(line: Line, _: float) -> None:
+            key = next(left, None)
+            if key is None:
+                self._rest(line, 0)
+            else:
+                self._send(line, key, time.perf_counter())
+
+        self._then = send_next
         for key in islice(left, connections):
             self._send(self._free.pop(), key, began)
         return await self._end()
 
     def _begin(self, seconds: float) -> float:
         began = time.perf_counter()
-        self.told, self._over, self._next = Told(), began + seconds, lambda: None
+        self.told, self._over, self._then = Told(), began + seconds, self._rest
         return began
 
     def _send(self, line: Line, key: str, due: float) -> None:
@@ -218,12 +265,11 @@ class Client:
             told.turned_away.append(waited)
         else:
             self._failed(RuntimeError(f"{key} was answered {status}, Retry-After {stay_away}"))
-        again = self._next()
-        if again is not None:
-            self._send(line, again, now)
-            return
+        self._then(line, stay_away)
+
+    def _rest(self, line: Line, _: float) -> None:
         self._free.append(line)
-        if not self._busy:
+        if not self._busy and not self._thinking:
             self._idle.set()
 
     def _failed(self, why: Exception) -> None:
@@ -232,7 +278,7 @@ class Client:
 
     async def _end(self) -> Told:
         """When all are answered. Raises what went wrong."""
-        if self._busy:
+        if self._busy or self._thinking:
             await self._idle.wait()
         if self._broken is not None:
             raise self._broken

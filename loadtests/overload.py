@@ -6,6 +6,8 @@ answers are, from clients that do not come again: goodput is what is posted a se
 refused is sent again under the same keys, and journal and books are counted.
 
     --connections 128  of the closed loop
+    --lines 4000       connections that arrivals may use; what finds none free is dropped
+    --patient          not arrivals but that many callers, who after a refusal stay away as long as it says
     --batch 100        requests of so many entries
     --lane             through the fast lane
     --sealer           with the sealing process beside
@@ -53,15 +55,16 @@ class Run:
         )
         return self.rate(told, seconds)
 
-    async def asked(self, rate: float, peak: float, seconds: float) -> Told:
-        """`rate` entries a second, whatever comes of them."""
+    async def asked(self, rate: float, peak: float, seconds: float, *, patient: bool) -> Told:
+        """`rate` entries a second, whatever comes of them; or from callers who stay away for as long as they are told."""
         cpu = time.process_time()
-        told = await self.client.arriving(rate / self.batch, seconds)
+        ask = self.client.callers if patient else self.client.arriving
+        told = await ask(rate / self.batch, seconds)
         self.accepted += len(told.waits)
         goodput, spent = self.rate(told, seconds), (time.process_time() - cpu) / seconds
         print(
             f"{rate / peak:.1f} times the peak, {rate:,.0f}/s: {goodput:,.0f} posted/s ({goodput / peak:.0%} of the peak) "
-            f"at p50 {told.p(0.5):.0f} ms, p99 {told.p(0.99):.0f} ms; {len(told.refused)} requests refused with Retry-After "
+            f"at p50 {told.p(0.5):.0f} ms, p99 {told.p(0.99):.0f} ms; {len(told.turned_away)} times refused with Retry-After "
             f"at p50 {quantile(told.turned_away, 0.5):.0f} ms, p99 {quantile(told.turned_away, 0.99):.0f} ms; "
             f"{told.dropped} dropped; answers {dict(told.statuses)}; the client took {spent:.0%} of a core",
             flush=True,
@@ -85,7 +88,7 @@ async def measure(alone: Alone, url: str, key: str, wanted: argparse.Namespace) 
         peak = await run.peak(wanted.connections, wanted.seconds)
         refused = []
         for times in wanted.times:
-            refused += (await run.asked(times * peak, peak, wanted.seconds)).refused
+            refused += (await run.asked(times * peak, peak, wanted.seconds, patient=wanted.patient)).refused
         await run.settle_up(refused, wanted.connections)
     await account_for(alone, run.accepted * wanted.batch)
 
@@ -125,6 +128,7 @@ async def main() -> None:
         "--times", type=float, nargs="+", default=[2.0], help="the peak, asked one after the other"
     )
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--patient", action="store_true")
     parser.add_argument("--lane", action="store_true")
     parser.add_argument("--sealer", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the ledger")

@@ -4,6 +4,7 @@ Numbers are `Decimal`, json and jsonb are `str` (asyncpg's own default): a store
 The connection's time limits are set on the server, which keeps them even when the client hangs.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
@@ -86,6 +87,34 @@ async def create_pool(
         )
 
 
+_GIVEN_BACK: set[asyncio.Task[None]] = set()
+"""Connections on their way back: the event loop itself only remembers tasks weakly."""
+
+
+@asynccontextmanager
+async def borrowed(pool: "Pool") -> "AsyncIterator[Connection]":
+    """A connection of the pool, which goes back by itself afterwards.
+
+    Nobody waits for that: asyncpg takes three turns of the event loop over it, and in a busy process each turn is
+    behind all the requests that have come meanwhile.
+    Raises `DatabaseUnavailable` when no connection is free in time, or as `unavailable` does.
+    """
+    with unavailable():
+        connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
+        try:
+            yield connection
+        finally:
+            going = asyncio.ensure_future(pool.release(connection))
+            _GIVEN_BACK.add(going)
+            going.add_done_callback(_given_back)
+
+
+def _given_back(gone: "asyncio.Task[None]") -> None:
+    _GIVEN_BACK.discard(gone)
+    if not gone.cancelled():
+        gone.exception()  # one that cannot go back is closed, and the pool opens another
+
+
 @asynccontextmanager
 async def transaction(
     pool: "Pool", *, isolation: Isolation = "read_committed", readonly: bool = False
@@ -95,12 +124,11 @@ async def transaction(
     Raises `DatabaseUnavailable` when no connection is free in time, the connection breaks, or the
     server stops a statement for taking or waiting too long.
     """
-    with unavailable():
-        async with (
-            pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection,
-            connection.transaction(isolation=isolation, readonly=readonly),
-        ):
-            yield connection
+    async with (
+        borrowed(pool) as connection,
+        connection.transaction(isolation=isolation, readonly=readonly),
+    ):
+        yield connection
 
 
 async def retry_serialization(work: Callable[[], Awaitable[Result]], *, attempts: int = 5) -> Result:

@@ -6,7 +6,15 @@ import asyncpg
 import pytest
 from common import pg
 from common.errors import Conflict, DomainError
-from common.pg import DatabaseUnavailable, Pool, create_pool, retry_serialization, transaction, translate
+from common.pg import (
+    DatabaseUnavailable,
+    Pool,
+    borrowed,
+    create_pool,
+    retry_serialization,
+    transaction,
+    translate,
+)
 
 
 class Twice(Conflict):
@@ -116,6 +124,21 @@ async def test_a_cancelled_transaction_keeps_neither_its_lock_nor_its_connection
     async with transaction(pool) as conn:
         await conn.execute("LOCK TABLE effect NOWAIT")
     await pool.close()
+
+
+async def test_nobody_waits_for_a_connection_to_go_back_and_it_does(dsn: str) -> None:
+    """Leaving does not give the event loop a turn; whoever needs the one connection there is gets it all the same."""
+    small = await create_pool(dsn, min_size=1, max_size=1, application_name="test")
+    for _ in range(3):
+        borrowing = borrowed(small)
+        connection = await borrowing.__aenter__()
+        assert await connection.fetchval("SELECT 1") == 1
+        with pytest.raises(StopIteration):
+            borrowing.__aexit__(None, None, None).send(None)  # a coroutine, stepped by hand
+    async with asyncio.timeout(10):
+        while not small.get_idle_size():
+            await asyncio.sleep(0.01)
+    await small.close()
 
 
 async def test_a_killed_connection_is_unavailability_once(pool: Pool) -> None:

@@ -27,7 +27,7 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_batch: int = Field(default=512, ge=1, le=1_000)
     max_queued: int = Field(default=4_000, ge=1)
-    max_wait_seconds: float = Field(default=0.25, gt=0)
+    max_wait_seconds: float = Field(default=1.0, gt=0)
     fast_lane_port: int | None = Field(default=None, ge=1, le=65535)
     signing_roots: Path | None = None
     replica_dsn: SecretStr | None = None

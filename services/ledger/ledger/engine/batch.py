@@ -18,7 +18,7 @@ from uuid import UUID
 
 import asyncpg
 from common.errors import DomainError, NotReady
-from common.pg import ACQUIRE_TIMEOUT_SECONDS, Connection, Pool, transaction, unavailable
+from common.pg import Connection, Pool, borrowed, transaction
 from prometheus_client import Counter
 
 from ledger.domain import refusals
@@ -69,14 +69,13 @@ async def _from_memory(pool: Pool, memory: Memory, groups: Sequence[Group]) -> d
     if not suited:
         return {}
     try:
-        with unavailable():
-            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                await memory.read(connection, suited)
-                decided = memory.decide(suited)
-                after = memory.head
-                if not decided or after is None:
-                    return {}
-                posted_at = await store.write(connection, after, decided)
+        async with borrowed(pool) as connection:
+            await memory.read(connection, suited)
+            decided = memory.decide(suited)
+            after = memory.head
+            if not decided or after is None:
+                return {}
+            posted_at = await store.write(connection, after, decided)
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError) as broken:
         WRONG_MEMORIES.labels("refused").inc()
         log.info("a batch decided from memory was refused, going under the lock: %s", broken)

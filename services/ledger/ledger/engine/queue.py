@@ -108,7 +108,7 @@ class PostingEngine:
         *,
         max_batch: int = 512,
         max_queued: int = 4_000,
-        max_wait_seconds: float = 0.25,
+        max_wait_seconds: float = 1.0,
         patience_seconds: float = 8.0,
     ) -> None:
         self._pool = pool
