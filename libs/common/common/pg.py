@@ -96,7 +96,8 @@ async def borrowed(pool: "Pool") -> "AsyncIterator[Connection]":
     """A connection of the pool, which goes back by itself afterwards.
 
     Nobody waits for that: asyncpg takes three turns of the event loop over it, and in a busy process each turn is
-    behind all the requests that have come meanwhile.
+    behind all the requests that have come meanwhile. Whoever borrows again at once gets another one, so the pool should
+    keep two; where it does not matter, `transaction` waits.
     Raises `DatabaseUnavailable` when no connection is free in time, or as `unavailable` does.
     """
     with unavailable():
@@ -124,11 +125,12 @@ async def transaction(
     Raises `DatabaseUnavailable` when no connection is free in time, the connection breaks, or the
     server stops a statement for taking or waiting too long.
     """
-    async with (
-        borrowed(pool) as connection,
-        connection.transaction(isolation=isolation, readonly=readonly),
-    ):
-        yield connection
+    with unavailable():
+        async with (
+            pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection,
+            connection.transaction(isolation=isolation, readonly=readonly),
+        ):
+            yield connection
 
 
 async def retry_serialization(work: Callable[[], Awaitable[Result]], *, attempts: int = 5) -> Result:

@@ -43,7 +43,15 @@ async def transactions(bank: Bank) -> int:
         return int(await connection.fetchval("SELECT txid_current()::text::bigint"))
 
 
-async def test_a_remembered_hold_is_one_statement_and_nothing_else(bank: Bank) -> None:
+@pytest.fixture
+async def thrifty(database: Database) -> AsyncIterator[Bank]:
+    """An engine with one connection: another would have to learn its statements first."""
+    async with AsyncExitStack() as stack:
+        yield await open_bank(database, stack, connections=1)
+
+
+async def test_a_remembered_hold_is_one_statement_and_nothing_else(thrifty: Bank) -> None:
+    bank = thrifty
     player, market = await bank.fund(), str(uuid4())
     assert posted(await bank.engine.post(hold(player, ONE, market, uuid4())))  # opens the account, reads
     before = await transactions(bank)

@@ -121,9 +121,10 @@ async def assert_sound(connection: asyncpg.Connection) -> None:
     assert held == await connection.fetchval("SELECT coalesce(sum(remaining), 0) FROM hold")
 
 
-async def open_bank(database: Database, stack: AsyncExitStack) -> Bank:
+async def open_bank(database: Database, stack: AsyncExitStack, *, connections: int = 3) -> Bank:
     """Another engine on the same database, as a second ledger process would be."""
-    pool = await create_pool(database.dsn("ledger_posting"), min_size=1, max_size=3, application_name="test")
+    dsn = database.dsn("ledger_posting")
+    pool = await create_pool(dsn, min_size=1, max_size=connections, application_name="test")
     stack.push_async_callback(pool.close)
     async with pool.acquire() as connection:
         chart = await load_chart(connection, 1)
