@@ -7,7 +7,9 @@ not rule (the database: `ruling_by_a_third`), and that an event about a chunk co
 from __future__ import annotations
 
 from tools.mutations.guards import CodeGuard, DatabaseGuard
+from tools.stack.layout import ROOT
 
+SB = "services/betting"
 B, BT = "services/betting/betting", "services/betting/tests"
 
 _HOLDS = f"{BT}/test_interruptions.py"
@@ -212,6 +214,18 @@ CODE = (
 )
 
 
+_LOOKS = "    PERFORM pg_advisory_xact_lock(hashtextextended(official::text, 6));\n"
+"""How it is looked for an official's offers: while nobody can be writing one down."""
+
+
+def _check_impartial() -> str:
+    """The function as its newest migration makes it."""
+    text = (ROOT / f"{SB}/migrations/20261121016100_in_time.sql").read_text(encoding="utf-8")
+    up, _, _ = text.partition("-- migrate:down")
+    _, begins, body = up.partition("CREATE OR REPLACE FUNCTION check_impartial(")
+    return begins + body
+
+
 def _trigger(table: str, name: str, rule: str, tests: tuple[str, ...] = _REFUSED) -> DatabaseGuard:
     return DatabaseGuard(
         f"bets, in the database: {rule}",
@@ -223,6 +237,13 @@ def _trigger(table: str, name: str, rule: str, tests: tuple[str, ...] = _REFUSED
 
 
 DATABASE = (
+    DatabaseGuard(
+        "bets, in the database: whoever is betting at this moment does not judge",
+        "betting",
+        _check_impartial().replace(_LOOKS, ""),
+        _check_impartial(),
+        (f"{_TIME}::test_who_is_betting_at_this_moment_does_not_officiate",),
+    ),
     _trigger(
         "exclusion", "exclusion_is_the_later", "no later word of an exclusion is undone",
         (f"{_PEOPLE}::test_an_earlier_word_that_comes_late_changes_nothing",),

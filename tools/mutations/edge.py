@@ -25,6 +25,15 @@ CODE = (
         (f"{PT}/test_four_eyes.py::test_who_is_dismissed_while_logging_in_gets_no_session",),
     ),
     CodeGuard(
+        "edge: a session ends whole, or can be asked to end again",
+        f"{P}/sessions.py",
+        "return bool(await self._end(keys=[_key(sid), _index(user)], args=[str(sid)]))",
+        "return bool(\n"
+        "                await self._redis.zrem(_index(user), str(sid)) and await self._redis.delete(_key(sid))\n"
+        "            )",
+        (f"{PT}/test_sessions.py::test_an_end_that_redis_broke_off_can_be_asked_for_again",),
+    ),
+    CodeGuard(
         "edge: who is dismissed has no session, though we die on the way",
         f"{P}/service/approvals.py",
         "            await self._end_sessions(await self._would_be(who, approval_id))",

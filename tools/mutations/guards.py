@@ -260,6 +260,13 @@ CODE = (
         (f"{T}/test_clearing.py::test_nothing_is_cleared_before_the_ledger_has_given_a_failed_refund_back",),
     ),
     CodeGuard(
+        "lies: what has not been sent goes on, whatever is said of it",
+        f"{P}/service/cards.py",
+        "        due_at = self._due_at(operation, now)  # what has not been sent",
+        "        due_at = None  # what has not been sent",
+        (f"{T}/test_refunds.py::test_a_lie_about_what_was_not_sent_yet_stops_nothing",),
+    ),
+    CodeGuard(
         "card money first: a refund that is only asked for does not count",
         f"{P}/store/cards.py",
         "p.captured - p.refunding + asked.amount",
@@ -281,6 +288,20 @@ CODE = (
         (
             f"{T}/test_aml_races.py::test_a_transfer_that_is_about_to_be_booked_leaves_that_much_less_for_a_card",
         ),
+    ),
+    CodeGuard(
+        "limits: a transfer is not booked on top of a card that is on its way",
+        f"{P}/service/booking.py",
+        "            if (forbidden := await self._on_top_of_cards(deposit)) is not None:",
+        "            if (forbidden := await self._on_top_of_cards(deposit) and None) is not None:",
+        (f"{T}/test_card_limits.py::test_a_transfer_is_not_booked_on_top_of_a_card_that_is_on_its_way",),
+    ),
+    CodeGuard(
+        "limits: a transfer waits for whoever looks at a card of its player",
+        f"{P}/service/booking.py",
+        "            await cards.one_at_a_time(deposit.player)\n",
+        "",
+        (f"{T}/test_card_limits.py::test_a_transfer_waits_for_whoever_looks_at_a_card_of_its_player",),
     ),
     CodeGuard(
         "four eyes: nobody approves what they have not seen",

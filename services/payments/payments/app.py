@@ -91,9 +91,9 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         provider = await _provider(stack, settings)
         rails = await _rails(stack, settings)
         pace, window = settings.pace, settings.send_window
-        booking = Booking(pool, ledger, pace=pace, clock=utc_now)
         identity = ServiceClient(settings.identity_url, timeout_seconds=settings.ledger_timeout_seconds)
         people = People(await stack.enter_async_context(identity))
+        booking = Booking(pool, ledger, people, pace=pace, clock=utc_now)
         payouts = Payouts(
             pool, ledger, people, rails, window=window, pace=pace, clock=utc_now,
             ted_windows=Windows.parse(settings.ted_windows),

@@ -7,11 +7,12 @@ import pytest
 from common.pg import transaction
 from payments.domain.accounts import PlayerId
 from payments.domain.cards import CardPaymentId, PaymentState
+from payments.domain.deposits import DepositState
 from payments.domain.play import Period, period_start
 from payments.store.cards import CardStore
 
-from services.payments.tests.card_scene import found, pay, settle_down, truth
-from services.payments.tests.world import World, new_player
+from services.payments.tests.card_scene import found, once, pay, settle_down, shown, truth
+from services.payments.tests.world import World, new_player, pesos
 
 
 async def declined(here: World, payment_id: CardPaymentId) -> str | None:
@@ -99,6 +100,49 @@ async def test_of_many_at_once_no_more_pass_than_the_limit_leaves_room_for(here:
     states = [(await found(here, each))[0].state for each in asked]
     assert states.count(PaymentState.CAPTURED) <= 2
     assert set(states) == {PaymentState.CAPTURED, PaymentState.DECLINED}
+
+
+async def test_a_transfer_is_not_booked_on_top_of_a_card_that_is_on_its_way(here: World) -> None:
+    """The ledger counts what is booked. What a card was let through for is not, until it is captured."""
+    player = limited(here, day="100.00")
+    card = await pay(here, player, "60.00", capture=False)
+    await here.run_cards()
+    assert (await found(here, card))[0].state is PaymentState.AUTHORIZED
+    refused = await here.deposited(player, "40.01")
+    assert (refused.state, refused.reason) == (DepositState.QUARANTINED, "limit-exceeded")
+    assert here.ledger.kinds() == []
+    assert (await here.deposited(player, "40.00")).state is DepositState.BOOKED
+    await here.card_requests.capture("c", card, pesos("60.00"), once(), shown)
+    await here.run_cards()
+    assert (await found(here, card))[0].state is PaymentState.CAPTURED
+
+
+async def test_a_transfer_waits_for_whoever_looks_at_a_card_of_its_player(here: World) -> None:
+    player = limited(here, day="100.00")
+    transfer = await here.rail.transfer(await here.requests.own_clabe(player), "60.00")
+    await pay(here, player, "60.00", capture=False)
+    (operation,) = await here.cards.lease(1)
+    async with transaction(here.pool) as conn:
+        store = CardStore(conn)
+        payment = await store.payment_for_update(operation.payment_id)
+        assert payment is not None
+        await store.one_at_a_time(player)
+        await here.claim(player, transfer, "60.00")
+        await here.verify_all()
+        booking = asyncio.create_task(here.book_all())
+        done, _ = await asyncio.wait((booking,), timeout=0.5)
+        assert not done
+        sending = operation.sending(here.clock())
+        await store.save_operation(operation, sending, None)
+        await store.save_payment(payment.at(PaymentState.AUTHORIZING))
+    await booking
+    assert here.ledger.kinds() == []
+
+
+async def test_identity_is_not_asked_about_a_transfer_while_no_card_is_on_its_way(here: World) -> None:
+    player = limited(here, day="100.00")
+    here.identity.silent = True
+    assert (await here.deposited(player, "60.00")).state is DepositState.BOOKED
 
 
 async def test_while_identity_is_silent_no_card_is_asked(here: World) -> None:

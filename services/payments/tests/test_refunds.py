@@ -16,6 +16,7 @@ from services.payments.tests.card_scene import (
     once,
     pay,
     refund,
+    settle_down,
     shown,
     state_of,
 )
@@ -119,3 +120,19 @@ async def test_a_capture_that_arrives_after_our_void_is_booked_and_refunded(here
         asked = await conn.fetchval("SELECT count(*) FROM proof WHERE subject_id = $1", capture.id)
     assert asked == 1
     assert await state_of(here, payment_id) is PaymentState.CAPTURED
+
+
+async def test_a_lie_about_what_was_not_sent_yet_stops_nothing(here: World) -> None:
+    player = new_player()
+    payment_id = await captured(here, player, "100.00")
+    await refund(here, payment_id, "40.00")
+    payment, operations = await found(here, payment_id)
+    asked = operations[Act.REFUND]
+    told = cards.Told(
+        "op_lie", str(asked.id), "refund", payment.psp_id, "40.00", "MXN", cards.Standing.SUCCEEDED
+    )
+    assert await here.cards.hear(told, asked.id)
+    assert ("card", "object-before-send") in await cases(here)
+    await settle_down(here)
+    assert (await found(here, payment_id))[1][Act.REFUND].state is OperationState.BOOKED
+    assert here.ledger.balance(uncleared(player)) == Decimal("60.00")

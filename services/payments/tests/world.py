@@ -256,9 +256,9 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
         ]
         ledger = Ledger(posting, posting)
         rails = {each: Rail(client, own_clabe=OWN_CLABE, rail=each) for each in PayoutRail}
-        booking = Booking(pool, ledger, pace=PACE, clock=clock)
         known = await stack.enter_async_context(identity())
         people = People(await client_of(known.url))
+        booking = Booking(pool, ledger, people, pace=PACE, clock=clock)
         payouts = Payouts(
             pool,
             ledger,

@@ -9,10 +9,13 @@ from common import pg
 from common.client import RemoteProblem, Unreachable
 
 from payments.domain.deposits import Deposit, DepositState
+from payments.domain.play import forbids, period_start
 from payments.events import tell_deposit
 from payments.ledger import Ledger
+from payments.people import People
 from payments.service.cases import watch_deposits
 from payments.service.pace import Clock, Pace
+from payments.store.cards import CardStore
 from payments.store.deposits import DepositStore
 from payments.store.history import Answer, remember
 
@@ -41,9 +44,10 @@ without the right) may be somebody's to repair, and the deposit waits for it."""
 class Booking:
     """Takes attested deposits that are due and books them one by one."""
 
-    def __init__(self, pool: pg.Pool, ledger: Ledger, *, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pool: pg.Pool, ledger: Ledger, people: People, *, pace: Pace, clock: Clock) -> None:
         self._pool = pool
         self._ledger = ledger
+        self._people = people
         self._pace = pace
         self._clock = clock
 
@@ -64,6 +68,9 @@ class Booking:
             attestation = await DepositStore(conn).attestation(deposit.receipt_id)
         try:
             await self._ledger.file_receipt(attestation)
+            if (forbidden := await self._on_top_of_cards(deposit)) is not None:
+                await self._quarantine(deposit, forbidden, {"slug": forbidden})
+                return
             entry_id = await self._ledger.book_deposit(deposit, deposit.receipt_id)
         except RemoteProblem as problem:
             answer: Answer = {"status": problem.status, "slug": problem.slug, "detail": problem.detail}
@@ -76,6 +83,25 @@ class Booking:
         else:
             async with pg.transaction(self._pool) as conn:
                 await self._booked(conn, deposit, entry_id)
+
+    async def _on_top_of_cards(self, deposit: Deposit) -> str | None:
+        """Why the player's limits leave no room beside a card that is on its way; None if they do, or none is.
+
+        The ledger counts what it has booked and decides on all else. A card that is looked at just now is waited for,
+        and one that is looked at later counts this transfer. Raises `RemoteProblem`, `Unreachable`.
+        """
+        async with pg.transaction(self._pool) as conn:
+            cards = CardStore(conn)
+            await cards.one_at_a_time(deposit.player)
+            if not await cards.under_way(deposit.player):
+                return None
+        allowance, now = await self._people.allowance(deposit.player), self._clock()
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            deposited = {
+                period: await CardStore(conn).deposited(deposit.player, period_start(period, now))
+                for period in allowance.deposits
+            }
+        return forbids(allowance, deposit.amount.amount, deposited, now)
 
     async def hear_booked(self, conn: pg.Connection, receipt_id: UUID, entry_id: UUID) -> None:
         """The ledger says that the receipt has been spent. In the transaction of the inbox."""

@@ -269,9 +269,9 @@ class Cards:
 
     async def _rest(self, conn: pg.Connection, operation: Operation, event: str, answer: Answer) -> None:
         """Look again later, if there is anything to look for."""
-        due_at = None
+        now = self._clock()
+        due_at = self._due_at(operation, now)  # what has not been sent goes on, whatever somebody says of it
         if operation.state in _ASKING:
-            now = self._clock()
             tried = self._pace.next_try(now, operation.tries)
             due_at = self._pace.while_people_look(now) if operation.attention else tried
         after = (

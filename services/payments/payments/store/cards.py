@@ -222,16 +222,48 @@ class CardStore:
         booked and what may still be captured of the other card payments that were let through."""
         found: Decimal = await self._conn.fetchval(
             """
-            SELECT (SELECT coalesce(sum(amount), 0) FROM deposit
-                     WHERE player = $1 AND (state = 'ATTESTED' OR booked_at >= $2))
-                 + (SELECT coalesce(sum(CASE WHEN state IN ('SETTLED', 'VOIDED', 'EXPIRED', 'DECLINED', 'CONFLICTED')
-                                             THEN captured ELSE amount END), 0)
-                      FROM card_payment
-                     WHERE player = $1 AND created_at >= $2 AND id <> $3 AND state <> 'CREATED')
+            SELECT coalesce(sum(amount), 0) FROM deposit
+             WHERE player = $1 AND (state = 'ATTESTED' OR booked_at >= $2)
             """,
             payment.player,
             since,
-            payment.id,
+        )
+        return found + await self._let_through(payment.player, since, payment.id)
+
+    async def deposited(self, player: PlayerId, since: datetime) -> Decimal:
+        """What the player has deposited since then by all rails, in pesos, with what may still be captured of the card
+        payments that were let through."""
+        found: Decimal = await self._conn.fetchval(
+            "SELECT coalesce(sum(amount), 0) FROM deposit WHERE player = $1 AND booked_at >= $2",
+            player,
+            since,
+        )
+        return found + await self._let_through(player, since, None)
+
+    async def under_way(self, player: PlayerId) -> bool:
+        """Whether a card payment of this player's was let through of which not everything is booked that may be."""
+        found: bool = await self._conn.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM card_payment p
+                 WHERE p.player = $1 AND p.state NOT IN ('CREATED', 'VOIDED', 'EXPIRED', 'DECLINED', 'CONFLICTED')
+                   AND p.amount > (SELECT coalesce(sum(o.amount), 0) FROM card_operation o
+                                    WHERE o.payment_id = p.id AND o.act = 'capture' AND o.booked_at IS NOT NULL))
+            """,
+            player,
+        )
+        return found
+
+    async def _let_through(self, player: PlayerId, since: datetime, but: CardPaymentId | None) -> Decimal:
+        found: Decimal = await self._conn.fetchval(
+            """
+            SELECT coalesce(sum(CASE WHEN state IN ('SETTLED', 'VOIDED', 'EXPIRED', 'DECLINED', 'CONFLICTED')
+                                     THEN captured ELSE amount END), 0)
+              FROM card_payment WHERE player = $1 AND created_at >= $2 AND id IS DISTINCT FROM $3 AND state <> 'CREATED'
+            """,
+            player,
+            since,
+            but,
         )
         return found
 
