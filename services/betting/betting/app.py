@@ -1,5 +1,6 @@
 """Wiring: what betting is made of, and in which order it starts and ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -64,8 +65,9 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         )
         stack.push_async_callback(pool.close)
         ledger = await stack.enter_async_context(_ledger(settings))
-        floors = Floors(pool, clock=now_utc)
-        desk = Desk(pool, patience=timedelta(seconds=settings.patience_seconds))
+        turn = asyncio.Lock()
+        floors = Floors(pool, clock=now_utc, turn=turn)
+        desk = Desk(pool, patience=timedelta(seconds=settings.patience_seconds), turn=turn)
         holding = Holding(Holds(ledger))
         stack.push_async_callback(floors.drained)
         stack.push_async_callback(holding.drained)

@@ -1,5 +1,6 @@
 """A carril for the tests: betting's use cases on a real database, with people, races and a ledger to book in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -76,8 +77,9 @@ class Venue:
 
     def restart(self, patience: timedelta = timedelta(seconds=10)) -> None:
         """What a new process would have: nothing in memory."""
-        self.floors = Floors(self.pool, clock=self.clock)
-        self.desk = Desk(self.pool, patience=patience, clock=self.clock)
+        turn = asyncio.Lock()
+        self.floors = Floors(self.pool, clock=self.clock, turn=turn)
+        self.desk = Desk(self.pool, patience=patience, clock=self.clock, turn=turn)
         self.placing = Placing(
             self.pool,
             self.desk,

@@ -34,9 +34,13 @@ log = logging.getLogger(__name__)
 class Batcher(Generic[Command, Result]):
     """Commits commands in the order they came, one batch at a time."""
 
-    def __init__(self, name: str, commit: Commit[Command, Result]) -> None:
+    def __init__(
+        self, name: str, commit: Commit[Command, Result], *, turn: asyncio.Lock | None = None
+    ) -> None:
+        """Batchers that share a `turn` commit one after the other: what comes meanwhile is one batch, not several."""
         self._name = name
         self._commit = commit
+        self._turn = turn or asyncio.Lock()
         self._waiting: deque[tuple[Command, asyncio.Future[Result]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
@@ -65,17 +69,21 @@ class Batcher(Generic[Command, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                size = min(len(self._waiting), MOST_AT_ONCE)
-                batch = [self._waiting.popleft() for _ in range(size)]
-                _sizes.labels(self._name).observe(size)
-                try:
-                    await self._commit_or_fail(batch)
-                finally:
-                    _fail(batch, DatabaseUnavailable("the work was interrupted", retry_after=1))
+                async with self._turn:
+                    await self._next()
         finally:
             self._running = None
             if self._waiting:  # interrupted: the next batch goes on without what this one lost
                 self._begin()
+
+    async def _next(self) -> None:
+        size = min(len(self._waiting), MOST_AT_ONCE)
+        batch = [self._waiting.popleft() for _ in range(size)]
+        _sizes.labels(self._name).observe(size)
+        try:
+            await self._commit_or_fail(batch)
+        finally:
+            _fail(batch, DatabaseUnavailable("the work was interrupted", retry_after=1))
 
     def _begin(self) -> None:
         """In a context of its own: a batch is of many requests, and none of their traces is its."""

@@ -4,6 +4,7 @@ What is refused here leaves no trace: the key stays free. The market is looked a
 find it closed when its stake is held; the floor has the last word.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,13 +77,15 @@ class Desk:
         patience: timedelta = timedelta(seconds=10),
         clock: Clock = now_utc,
         new_id: NewId = uuid4,
+        turn: asyncio.Lock | None = None,
     ) -> None:
-        """`patience` is how long the request itself has before a sweeper takes its offer up."""
+        """`patience` is how long the request itself has before a sweeper takes its offer up. `turn` is shared with the
+        floors, so that neither spends the machine on batches of few while the other one commits."""
         self._pool = pool
         self._patience = patience
         self._clock = clock
         self._new_id = new_id
-        self._slips: Batcher[_Slip, Offer] = Batcher("desk", self._commit)
+        self._slips: Batcher[_Slip, Offer] = Batcher("desk", self._commit, turn=turn)
 
     async def write_down(self, call: Call, wanted: WantedOffer) -> Offer | Answer:
         """The offer, PENDING; or the answer stored under the call's key.

@@ -9,6 +9,7 @@ A book is kept between batches and believed only while its market's row still ca
 with: everything that ever happens in a market moves that number.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextvars import Context, copy_context
@@ -87,10 +88,11 @@ Key: TypeAlias = tuple[str, str]
 class Floors:
     """The floors of all markets: one for what is free, and one aside for each market that is not."""
 
-    def __init__(self, pool: Pool, *, clock: Clock) -> None:
+    def __init__(self, pool: Pool, *, clock: Clock, turn: asyncio.Lock | None = None) -> None:
+        """`turn` is shared with the desk. Whoever waits aside, for a stranger's lock, does not take it."""
         self._pool = pool
         self._clock = clock
-        self._together: Floor = Batcher("floor", self._commit)
+        self._together: Floor = Batcher("floor", self._commit, turn=turn)
         self._aside: dict[MarketId, Floor] = {}
         self._books: OrderedDict[MarketId, tuple[int, Book]] = OrderedDict()
 
