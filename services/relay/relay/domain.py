@@ -41,7 +41,7 @@ class Carried:
     refused: int = 0
     unconfirmed: int = 0
     more: bool = False
-    """Whether it took all that fitted, so that more may wait."""
+    """Whether it took all that fitted of a shard, so that more may wait there."""
 
 
 def not_behind(stuck: frozenset[str], rows: Iterable[Row]) -> list[Row]:
@@ -59,19 +59,27 @@ class Pace:
     """How long to rest before the next look at the outbox, in seconds.
 
     Looking is cheap (under a millisecond), so while there is traffic the rest is short; NOTIFY would
-    save it and cost the writers four transactions in five.
+    save it and cost the writers four transactions in five. Carrying is not cheap, and a few rows cost
+    nearly as much as many: where a batch takes long the machine is busy, and a relay that gives way finds
+    more rows the next time (docs/adr/0078).
     """
 
     busy: float = 0.01
+    gives_way: float = 2.0
+    """After a batch rest so many times as long as it took."""
+    longest: float = 0.1
+    """Of those rests."""
     idle: float = 0.05
     linger: float = 1.0
     """How long the pace stays busy after the last row."""
     failing: float = 0.2
     failing_longest: float = 5.0
 
-    def rest(self, *, quiet_for: float) -> float:
-        """When nothing more waits; `quiet_for` is the time since the last row."""
-        return self.busy if quiet_for < self.linger else self.idle
+    def rest(self, *, quiet_for: float, worked: float = 0.0) -> float:
+        """When nothing more waits; `quiet_for` is the time since the last row, `worked` how long this batch took."""
+        if quiet_for >= self.linger:
+            return self.idle
+        return min(max(self.busy, self.gives_way * worked), self.longest)
 
     def back_off(self, failures: int) -> float:
         """After so many failures in a row."""

@@ -60,6 +60,7 @@ async def run_lane(
     """Carry until told to stop; a batch under way is finished first."""
     failures = 0
     while not stop.is_set():
+        began = time.monotonic()
         try:
             carried = await carrier.carry()
         except Unavailable as error:
@@ -75,7 +76,8 @@ async def run_lane(
             traffic.note(carried)
             if not failures and not (carried.more and carried.delivered):
                 if scout:
-                    await _rest(stop, pace.rest(quiet_for=traffic.quiet_for))
+                    worked = time.monotonic() - began if carried.delivered else 0.0
+                    await _rest(stop, pace.rest(quiet_for=traffic.quiet_for, worked=worked))
                 else:
                     await traffic.much(stop)
         if failures:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -79,6 +80,7 @@ class Carrier:
         self._transport = transport
         self._stuck = stuck
         self._tracing = Tracing()
+        self._first = random.randrange(SHARDS)  # noqa: S311 - to spread, not to hide
 
     async def carry(self) -> Carried:
         """Carry one batch. All zeros when nothing waits that nobody else holds.
@@ -100,7 +102,7 @@ class Carrier:
             await store.delete(conn, delivered)
         metrics.SENT_AGAIN.inc(sum(row.id in repeated for row in delivered))
         self._stuck.note(shards, [row for row, refusal in answers if _is_refused(refusal)])
-        return _counted(answers, more=len(rows) >= per_shard or len(shards) == SHARDS_AT_ONCE)
+        return _counted(answers, more=_filled(rows, per_shard))
 
     async def _marked(self, rows: Sequence[Row], *, careful: bool) -> set[int]:
         """Leave the mark that we send these. Returns the ids of those that somebody has sent before."""
@@ -110,12 +112,16 @@ class Carrier:
         return set() if careful else sent_before(rows, before)
 
     async def _claim(self, conn: Connection) -> list[int]:
-        return await store.claim(
+        """The next shards after those of the last batch, so that each has its turn."""
+        shards = await store.claim(
             conn,
             at_most=SHARDS_AT_ONCE,
-            first=random.randrange(SHARDS),  # noqa: S311 - to spread, not to hide
+            first=self._first,
             without=self._stuck.resting(),
         )
+        if shards:
+            self._first = (shards[-1] + 1) % SHARDS
+        return shards
 
     async def _send(self, rows: Sequence[Row]) -> list[Answer]:
         with metrics.CONFIRM_SECONDS.time(), self._tracing.sending(rows) as traced:
@@ -137,6 +143,11 @@ class Carrier:
                 stuck |= {row.aggregate}
                 waiting = not_behind(stuck, waiting)
         return answers
+
+
+def _filled(rows: Sequence[Row], per_shard: int) -> bool:
+    """Whether there was a shard with as many rows as were taken of one, so that it may have more."""
+    return bool(rows) and max(Counter(row.shard for row in rows).values()) >= per_shard
 
 
 def _is_refused(refusal: NotTaken | None) -> bool:

@@ -20,6 +20,14 @@ def test_it_looks_often_after_traffic_and_seldom_without() -> None:
     assert PACE.rest(quiet_for=1.5) == 0.05
 
 
+def test_it_gives_way_where_a_batch_takes_long_but_not_for_ever() -> None:
+    """A few rows cost nearly as much as many: on a busy machine the next batch had better be a large one."""
+    assert PACE.rest(quiet_for=0.0, worked=0.002) == 0.01
+    assert PACE.rest(quiet_for=0.0, worked=0.02) == 0.04
+    assert PACE.rest(quiet_for=0.0, worked=3.0) == 0.1
+    assert PACE.rest(quiet_for=1.5, worked=3.0) == 0.05
+
+
 @given(st.integers(min_value=1, max_value=100_000))
 def test_it_backs_off_longer_and_longer_up_to_a_limit(failures: int) -> None:
     assert 0.2 <= PACE.back_off(failures) <= PACE.back_off(failures + 1) <= 5.0
