@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import pytest
 from betting.domain.errors import MarketNotFound
 from betting.domain.ids import MarketId, OfferId
 from betting.domain.offers import Ending
+from betting.service.batching import Batcher
 from betting.service.floor import KeyTaken
 from betting.service.trading import Cancelled, End, EndAll
 from common.idempotency import Answer
@@ -138,3 +140,28 @@ async def test_two_processes_trade_in_the_same_markets(venue: Venue, seed: int) 
     assert await venue.owner.fetchval("SELECT count(*) FROM fill") > 0
     await venue.check_money()
     venue.check_history()
+
+
+async def test_those_who_share_a_turn_gather_while_the_other_commits() -> None:
+    """What comes while the other one commits is one batch, and neither is left out."""
+    turn, under_way, batches = asyncio.Lock(), 0, list[tuple[str, int]]()
+
+    def batcher(name: str) -> Batcher[int, int]:
+        async def commit(numbers: Sequence[int]) -> Sequence[int | Exception]:
+            nonlocal under_way
+            assert not under_way
+            under_way += 1
+            await asyncio.sleep(0.01)
+            under_way -= 1
+            batches.append((name, len(numbers)))
+            return numbers
+
+        return Batcher(name, commit, turn=turn)
+
+    one, other = batcher("one"), batcher("other")
+    first = asyncio.create_task(one.submit(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    rest = [each.submit(number) for number in range(1, 6) for each in (one, other)]
+    assert sorted(await asyncio.gather(first, *rest)) == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert batches == [("one", 1), ("other", 5), ("one", 5)]
