@@ -216,6 +216,29 @@ CODE = (
         (f"{T}/test_card_limits.py::test_who_is_excluded_pays_by_no_card_until_it_is_over",),
     ),
     CodeGuard(
+        "limits: who is excluded after the authorization is not captured from",
+        f"{P}/service/cards.py",
+        "operation.act in (Act.AUTHORIZE, Act.CAPTURE):",
+        "operation.act is Act.AUTHORIZE:",
+        (f"{T}/test_card_limits.py::test_who_is_excluded_meanwhile_is_not_captured_from",),
+    ),
+    CodeGuard(
+        "limits: the parts of one card payment count together",
+        f"{P}/store/cards.py",
+        "AND o.state NOT IN ('REQUESTED', 'REFUSED', 'FAILED')",
+        "AND p.state = 'SETTLED' AND o.state NOT IN ('REQUESTED', 'REFUSED', 'FAILED')",
+        (f"{T}/test_card_limits.py::test_a_limit_that_was_lowered_holds_for_what_was_authorised_before",),
+    ),
+    CodeGuard(
+        "limits: what was to be captured at once and may not be is given up",
+        f"{P}/service/card_effects.py",
+        "    if payment.capture_at_once and payment.state is PaymentState.AUTHORIZED and not voided:",
+        "    if False:",
+        (
+            f"{T}/test_card_limits.py::test_what_is_captured_at_once_is_given_up_when_its_player_is_excluded_in_between",
+        ),
+    ),
+    CodeGuard(
         "limits: of two card payments at once the second knows of the first",
         f"{P}/service/cards.py",
         "            await store.one_at_a_time(payment.player)\n",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from common.pg import transaction
 from payments.domain.accounts import PlayerId
-from payments.domain.cards import CardPaymentId, PaymentState
+from payments.domain.cards import Act, CardPaymentId, OperationState, PaymentState
 from payments.domain.deposits import DepositState
 from payments.domain.play import Period, period_start
 from payments.store.cards import CardStore
@@ -152,6 +152,108 @@ async def test_while_identity_is_silent_no_card_is_asked(here: World) -> None:
     payment, _ = await found(here, payment_id)
     assert payment.state is PaymentState.CREATED
     assert await truth(here, payment) == []
+    here.identity.silent = False
+    await settle_down(here)
+    assert (await found(here, payment_id))[0].state is PaymentState.CAPTURED
+
+
+async def authorized(here: World, player: PlayerId, amount: str) -> CardPaymentId:
+    payment_id = await pay(here, player, amount, capture=False)
+    await here.run_cards()
+    assert (await found(here, payment_id))[0].state is PaymentState.AUTHORIZED
+    return payment_id
+
+
+async def capture(here: World, payment_id: CardPaymentId, amount: str) -> list[tuple[str, str | None]]:
+    """Has so much captured; the operation's state and reason."""
+    before = {each.id for each in (await here.card_requests.payment(None, payment_id))[1]}
+    answer = await here.card_requests.capture("c", payment_id, pesos(amount), once(), shown)
+    assert answer.status == 202
+    await here.run_cards()
+    _, operations = await here.card_requests.payment(None, payment_id)
+    return [(each.state, each.reason) for each in operations if each.id not in before]
+
+
+async def acts(here: World, payment_id: CardPaymentId) -> list[str]:
+    """What the provider was asked for."""
+    return [each["act"] for each in await truth(here, (await found(here, payment_id))[0])]
+
+
+async def test_who_is_excluded_meanwhile_is_not_captured_from(here: World) -> None:
+    player = new_player()
+    payment_id = await authorized(here, player, "100.00")
+    here.identity.blocked_until[str(player)] = here.clock() + timedelta(hours=1)
+    assert await capture(here, payment_id, "60.00") == [(OperationState.REFUSED, "player-blocked")]
+    payment, _ = await found(here, payment_id)
+    assert (payment.state, payment.captured) == (PaymentState.AUTHORIZED, pesos("0.00"))
+    assert await acts(here, payment_id) == ["authorize"]
+    assert here.ledger.entries == {}
+    here.clock.forward(timedelta(hours=1))
+    assert await capture(here, payment_id, "60.00") == [(OperationState.BOOKED, None)]
+
+
+async def test_what_is_captured_at_once_is_given_up_when_its_player_is_excluded_in_between(
+    here: World,
+) -> None:
+    player = new_player()
+    payment_id = await pay(here, player, "100.00")
+    (operation,) = await here.cards.lease(1)
+    await here.cards.advance(operation)
+    here.identity.blocked_until[str(player)] = here.clock() + timedelta(hours=1)
+    await here.run_cards()
+    payment, operations = await found(here, payment_id)
+    assert payment.state is PaymentState.VOIDED
+    assert (operations[Act.CAPTURE].state, operations[Act.CAPTURE].reason) == (
+        OperationState.REFUSED,
+        "player-blocked",
+    )
+    assert sorted(await acts(here, payment_id)) == ["authorize", "void"]
+    assert here.ledger.entries == {}
+
+
+async def test_a_limit_that_was_lowered_holds_for_what_was_authorised_before(here: World) -> None:
+    player = new_player()
+    first, second = await authorized(here, player, "60.00"), await authorized(here, player, "60.00")
+    here.identity.deposit_limits[str(player)] = {"day": "100.00"}
+    assert await capture(here, first, "60.00") == [(OperationState.BOOKED, None)]
+    beyond = (OperationState.REFUSED, "limit-exceeded")
+    assert await capture(here, second, "40.01") == [beyond]
+    assert await capture(here, second, "30.00") == [(OperationState.BOOKED, None)]
+    assert await capture(here, second, "10.01") == [beyond], "its own parts count"
+    assert await capture(here, second, "10.00") == [(OperationState.BOOKED, None)]
+
+
+async def test_of_captures_at_once_no_more_pass_than_the_limit_leaves_room_for(here: World) -> None:
+    player = new_player()
+    payments = [await authorized(here, player, "40.00") for _ in range(4)]
+    here.identity.deposit_limits[str(player)] = {"week": "100.00"}
+    for each in payments:
+        await here.card_requests.capture("c", each, pesos("40.00"), once(), shown)
+    leased = [operation for _ in payments for operation in await here.cards.lease(1)]
+    await asyncio.gather(*(here.cards.advance(operation) for operation in leased))
+    await here.run_cards()
+    states = [(await found(here, each))[1][Act.CAPTURE].state for each in payments]
+    assert sorted(states) == ["BOOKED", "BOOKED", "REFUSED", "REFUSED"]
+
+
+async def test_a_capture_that_was_sent_is_finished_though_its_player_is_excluded_now(here: World) -> None:
+    player = new_player()
+    payment_id = await authorized(here, player, "100.00")
+    await here.card_requests.capture("c", payment_id, pesos("100.00"), once(), shown)
+    await here.psp.faults(timeout_after=1.0)
+    (operation,) = await here.cards.lease(1)
+    await here.cards.advance(operation)
+    assert (await found(here, payment_id))[1][Act.CAPTURE].state is OperationState.UNKNOWN
+    here.identity.blocked_until[str(player)] = here.clock() + timedelta(days=1)
+    await settle_down(here)
+    assert (await found(here, payment_id))[1][Act.CAPTURE].state is OperationState.BOOKED
+
+
+async def test_while_identity_is_silent_nothing_is_captured(here: World) -> None:
+    payment_id = await authorized(here, new_player(), "100.00")
+    here.identity.silent = True
+    assert await capture(here, payment_id, "100.00") == [(OperationState.REQUESTED, None)]
+    assert await acts(here, payment_id) == ["authorize"]
     here.identity.silent = False
     await settle_down(here)
     assert (await found(here, payment_id))[0].state is PaymentState.CAPTURED

@@ -96,6 +96,8 @@ async def _follow_capture(
     conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime
 ) -> None:
     match capture.state:
+        case OperationState.REFUSED:
+            await _void_if_nobody_captures(conn, payment, capture, now)
         case OperationState.CONFIRMED:
             await _ask_for_capture(conn, payment, capture, now)
         case OperationState.BOOKED:
@@ -187,6 +189,17 @@ async def _ask_for_reversal(
         now=now,
     )
     await ProofStore(conn).ask(proof)
+
+
+async def _void_if_nobody_captures(
+    conn: pg.Connection, payment: CardPayment, capture: Operation, now: datetime
+) -> None:
+    """What was to be captured at once and may not be gives the card its money back; what a cashier captures in parts is
+    left to the cashier."""
+    operations = await CardStore(conn).operations(payment.id)
+    voided = any(each.act is Act.VOID and each.state not in _GONE for each in operations)
+    if payment.capture_at_once and payment.state is PaymentState.AUTHORIZED and not voided:
+        await add_operation(conn, payment, Act.VOID, payment.amount, f"refused:{capture.id}", now)
 
 
 async def _refund_if_voided(

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -87,8 +88,8 @@ class Cards:
         match operation.state:
             case OperationState.REQUESTED if operation.act is Act.REFUND:
                 await self._reserve(operation)
-            case OperationState.REQUESTED if operation.act is Act.AUTHORIZE:
-                await self._authorize(operation)
+            case OperationState.REQUESTED if operation.act in (Act.AUTHORIZE, Act.CAPTURE):
+                await self._send_if_allowed(operation)
             case OperationState.REQUESTED | OperationState.RESERVED:
                 await self._send(operation)
             case OperationState.SENDING:
@@ -138,8 +139,11 @@ class Cards:
                 await remember(conn, "card", payment.id, payment.state, told.act, _answer(told))
                 await tell_dispute(conn, payment, found, told, self._clock())
 
-    async def _authorize(self, operation: Operation) -> None:
-        """Ask the provider only for what the player allows themselves; while identity does not say, for nothing."""
+    async def _send_if_allowed(self, operation: Operation) -> None:
+        """Ask the provider only for what the player allows themselves; while identity does not say, for nothing.
+
+        A capture brings the money in, perhaps days after its authorization: what the player has said since counts.
+        """
         async with pg.transaction(self._pool, readonly=True) as conn:
             payment = await _payment(conn, operation.payment_id, lock=False)
         try:
@@ -153,10 +157,10 @@ class Cards:
             # Looked at and let through as one: of two payments at once, the second one looked at knows of the first.
             await store.one_at_a_time(payment.player)
             deposited = {
-                period: await store.deposited_beside(payment, period_start(period, now))
+                period: await _deposited(store, payment, operation.act, period_start(period, now))
                 for period in allowance.deposits
             }
-            forbidden = forbids(allowance, payment.amount.amount, deposited, now)
+            forbidden = forbids(allowance, operation.amount.amount, deposited, now)
             if forbidden is not None:
                 after, event = operation.to(OperationState.REFUSED, reason=forbidden), forbidden
             else:
@@ -355,6 +359,13 @@ async def _payment(conn: pg.Connection, payment_id: CardPaymentId, *, lock: bool
     if payment is None:
         raise LeaseLost(f"no card payment {payment_id}")
     return payment
+
+
+async def _deposited(store: CardStore, payment: CardPayment, act: Act, since: datetime) -> Decimal:
+    """Beside what the player has deposited since then it is asked whether this still fits."""
+    if act is Act.CAPTURE:
+        return await store.brought_in(payment.player, since)
+    return await store.deposited_beside(payment, since)
 
 
 def _answer(told: Told | None) -> Answer:

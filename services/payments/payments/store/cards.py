@@ -240,6 +240,21 @@ class CardStore:
         )
         return found + await self._let_through(player, since, None)
 
+    async def brought_in(self, player: PlayerId, since: datetime) -> Decimal:
+        """What has come in from the player since then by all rails, in pesos, with the captures that were sent. What is
+        authorised alone has not: each capture of it is looked at by itself."""
+        found: Decimal = await self._conn.fetchval(
+            """
+            SELECT (SELECT coalesce(sum(amount), 0) FROM deposit WHERE player = $1 AND booked_at >= $2)
+                 + (SELECT coalesce(sum(o.amount), 0) FROM card_operation o JOIN card_payment p ON p.id = o.payment_id
+                     WHERE p.player = $1 AND o.act = 'capture' AND o.state NOT IN ('REQUESTED', 'REFUSED', 'FAILED')
+                       AND coalesce(o.booked_at, o.sent_at) >= $2)
+            """,
+            player,
+            since,
+        )
+        return found
+
     async def under_way(self, player: PlayerId) -> bool:
         """Whether a card payment of this player's was let through of which not everything is booked that may be."""
         found: bool = await self._conn.fetchval(
