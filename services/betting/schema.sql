@@ -471,6 +471,8 @@ CREATE TABLE public.event (
     objection_seconds integer DEFAULT 600 NOT NULL,
     moved_by uuid,
     moved_why text DEFAULT 'drafted'::text NOT NULL,
+    day_ends_at timestamp with time zone NOT NULL,
+    CONSTRAINT event_day_ends_within_a_day CHECK (((day_ends_at > starts_at) AND (day_ends_at <= (starts_at + '24:00:00'::interval)))),
     CONSTRAINT event_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT event_objection_in_range CHECK (((objection_seconds >= 0) AND (objection_seconds <= 86400))),
     CONSTRAINT event_permit_is_bounded CHECK (((length(permit) >= 1) AND (length(permit) <= 100))),

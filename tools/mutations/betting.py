@@ -23,6 +23,13 @@ _TWICE = (f"{BT}/test_second_net.py::test_a_settlement_is_computed_twice",)
 
 CODE = (
     CodeGuard(
+        "bets: the day ends by the venue's clock",
+        f"{B}/service/gates.py",
+        "            if starts_at >= event.day_ends_at:",
+        "            if starts_at.date() > event.day:",
+        (f"{_RESULTS}::test_the_day_ends_by_the_venues_clock_in_whatever_offset_it_is_put_off",),
+    ),
+    CodeGuard(
         "bets: one request is to blame, and nobody else suffers",
         f"{B}/ledger.py",
         "if problem.status in _FAULTY and len(wanted) > 1:",

@@ -18,6 +18,20 @@ _FOUR_EYES = (f"{PT}/test_four_eyes.py::test_the_database_takes_four_eyes_too",)
 
 CODE = (
     CodeGuard(
+        "edge: a device signs under one spelling of its name",
+        "services/gateway/gateway/devices.py",
+        "        if not _is_canonical(device):",
+        "        if False:",
+        ("services/gateway/tests/test_revocations.py::test_a_device_is_known_by_one_spelling_alone",),
+    ),
+    CodeGuard(
+        "edge: a key that was asked for before its device was revoked is not kept",
+        "services/gateway/gateway/devices.py",
+        "        if not self._remembers or self._forgotten != forgotten:",
+        "        if not self._remembers:",
+        ("services/gateway/tests/test_revocations.py::test_a_key_that_comes_after_its_revocation_is_not_kept",),
+    ),
+    CodeGuard(
         "edge: a session is worth nothing once what it was started on has changed",
         f"{P}/service/access.py",
         "        if known is None or _proved(known) != _proved(user):",

@@ -1,7 +1,7 @@
 """From the photo to the payout: blind judges, objections, rulings, conformity, corrections, late bets, pairs."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -235,6 +235,20 @@ async def test_postponed_past_the_day_is_void_and_within_it_stands(venue: Venue)
     assert (await today.status(), await later.status()) == ("OPEN", "VOID")
     await today.finish(0)
     assert await today.status() == "SETTLED"
+    await venue.check_money()
+
+
+async def test_the_day_ends_by_the_venues_clock_in_whatever_offset_it_is_put_off(venue: Venue) -> None:
+    """Ten hours ahead of UTC the day at the venue is over while UTC still has it."""
+    ahead = timedelta(hours=10)
+    here = venue.clock().astimezone(timezone(ahead))
+    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    last, after = [await venue.market(race=await venue.race(offset=ahead)) for _ in range(2)]
+    for floor, at in ((last, midnight - timedelta(seconds=1)), (after, midnight)):
+        await a_bet(venue, floor)
+        await venue.gates.postpone(call(JUDGES[0]), floor.race.id, at.astimezone(UTC), "rain", shown)
+    await settled(venue)
+    assert (await last.status(), await after.status()) == ("OPEN", "VOID")
     await venue.check_money()
 
 

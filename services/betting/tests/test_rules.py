@@ -166,7 +166,16 @@ def test_a_stake_is_whole_lots_within_bounds() -> None:
 
 
 DRAFT = Event(
-    EventId(UUID(int=3)), "Junta", "Carril", "SIN", "P-1", NOON, NOON.date(), 600, EventStatus.DRAFT
+    EventId(UUID(int=3)),
+    "Junta",
+    "Carril",
+    "SIN",
+    "P-1",
+    NOON,
+    NOON.date(),
+    NOON + timedelta(hours=12),
+    600,
+    EventStatus.DRAFT,
 )
 
 

@@ -244,8 +244,8 @@ BROKEN = {
     "result_is_signed": DECLARE + A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}', '{uuid4()}'"),
     "ruling_by_a_third": DECLARE + A_RESULT % (1, "'x'", "RULED", "{new}"),
     "event_has_a_permit": """
-        INSERT INTO event (id, name, venue, permit, starts_at, day, created_by)
-        VALUES ({new}, 'n', 'Carril La Herradura', 'P-1', now(), '2020-01-01', {new});
+        INSERT INTO event (id, name, venue, permit, starts_at, day, day_ends_at, created_by)
+        VALUES ({new}, 'n', 'Carril La Herradura', 'P-1', now(), '2020-01-01', now() + interval '1 hour', {new});
         UPDATE event SET status = 'PUBLISHED' WHERE id = {new}""",
     "event_closes_after_its_races": "UPDATE event SET status = 'CLOSED'",
     "event_moves_forward": "UPDATE event SET status = 'DRAFT'",

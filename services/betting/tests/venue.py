@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -114,8 +114,9 @@ class Venue:
         *,
         objection_seconds: int = 0,
         state: str = "SIN",
+        offset: timedelta = timedelta(),
     ) -> Race:
-        """A race of a published event of its own."""
+        """A race of a published event of its own, which begins now and is written in this offset from UTC."""
         events: list[Event] = []
         races: list[Race] = []
         now = self.clock()
@@ -124,8 +125,9 @@ class Venue:
         )
         await self.registry.add_permit(call(JUDGES[0]), permit, lambda each: Answer.of(PermitView.of(each)))
         wanted = WantedEvent(
-            "Junta", "Carril La Herradura", "P-1", now, state, objection_seconds=objection_seconds
-        )
+            "Junta", "Carril La Herradura", "P-1", now.astimezone(timezone(offset)), state,
+            objection_seconds=objection_seconds,
+        )  # fmt: skip
         await self.programme.create_event(
             call(JUDGES[0]), wanted, lambda event: keep(events, event, EventView.of)
         )

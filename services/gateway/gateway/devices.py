@@ -78,6 +78,7 @@ class Devices:
         self._verifier = verifier
         self._keep_seconds = keep_seconds
         self._remembers = True
+        self._forgotten = 0
         self._capacity = capacity
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str], KeptKey] = OrderedDict()
@@ -90,7 +91,8 @@ class Devices:
         await self._verifier.verify(request, await self._key_of(secret, device), body=body)
 
     def forget(self, device: UUID) -> None:
-        """Drop a device's key."""
+        """Drop a device's key, also one that identity is telling us just now."""
+        self._forgotten += 1
         for name in [name for name in self._kept if name[1] == str(device)]:
             del self._kept[name]
 
@@ -106,9 +108,11 @@ class Devices:
         if kept is not None and self._clock() < kept.use_until:
             self._kept.move_to_end(name)
             return kept.key
-        asked_at = self._clock()
+        if not _is_canonical(device):
+            raise DeviceNotYours("keyid is no device of yours.", field="Signature-Input")
+        asked_at, forgotten = self._clock(), self._forgotten
         key = SigningKey(device, await self._ask(secret, device))
-        if not self._remembers:
+        if not self._remembers or self._forgotten != forgotten:
             return key
         self._kept[name] = KeptKey(key, asked_at + self._keep_seconds)
         self._kept.move_to_end(name)
@@ -133,3 +137,11 @@ class Devices:
         except Unreachable as error:
             raise DevicesUnavailable("Try again.", retry_after=RETRY_AFTER_SECONDS) from error
         return b64decode(told.key)
+
+
+def _is_canonical(device: str) -> bool:
+    """Whether it is a device's id in the one spelling in which it is revoked."""
+    try:
+        return str(UUID(device)) == device
+    except ValueError:
+        return False

@@ -48,12 +48,17 @@ async def bettor(gateway: Client, number: int = 0) -> Mapping[str, str]:
 
 
 async def enrolled(gateway: Client, session: Mapping[str, str]) -> RequestSigner:
-    """A device of the session's holder."""
+    """A device of the session's holder, which signs."""
+    return RequestSigner(await enrolled_key(gateway, session))
+
+
+async def enrolled_key(gateway: Client, session: Mapping[str, str]) -> SigningKey:
+    """The key of a new device of the session's holder."""
     headers = {**session, "Idempotency-Key": str(uuid4())}
     answer = await gateway.post("/v1/devices", json={"name": "Teléfono"}, headers=headers)
     assert answer.status == 201, await answer.text()
     device = await answer.json()
-    return RequestSigner(SigningKey(device["id"], b64decode(device["key"])))
+    return SigningKey(device["id"], b64decode(device["key"]))
 
 
 async def send_signed(

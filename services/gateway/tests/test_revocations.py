@@ -1,19 +1,25 @@
 """What was revoked elsewhere is forgotten at once; while that cannot be heard, nothing is kept."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import cast
 from uuid import UUID, uuid4
 
+from aiohttp import web
 from common.amqp import Link, Message, Publisher
+from common.client import ServiceClient
+from common.signing import RequestSigner, SignatureVerifier, SigningKey
 from common.testing import stack
 from contracts.envelope import envelope
 from contracts.identity import DeviceRevoked, RevocationReason, SessionRevoked
 from contracts.topology import EVENTS
 from contracts.wire import Event
+from gateway.devices import Devices, KeyView
 
 from services.gateway.tests.conftest import Behind, Client, MakeGateway
-from services.gateway.tests.people import bettor, enrolled, send_signed
+from services.gateway.tests.people import bettor, enrolled, enrolled_key, send_signed
 
 NOWHERE = "amqp://nobody:x@127.0.0.1:1/elcarril"
 
@@ -71,6 +77,39 @@ async def test_a_device_revoked_elsewhere_signs_nothing_any_more(gateway: Client
     async with asyncio.timeout(5):
         while (await send_signed(gateway, signer, "POST", "/v1/offers", session)).status != 403:
             await asyncio.sleep(0.02)
+
+
+async def test_a_device_is_known_by_one_spelling_alone(gateway: Client) -> None:
+    """By another its key would be kept under a name that no revocation drops."""
+    session = {**await bettor(gateway), "Content-Type": "application/json", "Idempotency-Key": "k"}
+    key = await enrolled_key(gateway, session)
+    for id in (key.id.upper(), key.id.replace("-", ""), f"{{{key.id}}}", "nothing"):
+        other = RequestSigner(SigningKey(id, key.secret))
+        answer = await send_signed(gateway, other, "POST", "/v1/offers", session)
+        assert (answer.status, (await answer.json())["type"]) == (403, "/problems/device-not-yours")
+    assert (await send_signed(gateway, RequestSigner(key), "POST", "/v1/offers", session)).status == 200
+
+
+async def test_a_key_that_comes_after_its_revocation_is_not_kept() -> None:
+    """Identity has answered before the device was revoked; the revocation is heard first."""
+    device, asked = uuid4(), 0
+
+    class Identity:
+        async def post(self, _path: str, _body: object, view: type[KeyView]) -> KeyView:
+            nonlocal asked
+            asked += 1
+            devices.forget(device)
+            return view(device=device, key=b64encode(b"k" * 32).decode())
+
+    class Anything:
+        async def verify(self, *_: object, **__: object) -> None: ...
+
+    devices = Devices(
+        cast(ServiceClient, Identity()), cast(SignatureVerifier, Anything()), keep_seconds=30, capacity=9
+    )
+    for _ in range(2):
+        await devices.verify(cast(web.Request, None), "secret", str(device), b"")
+    assert asked == 2
 
 
 async def test_who_cannot_hear_keeps_nothing(make_gateway: MakeGateway, behind: Behind) -> None:

@@ -29,8 +29,8 @@ EVENT_MOVES: Mapping[EventStatus, frozenset[EventStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`day` is the date at the venue; a race put off past it is void. `state` is the federal state, whose tax table
-    applies. `objection_seconds` is how long a declared result can be objected to."""
+    """`day` is the date at the venue and ends at `day_ends_at`; a race put off past it is void. `state` is the federal
+    state, whose tax table applies. `objection_seconds` is how long a declared result can be objected to."""
 
     id: EventId
     name: str
@@ -39,6 +39,7 @@ class Event:
     permit: str
     starts_at: datetime
     day: date
+    day_ends_at: datetime
     objection_seconds: int
     status: EventStatus
 

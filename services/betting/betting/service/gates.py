@@ -147,7 +147,7 @@ class Gates:
             event = await programme.event_for_update(race.event_id)
             race = replace(race.moved(RaceStatus.POSTPONED), starts_at=starts_at)
             race = await self._tell(conn, call, [race], reason)
-            if starts_at.date() > event.day:
+            if starts_at >= event.day_ends_at:
                 markets = await ExchangeStore(conn).markets_of_race_for_update(race_id)
                 await self._void(
                     conn, call.user_id, markets, f"postponed past the event's day: {reason}"[:500]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from uuid import UUID, uuid4
 
 from common.deadlines import arm
@@ -104,6 +104,7 @@ class Programme:
                 permit=wanted.permit,
                 starts_at=wanted.starts_at,
                 day=wanted.starts_at.date(),
+                day_ends_at=_next_midnight(wanted.starts_at),
                 objection_seconds=wanted.objection_seconds,
                 status=EventStatus.DRAFT,
             )
@@ -361,3 +362,8 @@ async def _terms(conn: Connection, race: Race, event: Event, wanted: WantedMarke
         objection_seconds=event.objection_seconds,
         permit=event.permit,
     )
+
+
+def _next_midnight(at: datetime) -> datetime:
+    """When its day is over, by its own offset."""
+    return datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)

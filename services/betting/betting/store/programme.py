@@ -54,11 +54,11 @@ class ProgrammeStore:
         await self._conn.execute(
             """
             INSERT INTO event (id, name, venue, state, permit, starts_at, day, objection_seconds, status, carril_id,
-                created_by, moved_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+                created_by, moved_by, day_ends_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
             """,
             event.id, event.name, event.venue, event.state, event.permit, event.starts_at, event.day,
-            event.objection_seconds, event.status, carril, created_by,
+            event.objection_seconds, event.status, carril, created_by, event.day_ends_at,
         )  # fmt: skip
 
     async def event_for_update(self, event_id: EventId) -> Event:

@@ -36,7 +36,7 @@ def numeric(amount: Minor, currency: str) -> Decimal:
     return Money.from_minor(amount, currency).amount
 
 
-EVENT_COLUMNS = "id, name, venue, state, permit, starts_at, day, objection_seconds, status"
+EVENT_COLUMNS = "id, name, venue, state, permit, starts_at, day, day_ends_at, objection_seconds, status"
 
 
 def event_of(row: Row) -> Event:
@@ -48,6 +48,7 @@ def event_of(row: Row) -> Event:
         permit=row["permit"],
         starts_at=row["starts_at"],
         day=row["day"],
+        day_ends_at=row["day_ends_at"],
         objection_seconds=row["objection_seconds"],
         status=EventStatus(row["status"]),
     )
