@@ -29,7 +29,9 @@ CODE = (
         "services/gateway/gateway/devices.py",
         "        if not self._remembers or self._forgotten != forgotten:",
         "        if not self._remembers:",
-        ("services/gateway/tests/test_revocations.py::test_a_key_that_comes_after_its_revocation_is_not_kept",),
+        (
+            "services/gateway/tests/test_revocations.py::test_a_key_that_comes_after_its_revocation_is_not_kept",
+        ),
     ),
     CodeGuard(
         "edge: a session is worth nothing once what it was started on has changed",
