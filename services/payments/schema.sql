@@ -1295,6 +1295,7 @@ GRANT SELECT,INSERT ON TABLE public.payout_file TO payments_app;
 GRANT SELECT ON TABLE public.payout_file TO payments_attestor;
 
 GRANT SELECT,INSERT ON TABLE public.payout_line TO payments_app;
+GRANT SELECT ON TABLE public.payout_line TO payments_attestor;
 
 GRANT SELECT ON TABLE public.player_clabe TO payments_app;
 GRANT SELECT ON TABLE public.player_clabe TO payments_attestor;

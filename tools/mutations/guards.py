@@ -93,6 +93,20 @@ CODE = (
         (f"{T}/test_card_proofs.py::test_the_attestor_attests_nothing_but_what_it_finds",),
     ),
     CodeGuard(
+        "amount: the attestor adds up a settlement file itself",
+        f"{P}/domain/payout_files.py",
+        "    if sum((kept.amount for kept, _ in counted), ZERO) != gross:",
+        "    if False:",
+        (f"{T}/test_card_proofs.py::test_the_attestor_adds_up_a_settlement_file_itself",),
+    ),
+    CodeGuard(
+        "files: the attestor counts no line that the file does not have",
+        f"{P}/domain/payout_files.py",
+        "        if lines.get(kept.number) != kept:",
+        "        if False:",
+        (f"{T}/test_card_proofs.py::test_the_attestor_counts_no_line_that_the_file_does_not_have",),
+    ),
+    CodeGuard(
         "query, not resend: an operation without an answer is asked for",
         f"{P}/service/cards.py",
         "            case OperationState.UNKNOWN | OperationState.PENDING | OperationState.BOOKED:\n"

@@ -44,6 +44,73 @@ async def test_the_attestor_attests_nothing_but_what_it_finds(here: World) -> No
     assert await here.owner.fetchval("SELECT count(*) FROM proof_word") == 0
 
 
+async def settle(here: World) -> asyncpg.Record:
+    """A settlement file that was imported, and the proof that is asked for; it has not been attested yet."""
+    await here.psp.ask("POST", "/control/payout")
+    assert await here.settlements.import_new() == 1
+    (proof,) = await here.owner.fetch("SELECT * FROM proof WHERE purpose = 'card.settle' AND state = 'ASKED'")
+    return proof
+
+
+async def attested(
+    here: World, proof: asyncpg.Record, *, amount: str = "100.00", fee: str = "3.60", **otherwise: str
+) -> tuple[str, str | None]:
+    """What the attestor makes of this proof instead of the one that was asked for: whoever holds payments' own role asks
+    for it before payments does."""
+    await here.owner.execute("SET session_replication_role = replica")
+    for table in ("proof_word", "proof"):
+        await here.owner.execute(f"DELETE FROM {table} WHERE purpose = 'card.settle'")
+    await here.owner.execute("SET session_replication_role = origin")
+    forged = {**proof, **otherwise}
+    async with here.pool.acquire() as conn:
+        await conn.execute(
+            """
+            INSERT INTO proof (receipt_id, purpose, rail, tracking_key, subject_id, account, amount, currency, fee, reference,
+                               asked_at, due_at) VALUES ($1, 'card.settle', 'chaos', $2, $3, $4, $5, 'MXN', $6, 'x', now(), now())
+            """,
+            uuid4(),
+            forged["tracking_key"],
+            forged["subject_id"],
+            forged["account"],
+            Decimal(amount),
+            Decimal(fee),
+        )
+    for asked in await here.witness.lease(16):
+        await here.witness.attest(asked)
+    (row,) = await here.owner.fetch("SELECT state, reason FROM proof WHERE purpose = 'card.settle'")
+    return row["state"], row["reason"]
+
+
+async def test_the_attestor_adds_up_a_settlement_file_itself(here: World) -> None:
+    """Whoever holds payments' own role asks for more than the file pays, for less of a fee, and to another account."""
+    for amount in ("70.00", "30.00"):
+        await captured(here, new_player(), amount)
+    honest = await settle(here)
+    assert (honest["amount"], honest["fee"]) == (Decimal("100.00"), Decimal("3.60"))
+    assert await attested(here, honest, amount="170.00") == ("CONFLICTED", "amount-differs")
+    assert await attested(here, honest, amount="99.99") == ("CONFLICTED", "amount-differs")
+    assert await attested(here, honest, fee="3.59") == ("CONFLICTED", "fee-differs")
+    assert await attested(here, honest, tracking_key="PAYOUT:ANOTHER") == ("CONFLICTED", "another-file")
+    another = uncleared(new_player())
+    assert await attested(here, honest, account=another) == ("CONFLICTED", "another-file")
+    assert await here.owner.fetchval("SELECT count(*) FROM proof_word WHERE purpose = 'card.settle'") == 0
+    assert (await attested(here, honest))[0] == "ATTESTED"
+
+
+async def test_the_attestor_counts_no_line_that_the_file_does_not_have(here: World) -> None:
+    """Whoever holds payments' own role adds a line to a file, and asks for what the lines make then."""
+    await captured(here, new_player(), "70.00")
+    honest = await settle(here)
+    _, operations = await found(here, await captured(here, new_player(), "30.00"))
+    capture = operations[Act.CAPTURE]
+    async with here.pool.acquire() as conn:
+        line = "INSERT INTO payout_line VALUES ($1, 99, $2, 'capture', 30.00, 0, $3, NULL)"
+        await conn.execute(line, honest["subject_id"], capture.psp_id, capture.id)
+    fee = str(honest["fee"])
+    assert await attested(here, honest, amount="100.00", fee=fee) == ("CONFLICTED", "line-differs")
+    assert await here.owner.fetchval("SELECT count(*) FROM proof_word WHERE purpose = 'card.settle'") == 0
+
+
 async def test_payments_itself_cannot_attest_and_the_attestor_cannot_book(here: World) -> None:
     payment_id = await pay(here, new_player(), "100.00")
     while not await here.owner.fetchval("SELECT count(*) FROM proof"):

@@ -90,6 +90,24 @@ def match(line: PayoutLine, operation: Operation | None, *, seen: bool) -> Break
     return None if operation.state in states else BreakClass.TIMING_OR_STATE
 
 
+def contradicts(
+    file: PayoutFile, counted: Sequence[tuple[PayoutLine, Operation]], *, gross: Decimal, fees: Decimal
+) -> str | None:
+    """Why the lines that were counted, each with the operation it was counted for, do not make `gross` and `fees` by
+    this file; None: they do, line by line. How far an operation has come meanwhile is no matter."""
+    lines = {line.number: line for line in file.lines}
+    for kept, operation in counted:
+        if lines.get(kept.number) != kept:
+            return "line-differs"
+        if operation.psp_id != kept.psp_id or match(kept, operation, seen=False) not in _AGREES:
+            return "operation-differs"
+    if sum((kept.amount for kept, _ in counted), ZERO) != gross:
+        return "amount-differs"
+    return "fee-differs" if sum((kept.fee for kept, _ in counted), ZERO) != fees else None
+
+
+_AGREES: Final = frozenset({None, BreakClass.TIMING_OR_STATE})
+
 _S = OperationState
 _KINDS: Final = {
     "capture": (Act.CAPTURE, 1, frozenset({_S.BOOKED})),

@@ -15,17 +15,20 @@ from uuid import UUID
 from common import pg
 from contracts import receipts
 
+from payments.domain.accounts import receivable
 from payments.domain.cards import Standing, Told
 from payments.domain.deposits import Transfer
 from payments.domain.evidence import MEXICO_CITY, RailStatus, StatementLine, parse_cadena
 from payments.domain.orders import OWN_INSTITUTION, RailOrder
+from payments.domain.payout_files import CURRENCY, contradicts, parse_payout
 from payments.domain.proofs import Proof, ProofState, Purpose
-from payments.domain.refusals import AttestedBefore
+from payments.domain.refusals import AttestedBefore, BadPayoutFile
 from payments.psp import CardProvider, ReportLine
 from payments.rail import RailSilent, Sources
 from payments.service.pace import Clock, Pace
 from payments.signing import Signer
 from payments.store.history import remember
+from payments.store.payout_files import PayoutFileStore
 from payments.store.proofs import Document, ProofStore
 
 
@@ -124,17 +127,28 @@ class Witness:
         return _document({"object": _plain(told), "report": _plain_line(line)}, line.occurred_at)
 
     async def _look_for_payout(self, proof: Proof) -> Found:
+        """The file as the provider has it makes the amount and the fee, by the lines that were counted."""
         async with pg.transaction(self._pool, readonly=True) as conn:
             filed = await ProofStore(conn).payout_of(proof.subject_id)
+            counted = await PayoutFileStore(conn).counted(proof.subject_id)
         if filed is None:
             return Otherwise("no-file")
         name, digest = filed
+        if (proof.tracking_key, proof.account) != (f"PAYOUT:{name.upper()}", receivable(self._provider.name)):
+            return Otherwise("another-file")
         text = await self._provider.payout(name)
         if text is None:
             return Later("not-found")
         if hashlib.sha256(text.encode()).digest() != digest:
             return Otherwise("file-differs")
-        return Document(text, digest, self._clock())
+        try:
+            file = parse_payout(text)
+        except BadPayoutFile:
+            return Otherwise("file-does-not-add-up")
+        if proof.amount.currency != CURRENCY:
+            return Otherwise("currency-differs")
+        differs = contradicts(file, counted, gross=proof.amount.amount, fees=proof.fee.amount)
+        return Otherwise(differs) if differs is not None else Document(text, digest, self._clock())
 
     async def _look_for_transfer(self, proof: Proof) -> Found:
         transfer = _transfer_of(proof.tracking_key)

@@ -1,6 +1,6 @@
 """Card payments and their operations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -120,6 +120,11 @@ class CardStore:
     async def operation_by_id(self, operation_id: UUID) -> Operation | None:
         """An operation, by an id that may be none's."""
         return await self.operation(OperationId(operation_id))
+
+    async def by_ids(self, ids: Sequence[UUID]) -> Mapping[UUID, Operation]:
+        """The operations of these ids, by id."""
+        rows = await self._conn.fetch("SELECT * FROM card_operation WHERE id = ANY ($1::uuid[])", ids)
+        return {row["id"]: _operation(row) for row in rows}
 
     async def ids_of(self, payment_id: UUID) -> Sequence[UUID]:
         """The operations of a payment, by an id that may be no card payment's."""

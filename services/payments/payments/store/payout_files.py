@@ -123,3 +123,21 @@ class PayoutFileStore:
             file_id,
         )
         return [row["id"] for row in rows]
+
+    async def counted(self, file_id: UUID) -> Sequence[tuple[PayoutLine, Operation]]:
+        """The lines of a file that were counted, each with its operation."""
+        rows = await self._conn.fetch(
+            """
+            SELECT line, psp_id, kind, amount, fee, operation_id FROM payout_line
+             WHERE file_id = $1 AND operation_id IS NOT NULL ORDER BY line
+            """,
+            file_id,
+        )
+        operations = await CardStore(self._conn).by_ids([row["operation_id"] for row in rows])
+        return [
+            (
+                PayoutLine(row["line"], row["psp_id"], row["kind"], row["amount"], row["fee"]),
+                operations[row["operation_id"]],
+            )
+            for row in rows
+        ]
