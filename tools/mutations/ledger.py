@@ -45,14 +45,6 @@ CODE = (
         (f"{LT}/test_crashes.py", f"{LT}/test_batches.py::test_linked_entries_happen_all_or_none"),
     ),
     CodeGuard(
-        "ledger: an answer is on disk before it is given",
-        f"{L}/app.py",
-        "posting = await pg.create_pool(dsn, min_size=2",
-        'posting = await pg.create_pool(f"{dsn}?synchronous_commit=off", min_size=2',
-        (f"{_CRASH}[postgres]",),
-        whole=True,
-    ),
-    CodeGuard(
         "ledger: what was posted before a crash is found by its key",
         f"{L}/engine/batch.py",
         _LOOKED_UP,
