@@ -122,7 +122,7 @@ class Suspending:
             return offer.user_id == user
 
         async with transaction(self._pool, readonly=True) as conn:
-            markets = await ExchangeStore(conn).markets_with_live_offers_of(user)
+            markets = await ExchangeStore(conn).markets_with_offers_of(user)
         for market_id in markets:
             async with transaction(self._pool) as conn:
                 market = await ExchangeStore(conn).market_for_update(market_id)

@@ -138,17 +138,6 @@ class ExchangeStore:
         return market_id
 
     async def markets_with_offers_of(self, owner: UserId) -> list[MarketId]:
-        """Markets in which the bettor has anything that can still be cancelled."""
-        rows = await self._conn.fetch(
-            """
-            SELECT DISTINCT market_id FROM offer
-            WHERE user_id = $1 AND status IN ('OPEN', 'PARTIAL') ORDER BY market_id
-            """,
-            owner,
-        )
-        return [MarketId(row["market_id"]) for row in rows]
-
-    async def markets_with_live_offers_of(self, owner: UserId) -> list[MarketId]:
         """Markets in which the bettor has anything resting or on its way there."""
         rows = await self._conn.fetch(
             """
