@@ -65,9 +65,9 @@ class Pace:
     """
 
     busy: float = 0.01
-    gives_way: float = 2.0
+    gives_way: float = 0.5
     """After a batch rest so many times as long as it took."""
-    longest: float = 0.1
+    longest: float = 0.03
     """Of those rests."""
     idle: float = 0.05
     linger: float = 1.0

@@ -23,8 +23,8 @@ def test_it_looks_often_after_traffic_and_seldom_without() -> None:
 def test_it_gives_way_where_a_batch_takes_long_but_not_for_ever() -> None:
     """A few rows cost nearly as much as many: on a busy machine the next batch had better be a large one."""
     assert PACE.rest(quiet_for=0.0, worked=0.002) == 0.01
-    assert PACE.rest(quiet_for=0.0, worked=0.02) == 0.04
-    assert PACE.rest(quiet_for=0.0, worked=3.0) == 0.1
+    assert PACE.rest(quiet_for=0.0, worked=0.04) == 0.02
+    assert PACE.rest(quiet_for=0.0, worked=3.0) == 0.03
     assert PACE.rest(quiet_for=1.5, worked=3.0) == 0.05
 
 
