@@ -105,11 +105,11 @@ async def test_it_listens_survives_a_kill_and_puts_away_what_it_cannot_read(tmp_
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     link = Link(stack().rabbitmq.url(topology.RESULTS_BOARD), name="board-test")
-    (dead,) = [
-        letter for letter in await DeadLetters(link, QUEUE).listed(1_000) if letter.id == str(broken.id)
-    ]
+    dead = [letter for letter in await DeadLetters(link, QUEUE).listed(1_000) if letter.id == str(broken.id)]
     await link.close()
-    assert "ValidationError" in dead.reason
+    # Twice if the kill fell between putting it away and saying so: it is delivered again, and put away again.
+    assert 1 <= len(dead) <= 2
+    assert all("ValidationError" in letter.reason for letter in dead)
     assert Board(path).shown()[str(first)] == ("dead heat", "100.00 MXN")
 
 
