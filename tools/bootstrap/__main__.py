@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 from tools.bootstrap import debian, libraries, lock
+from tools.bootstrap.places import OLDEST_PYTHON
 
 
 def main(arguments: list[str]) -> int:
     """The exit status."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - the machine's own python3 runs this, whatever it is
+    if sys.version_info[:2] < OLDEST_PYTHON:  # the machine's own python3 runs this, whatever it is
         sys.exit(f"El Carril needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
     if arguments == ["check-lock"]:
         found = lock.complaints()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.bootstrap import interpreter
 from tools.bootstrap.index import environment
 from tools.bootstrap.places import INSTALLER, LOCK, ROOT, UV_PIN, VENV, members
 
@@ -18,7 +19,8 @@ STAMP = VENV / "set-up"
 def fingerprint() -> str:
     """Changes when anything that decides what gets installed changes."""
     inputs = [LOCK, UV_PIN, *(member / "pyproject.toml" for member in members())]
-    digest = hashlib.sha256(f"{ROOT} {sys.version}".encode())
+    python, version = interpreter.chosen()
+    digest = hashlib.sha256(f"{ROOT} {python} {version}".encode())
     for path in inputs:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -38,12 +40,15 @@ def install() -> None:
         "UV_LINK_MODE": "copy",
         "VIRTUAL_ENV": str(VENV),
     }
-    if not (VENV / "bin" / "python").exists():
+    STAMP.unlink(missing_ok=True)
+    python, version = interpreter.chosen()
+    made_with = VENV / "made-with"
+    if not made_with.exists() or made_with.read_text() != f"{python} {version}":
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run(
-            [uv, "venv", "-q", "--no-project", "--python", sys.executable, VENV], check=True, env=variables
+            [uv, "venv", "-q", "--no-project", "--python", python, VENV], check=True, env=variables
         )
-    STAMP.unlink(missing_ok=True)
+        made_with.write_text(f"{python} {version}")
     subprocess.run([uv, "pip", "sync", "-q", "--require-hashes", LOCK], check=True, cwd=ROOT, env=variables)
     editable = [argument for member in members() for argument in ("-e", str(member))]
     subprocess.run(

@@ -12,6 +12,8 @@ INSTALLER: Final = ROOT / ".tools"
 """A virtual environment with pip and uv only."""
 VENV: Final = ROOT / ".venv"
 """The virtual environment everything runs in."""
+DEBIAN_PYTHON: Final = Path("/usr/bin/python3")
+OLDEST_PYTHON: Final = (3, 11)
 
 
 def members() -> list[Path]:

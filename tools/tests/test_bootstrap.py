@@ -1,9 +1,11 @@
-"""Set-up: pip's configuration in uv's words, and locks that name no place."""
+"""Set-up: which Python, pip's configuration in uv's words, and locks that name no place."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from tools.bootstrap import interpreter
 from tools.bootstrap.index import effective, translate
 from tools.bootstrap.lock import faults
 
@@ -76,3 +78,26 @@ def test_a_lock_of_versions_and_hashes_is_sound() -> None:
 )
 def test_a_lock_that_names_a_place_or_lacks_a_hash_is_not(line: str) -> None:
     assert faults(f"{ENTRY}{line}\n{ENTRY}", "lock")
+
+
+@pytest.mark.parametrize(
+    ("says", "taken"),
+    [
+        ("echo '3 11'; echo '3.11.2 (main)'", True),
+        ("echo '4 0'; echo '4.0.0 (main)'", True),
+        ("echo '3 9'; echo '3.9.2 (main)'", False),
+        ("echo '3 11'; echo '3.11.2 (main)'; exit 1", False),
+        ("echo nonsense >&2; exit 127", False),
+    ],
+)
+def test_debians_python_is_taken_where_it_is_new_enough(tmp_path: Path, says: str, taken: bool) -> None:
+    debian = tmp_path / "python3"
+    debian.write_text(f"#!/bin/sh\n{says}\n")
+    debian.chmod(0o755)
+    python, version = interpreter.chosen(debian)
+    assert python == (debian if taken else Path(sys.executable))
+    assert version.startswith(("3.11.2 (main)", "4.0.0 (main)") if taken else sys.version[:4])
+
+
+def test_without_a_python_of_debian_set_up_uses_its_own(tmp_path: Path) -> None:
+    assert interpreter.chosen(tmp_path / "gone") == (Path(sys.executable), sys.version)
