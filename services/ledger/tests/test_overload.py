@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,11 @@ from common.testing import Database
 from ledger.api import LEDGER
 from ledger.domain import refusals
 from ledger.engine import PostingEngine
-from ledger.store.books import lock_head
 
 from services.ledger.tests.door import Json
 from services.ledger.tests.shop import CASH, Desk, Shop, open_desk, open_shop, slug, transfer_body
 from services.ledger.tests.test_fast_lane import Wire, beside
-from services.ledger.tests.vocabulary import a_key, connected
+from services.ledger.tests.vocabulary import a_key, connected, locked
 
 ANA = "liabilities/ana"
 ROOM = 3
@@ -38,26 +37,6 @@ class Full:
         """What those who waited are answered, once they can be."""
         self.release.set()
         return [status for status, _ in await asyncio.gather(*self.waiting)]
-
-
-@asynccontextmanager
-async def locked(database: Database, ledger: int, release: asyncio.Event) -> AsyncIterator[None]:
-    """The ledger's head held by a transaction of its own until `release` is set, or the block ends."""
-
-    async def hold(held: asyncio.Event) -> None:
-        async with connected(database, "superuser") as connection, connection.transaction():
-            await lock_head(connection, ledger)
-            held.set()
-            await release.wait()
-
-    held = asyncio.Event()
-    holding = asyncio.create_task(hold(held))
-    await held.wait()
-    try:
-        yield
-    finally:
-        release.set()
-        await holding
 
 
 def engine_of(desk: Desk) -> PostingEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from common.testing import Database
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.engine import PostingEngine
 from ledger.engine.batch import Answer
+from ledger.store.books import lock_head
 from ledger.store.chart import load_chart
 
 PRINCIPAL = "tester"
@@ -30,6 +32,26 @@ async def connected(database: Database, role: str) -> AsyncIterator[asyncpg.Conn
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def locked(database: Database, ledger: int, release: asyncio.Event) -> AsyncIterator[None]:
+    """The ledger's head held by a transaction of its own until `release` is set, or the block ends."""
+
+    async def hold(held: asyncio.Event) -> None:
+        async with connected(database, "superuser") as connection, connection.transaction():
+            await lock_head(connection, ledger)
+            held.set()
+            await release.wait()
+
+    held = asyncio.Event()
+    holding = asyncio.create_task(hold(held))
+    await held.wait()
+    try:
+        yield
+    finally:
+        release.set()
+        await holding
 
 
 @dataclass

@@ -51,31 +51,39 @@ class Answer:
     replayed: bool = False
 
 
-async def commit_batch(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
-    """Commit `groups` of distinct commands of one ledger and answer each command.
+async def commit_batch(
+    pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision] = ()
+) -> dict[UUID, Answer]:
+    """Commit `groups` of distinct commands of one ledger and answer each command. `drafts` is what memory has decided
+    the first of them to be already.
 
     Raises:
         DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
             try again, since a command that did commit is found by its id.
     """
-    answers = await _from_memory(pool, memory, groups)
+    answers = await _from_memory(pool, memory, groups, drafts)
     left = [group for group in groups if group[0].id not in answers]
     return {**answers, **await _under_lock(pool, memory, left)} if left else answers
 
 
-async def _from_memory(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
+async def _from_memory(
+    pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision]
+) -> dict[UUID, Answer]:
     """The answers of those that memory could decide; of none when it turns out to be wrong."""
-    suited = memory.suited(groups)
-    if not suited:
+    if not drafts:
+        memory.forget_if_full()
+    suited = memory.suited(groups[len(drafts) :])
+    if not suited and not drafts:
         return {}
     try:
         async with borrowed(pool) as connection:
             await memory.read(connection, suited)
-            decided = memory.decide(suited)
+            decided = [*drafts, *memory.decide(suited)]
             after = memory.head
             if not decided or after is None:
                 return {}
-            posted_at = await store.write(connection, after, decided)
+            with memory.being_written(whole=len(decided) == len(groups)):
+                posted_at = await store.write(connection, after, decided)
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError) as broken:
         WRONG_MEMORIES.labels("refused").inc()
         log.info("a batch decided from memory was refused, going under the lock: %s", broken)

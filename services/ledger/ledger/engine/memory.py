@@ -7,7 +7,8 @@ wrong memory costs a second try, never an entry: whatever does not fit is forgot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from common.errors import DomainError
@@ -15,7 +16,7 @@ from common.pg import Connection
 
 from ledger.domain.books import AccountKey, Books
 from ledger.domain.chart import Chart
-from ledger.domain.commands import Group
+from ledger.domain.commands import Command, Group
 from ledger.domain.decide import Decision, decide
 from ledger.store import books as store
 
@@ -34,11 +35,14 @@ class Memory:
         self._finished: set[bytes] = set()  # plain bytes: UUIDs by the ten thousand keep the collector busy
         self.head: int | None = None
         self.books = Books(chart, {})
+        self._is_being_written = False
+        self._drafts: list[Decision] = []
 
     def forget(self) -> None:
-        """Start again from nothing: another writer was here, or what was written is not known."""
+        """Start again from nothing: another writer was here, or what was written is not known. Drafts are void."""
         self.head = None
         self.books = Books(self.chart, {})
+        self._drafts.clear()
 
     def finished(self, ids: Iterable[UUID]) -> None:
         """These commands have their answers: should they come again, they are looked up."""
@@ -72,6 +76,35 @@ class Memory:
             and command.id.bytes not in self._finished
         )
 
+    @contextmanager
+    def being_written(self, *, whole: bool) -> Iterator[None]:
+        """While this lasts, what was decided last is on its way to the journal. If that is the `whole` batch, nothing else
+        happens to the ledger before the next one as far as we know: what comes can be drafted."""
+        self._is_being_written = whole
+        try:
+            yield
+        finally:
+            self._is_being_written = False
+
+    def draft(self, group: Group) -> bool:
+        """Decide `group` now, for the batch after the one that is being written, as if that one were in the journal.
+        False if it has to wait for its own batch: memory lacks something, or would refuse it."""
+        if not self._is_being_written or self._is_full() or len(group) != 1 or not self._suits(group):
+            return False
+        (command,) = group
+        if self._unknown_accounts(command) or self._unknown_holds(command):
+            return False
+        try:
+            self._drafts.append(decide(command, self.books))
+        except DomainError:
+            return False
+        return True
+
+    def take_drafts(self) -> list[Decision]:
+        """What was drafted, in its order, and still counts: all of it, or nothing if memory has been forgotten since."""
+        drafts, self._drafts = self._drafts, []
+        return drafts
+
     async def read(self, connection: Connection, groups: Sequence[Group]) -> None:
         """Read what deciding `groups` needs and memory does not have; open the accounts that are new.
 
@@ -79,29 +112,31 @@ class Memory:
         where memory has it, and the write finds out.
         """
         commands = [group[0] for group in groups]
-        if len(self.books.accounts) > MAX_ACCOUNTS or len(self.books.holds) > MAX_HOLDS:
-            self.forget()
         if self.head is None:
             self.head = await store.read_head(connection, self._ledger)
             self.books.permitted = await store.load_permitted(connection, self._ledger)
-        accounts: set[AccountKey] = {
-            (leg.account, leg.currency)
-            for command in commands
-            for leg in command.legs
-            if (leg.account, leg.currency) not in self.books.accounts
-        }
+        accounts: set[AccountKey] = set()
+        accounts.update(*map(self._unknown_accounts, commands))
         if accounts:
             found = await store.load_or_open_accounts(connection, self._ledger, accounts, self.chart)
             self.books.accounts.update(found)
-        holds = [
-            leg.hold
-            for command in commands
-            if self.chart.kinds[command.kind].hold == "draw"
-            for leg in command.legs
-            if leg.hold and leg.hold not in self.books.holds
-        ]
+        holds = [hold for command in commands for hold in self._unknown_holds(command)]
         if holds:
             self.books.holds.update(await store.load_holds(connection, self._ledger, holds))
+
+    def _unknown_accounts(self, command: Command) -> list[AccountKey]:
+        known = self.books.accounts
+        return [
+            (leg.account, leg.currency) for leg in command.legs if (leg.account, leg.currency) not in known
+        ]
+
+    def _unknown_holds(self, command: Command) -> list[UUID]:
+        if self.chart.kinds[command.kind].hold != "draw":
+            return []
+        return [leg.hold for leg in command.legs if leg.hold and leg.hold not in self.books.holds]
+
+    def _is_full(self) -> bool:
+        return len(self.books.accounts) > MAX_ACCOUNTS or len(self.books.holds) > MAX_HOLDS
 
     def decide(self, groups: Sequence[Group]) -> list[Decision]:
         """Decide those of `groups` that memory lets through, and remember them as posted.
@@ -116,6 +151,11 @@ class Memory:
                 continue
         return decided
 
+    def forget_if_full(self) -> None:
+        """Between two batches. While there are drafts it is not: nothing is drafted any more on a full memory."""
+        if self._is_full():
+            self.forget()
+
     def posted(self, decided: Sequence[Decision]) -> None:
         """`decided` is in the journal."""
         if self.head is None:
@@ -124,10 +164,12 @@ class Memory:
         self.books.stakes.clear()  # only the lock's own reading of them counts, and they would pile up
         self.books.escrowed.clear()
         self.finished(decision.command.id for decision in decided)
-        for decision in decided:
-            for posting in decision.postings:
-                if posting.hold is None:
-                    continue
-                known = self.books.holds.get(posting.hold)  # one batch may draw it several times
-                if known is not None and not known.remaining:
-                    del self.books.holds[posting.hold]
+        needed = _holds_of(self._drafts)  # what they have drawn is not in the journal yet
+        for hold in _holds_of(decided) - needed:
+            known = self.books.holds.get(hold)
+            if known is not None and not known.remaining:
+                del self.books.holds[hold]
+
+
+def _holds_of(decided: Iterable[Decision]) -> set[UUID]:
+    return {posting.hold for each in decided for posting in each.postings if posting.hold is not None}

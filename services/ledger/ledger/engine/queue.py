@@ -17,6 +17,7 @@ from prometheus_client import Gauge, Histogram
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
+from ledger.domain.decide import Decision
 from ledger.engine.batch import Answer, commit_batch
 from ledger.engine.memory import Memory
 
@@ -119,6 +120,7 @@ class PostingEngine:
         self._patience_seconds = patience_seconds
         self._late = False
         self._waiting: deque[Flight] = deque()
+        self._drafted: list[Flight] = []
         self._queued = 0
         self._flights: dict[UUID, Flight] = {}
         self._something = asyncio.Event()
@@ -192,38 +194,46 @@ class PostingEngine:
         flight = Flight(group, party, place, asyncio.get_running_loop().time())
         for command in group:
             self._flights[command.id] = flight
-        self._waiting.append(flight)
         self._queued += len(group)
+        # What has to wait is not overtaken: nothing is drafted as long as anything waits.
+        if not self._waiting and len(self._drafted) < self._max_batch and self._memory.draft(group):
+            self._drafted.append(flight)
+        else:
+            self._waiting.append(flight)
 
     async def _run(self) -> None:
         while True:
-            if not self._waiting:
+            if not self._waiting and not self._drafted:
                 if self._closing:
                     return
                 self._something.clear()
                 await self._something.wait()
                 continue
-            batch = self._next_batch()
+            batch, drafts = self._next_batch()
             QUEUED.set(self._queued)
             BATCH_SIZE.observe(sum(len(flight.group) for flight in batch))
             with BATCH_SECONDS.time():
-                await self._answer(batch)
+                await self._answer(batch, drafts)
 
-    def _next_batch(self) -> list[Flight]:
-        """As many groups as fit, the first one always."""
-        batch = [self._waiting.popleft()]
+    def _next_batch(self) -> tuple[list[Flight], list[Decision]]:
+        """What was drafted and as many groups as fit besides, the first one always. With the drafts."""
+        drafts = self._memory.take_drafts()
+        if not drafts:
+            self._waiting.extendleft(reversed(self._drafted))
+            self._drafted = []
+        batch, self._drafted = self._drafted or [self._waiting.popleft()], []
         self._late = asyncio.get_running_loop().time() - batch[0].since > self._max_wait_seconds
-        size = len(batch[0].group)
+        size = sum(len(flight.group) for flight in batch)
         while self._waiting and size + len(self._waiting[0].group) <= self._max_batch:
             batch.append(self._waiting.popleft())
             size += len(batch[-1].group)
         self._queued -= size
-        return batch
+        return batch, drafts
 
-    async def _answer(self, batch: Sequence[Flight]) -> None:
+    async def _answer(self, batch: Sequence[Flight], drafts: Sequence[Decision]) -> None:
         groups = [flight.group for flight in batch]
         try:
-            answers = await self._commit_patiently(groups)
+            answers = await self._commit_patiently(groups, drafts)
         except TRANSIENT as gone:
             log.error("batch of %d given up: %r", len(batch), gone)
             answers = {command.id: Answer(_unavailable()) for group in groups for command in group}
@@ -237,15 +247,18 @@ class PostingEngine:
                 del self._flights[command.id]
             flight.land(tuple(answers[command.id] for command in flight.group))
 
-    async def _commit_patiently(self, batch: Sequence[Group]) -> dict[UUID, Answer]:
+    async def _commit_patiently(
+        self, batch: Sequence[Group], drafts: Sequence[Decision]
+    ) -> dict[UUID, Answer]:
         """Commit, retrying what is transient: a command that did commit is found by its id."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_seconds
         pause_seconds = 0.02
         while True:
             try:
-                return await commit_batch(self._pool, self._memory, batch)
+                return await commit_batch(self._pool, self._memory, batch, drafts)
             except TRANSIENT as passing:
+                drafts = ()  # memory has been forgotten
                 if loop.time() + pause_seconds > deadline:
                     raise
                 log.warning("batch of %d to be retried: %r", len(batch), passing)

@@ -1,0 +1,208 @@
+"""What comes while a batch is being written is decided on top of it, and means nothing before both are in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from random import Random
+from uuid import uuid4
+
+import pytest
+from common.testing import Database
+from ledger.domain.commands import Command
+from ledger.engine.batch import WRONG_MEMORIES, Answer
+
+from services.ledger.tests.vocabulary import (
+    Bank,
+    connected,
+    deposit,
+    hold,
+    locked,
+    open_bank,
+    posted,
+    refused,
+    release,
+)
+
+ONE, TWO = Decimal("1.00"), Decimal("2.00")
+Posts = list[asyncio.Task[Answer]]
+
+
+@pytest.fixture
+async def other(database: Database) -> AsyncIterator[Bank]:
+    async with AsyncExitStack() as stack:
+        yield await open_bank(database, stack)
+
+
+def wrong(why: str) -> float:
+    return float(WRONG_MEMORIES.labels(why)._value.get())
+
+
+def post(bank: Bank, *commands: Command) -> Posts:
+    return [asyncio.create_task(bank.engine.post(command)) for command in commands]
+
+
+async def drafted(bank: Bank, number: int) -> None:
+    """Wait until that many are drafted."""
+    async with asyncio.timeout(5):
+        while len(bank.engine._drafted) != number:
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def being_written(bank: Bank, *first: Command) -> AsyncIterator[Posts]:
+    """While `first` cannot be written: somebody else holds the ledger's head."""
+    async with locked(bank.database, 1, asyncio.Event()):
+        posts = post(bank, *first)
+        async with asyncio.timeout(5):
+            while not bank.engine._memory._is_being_written:
+                await asyncio.sleep(0.001)
+        yield posts
+
+
+async def answers(posts: Iterable[asyncio.Task[Answer]]) -> list[Answer]:
+    async with asyncio.timeout(10):
+        return await asyncio.gather(*posts)
+
+
+async def known(bank: Bank, amount: str) -> tuple[str, str]:
+    """A player and a market whose accounts the engine remembers."""
+    player, market = await bank.fund(amount), str(uuid4())
+    offer = uuid4()
+    assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
+    assert posted(await bank.engine.post(release(player, ONE, market, offer)))
+    return player, market
+
+
+async def test_drafts_are_one_batch_and_follow_what_they_were_decided_on(bank: Bank) -> None:
+    player, market = await known(bank, "5.00")
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(4)))
+        await drafted(bank, 4)
+        assert not any(each.done() for each in (*first, *more)), "nothing is said before it is in the journal"
+    told = [answer.outcome for answer in await answers([*first, *more])]
+    assert [outcome.legs[0].balance for outcome in told] == [Decimal(-rest) for rest in (4, 3, 2, 1, 0)]  # type: ignore[union-attr]
+    assert [outcome.sequence - told[0].sequence for outcome in told] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
+    assert len({outcome.posted_at for outcome in told[1:]}) == 1  # type: ignore[union-attr]
+    await bank.check()
+
+
+async def test_drafts_upon_a_batch_that_is_refused_are_decided_again(bank: Bank) -> None:
+    """The batch opens a hold that exists; memory cannot see that. Its neighbours and the drafts are posted."""
+    player, market = await known(bank, "3.00")
+    offer = uuid4()
+    assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
+    assert posted(await bank.engine.post(release(player, ONE, market, offer)))
+    before = wrong("refused")
+    async with being_written(bank, hold(player, TWO, market, offer)) as first:
+        # With the first one gone the money is enough for three, and two were all that could be drafted upon it.
+        more = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(4)))
+        await drafted(bank, 1)
+    told = await answers([*first, *more])
+    assert [refused(each) for each in told] == ["hold-exists", *["posted"] * 3, "insufficient-funds"]
+    assert wrong("refused") == before + 1
+    await bank.check()
+
+
+async def test_drafts_upon_money_that_another_engine_takes_first(bank: Bank, other: Bank) -> None:
+    await known(
+        other, "1.00"
+    )  # before the first engine looks: its memory of the head is right, the other's is not
+    player, market = await known(bank, "3.00")
+    theirs = hold(player, TWO, market, uuid4())
+    async with locked(bank.database, 1, asyncio.Event()):
+        first_in_line = post(other, theirs)
+        await waiting_for_the_head(bank, 1)
+        mine = post(bank, hold(player, ONE, market, uuid4()))
+        await waiting_for_the_head(bank, 2)
+        upon = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(2)))
+        await drafted(bank, 2)
+    told = await answers([*first_in_line, *mine, *upon])
+    assert sorted(map(refused, told)) == ["insufficient-funds", "insufficient-funds", "posted", "posted"]
+    await bank.check()
+
+
+async def waiting_for_the_head(bank: Bank, number: int) -> None:
+    async with connected(bank.database, "superuser") as connection, asyncio.timeout(5):
+        while number != await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_cannot_be_drafted_is_not_overtaken(bank: Bank) -> None:
+    """A deposit is read under the lock. Who spends it comes after it, and finds it."""
+    player, market = await known(bank, "1.00")
+    receipt = await bank.receipt(player, TWO)
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = post(bank, deposit(player, TWO, receipt), hold(player, TWO, market, uuid4()))
+        await asyncio.sleep(0.05)
+        assert not bank.engine._drafted
+    assert all(map(posted, await answers([*first, *more])))
+    await bank.check()
+
+
+async def test_a_draft_that_comes_again_has_one_answer(bank: Bank) -> None:
+    player, market = await known(bank, "2.00")
+    again = hold(player, ONE, market, uuid4())
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = post(bank, again, again, again)
+        await drafted(bank, 1)
+    told = await answers([*first, *more])
+    assert [each.replayed for each in told] == [False, False, True, True]
+    assert len({each.outcome.id for each in told[1:]}) == 1  # type: ignore[union-attr]
+    await bank.check()
+
+
+async def test_the_connection_breaks_while_there_are_drafts(bank: Bank) -> None:
+    """Whether the batch is in the journal is not known; it is asked again, and the drafts with it."""
+    player, market = await known(bank, "9.00")
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = post(bank, *(hold(player, TWO, market, uuid4()) for _ in range(4)))
+        await drafted(bank, 4)
+        async with connected(bank.database, "superuser") as connection:
+            killed = await connection.fetchval(
+                """
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                 WHERE datname = current_database() AND usename = 'ledger_posting' AND wait_event_type = 'Lock'
+                """
+            )
+        assert killed == 1
+    assert all(map(posted, await answers([*first, *more])))
+    await bank.check()
+
+
+async def test_going_down_finishes_what_was_drafted(bank: Bank) -> None:
+    player, market = await known(bank, "3.00")
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(2)))
+        await drafted(bank, 2)
+        closing = asyncio.create_task(bank.engine.close())
+    assert all(map(posted, await answers([*first, *more])))
+    await closing
+    await bank.check()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_holds_drawn_from_batch_to_batch(bank: Bank, seed: int) -> None:
+    """Opened in one batch, drawn in the next ones while they are written, until nothing is left: never more than there is."""
+    dice, market = Random(seed), str(uuid4())
+    players = [await bank.fund("40.00") for _ in range(3)]
+    offers = [(player, uuid4()) for player in players for _ in range(4)]
+    assert all(
+        map(
+            posted,
+            await answers(post(bank, *(hold(player, Decimal(6), market, offer) for player, offer in offers))),
+        )
+    )
+    posts: Posts = []
+    for player, offer in [dice.choice(offers) for _ in range(300)]:
+        posts += post(bank, release(player, Decimal(dice.randint(1, 3)), market, offer))
+        if dice.random() < 0.3:
+            await asyncio.sleep(dice.random() * 0.01)
+    amounts = [each.outcome.legs[0].amount for each in await answers(posts) if posted(each)]  # type: ignore[union-attr]
+    drawn = sum(amounts)
+    assert 60 <= drawn <= 72
+    await bank.check()
