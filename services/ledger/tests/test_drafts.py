@@ -56,9 +56,7 @@ async def being_written(bank: Bank, *first: Command) -> AsyncIterator[Posts]:
     """While `first` cannot be written: somebody else holds the ledger's head."""
     async with locked(bank.database, 1, asyncio.Event()):
         posts = post(bank, *first)
-        async with asyncio.timeout(5):
-            while not bank.engine._memory._is_being_written:
-                await asyncio.sleep(0.001)
+        await waiting_for_the_head(bank, 1)
         yield posts
 
 
@@ -133,11 +131,27 @@ async def waiting_for_the_head(bank: Bank, number: int) -> None:
 
 
 async def test_what_cannot_be_drafted_is_not_overtaken(bank: Bank) -> None:
-    """A deposit is read under the lock. Who spends it comes after it, and finds it."""
+    """A deposit is read under the lock. Who spends it comes after it, and finds it; who could be drafted waits as well."""
     player, market = await known(bank, "1.00")
+    rich, _ = await known(bank, "9.00")
     receipt = await bank.receipt(player, TWO)
     async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
         more = post(bank, deposit(player, TWO, receipt), hold(player, TWO, market, uuid4()))
+        more += post(bank, hold(rich, ONE, market, uuid4()))
+        await asyncio.sleep(0.05)
+        assert not bank.engine._drafted
+    assert all(map(posted, await answers([*first, *more])))
+    await bank.check()
+
+
+async def test_nothing_is_drafted_upon_half_a_batch(bank: Bank) -> None:
+    """The other half goes under the lock after the first is written, and nobody knows yet what becomes of it."""
+    player, market = await known(bank, "5.00")
+    receipt = await bank.receipt(player, TWO)
+    async with being_written(
+        bank, hold(player, ONE, market, uuid4()), deposit(player, TWO, receipt)
+    ) as first:
+        more = post(bank, hold(player, ONE, market, uuid4()))
         await asyncio.sleep(0.05)
         assert not bank.engine._drafted
     assert all(map(posted, await answers([*first, *more])))

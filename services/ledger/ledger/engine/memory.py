@@ -164,12 +164,10 @@ class Memory:
         self.books.stakes.clear()  # only the lock's own reading of them counts, and they would pile up
         self.books.escrowed.clear()
         self.finished(decision.command.id for decision in decided)
-        needed = _holds_of(self._drafts)  # what they have drawn is not in the journal yet
-        for hold in _holds_of(decided) - needed:
-            known = self.books.holds.get(hold)
-            if known is not None and not known.remaining:
-                del self.books.holds[hold]
-
-
-def _holds_of(decided: Iterable[Decision]) -> set[UUID]:
-    return {posting.hold for each in decided for posting in each.postings if posting.hold is not None}
+        for decision in decided:
+            for posting in decision.postings:
+                if posting.hold is None:
+                    continue
+                known = self.books.holds.get(posting.hold)  # one batch may draw it several times
+                if known is not None and not known.remaining:
+                    del self.books.holds[posting.hold]
