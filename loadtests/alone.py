@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-import asyncpg
 from common.testing import Database, fresh_database, stack
 
+from loadtests.steady import steady
 from tools.stack.process import give_way
 from tools.stack.services import GIVES_WAY
 
@@ -100,13 +100,9 @@ async def api_key(database: Database, principal: str, *kinds: str, ledger: str |
     return told.decode().strip()
 
 
-async def analyze(database: Database) -> None:
-    """What autovacuum does within a minute, so that a short measurement has the plans of a long one."""
-    connection = await asyncpg.connect(database.superuser_dsn)
-    try:
-        await connection.execute("ANALYZE")
-    finally:
-        await connection.close()
+async def settled(database: Database) -> None:
+    """See `steady`."""
+    await steady(database.superuser_dsn, (database.name,))
 
 
 def _free_port() -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import asyncpg
 
+from loadtests.steady import steady
 from tools.raceday.card import Card, RaceOnCard
 from tools.raceday.day import Day
 from tools.raceday.faults import nothing
@@ -27,16 +27,9 @@ class Floor:
     runners: tuple[str, str]
 
 
-async def analyze(stack: Mapping[str, Any]) -> None:
-    """What autovacuum does within a minute, so that a short measurement has the plans of a long one: while a fresh journal
-    has no statistics, an entry is looked up in the index by effect, and every batch costs more than the last."""
-    server, _, _ = stack["postgres"]["superuser_dsn"].rpartition("/")
-    for database in ("ledger", "betting"):
-        connection = await asyncpg.connect(f"{server}/{database}")
-        try:
-            await connection.execute("ANALYZE")
-        finally:
-            await connection.close()
+async def settled(stack: Mapping[str, Any]) -> None:
+    """See `steady`."""
+    await steady(stack["postgres"]["superuser_dsn"], ("ledger", "betting"))
 
 
 async def opened(http: aiohttp.ClientSession, bettors: int, markets: int) -> tuple[Day, list[Floor]]:

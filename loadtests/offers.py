@@ -25,7 +25,7 @@ import aiohttp
 from yarl import URL
 
 from loadtests.costs import cpu_seconds
-from loadtests.exchange import Floor, analyze, opened
+from loadtests.exchange import Floor, opened, settled
 from tools.raceday.client import App
 from tools.stack.described import running_stack
 
@@ -129,7 +129,7 @@ async def main() -> None:
         day, floors = await opened(http, wanted.bettors, wanted.markets)
         load = Load(http, stack["urls"]["gateway"], list(day.bettors.values()), floors)
         await load.run(50, 3)  # plans and pools warm up
-        await analyze(stack)
+        await settled(stack)
         print(f"\n{wanted.markets} market(s), {wanted.bettors} bettors, {wanted.seconds} s a bracket\n")
         print("| asked/s | placed/s | p50 ms | p99 ms | matched | | |\n|---|---|---|---|---|---|---|")
         costs: list[tuple[int, dict[str, float]]] = []

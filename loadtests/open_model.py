@@ -25,7 +25,7 @@ from uuid import uuid4
 
 import uvloop
 
-from loadtests.alone import analyze, api_key, ledger_alone, sealer
+from loadtests.alone import api_key, ledger_alone, sealer, settled
 from loadtests.arrivals import Client, Posts
 from loadtests.books import LEDGER, fund, make_ledger
 
@@ -111,7 +111,7 @@ async def main() -> None:
     async with ledger_alone(prepare=make_ledger) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         await fund(alone.urls[0], key, ACCOUNTS)
-        await analyze(alone.database)
+        await settled(alone.database)
         async with sealer(alone.database) if wanted.sealer else nullcontext():
             await brackets((alone.lanes if wanted.lane else alone.urls)[0], key, wanted)
 

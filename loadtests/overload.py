@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import asyncpg
 import uvloop
 
-from loadtests.alone import Alone, analyze, api_key, ledger_alone, sealer
+from loadtests.alone import Alone, api_key, ledger_alone, sealer, settled
 from loadtests.arrivals import Client, Posts, Told, quantile
 from loadtests.books import LEDGER, fund, make_ledger
 
@@ -84,7 +84,7 @@ async def measure(alone: Alone, url: str, key: str, wanted: argparse.Namespace) 
     async with Client(posts).connected(url, wanted.lines) as client:
         run = Run(client, wanted.batch)
         await run.peak(wanted.connections, WARM_SECONDS)
-        await analyze(alone.database)
+        await settled(alone.database)
         peak = await run.peak(wanted.connections, wanted.seconds)
         refused = []
         for times in wanted.times:
@@ -137,7 +137,7 @@ async def main() -> None:
     async with ledger_alone(prepare=make_ledger, settings=settings) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         await fund(alone.urls[0], key, ACCOUNTS)
-        await analyze(alone.database)
+        await settled(alone.database)
         if wanted.lane:
             alone = replace(alone, urls=alone.lanes)
         async with sealer(alone.database) if wanted.sealer else nullcontext():

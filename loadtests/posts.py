@@ -28,7 +28,7 @@ from uuid import uuid4
 import asyncpg
 from common.testing import stack
 
-from loadtests.alone import Alone, analyze, api_key, ledger_alone, sealer
+from loadtests.alone import Alone, api_key, ledger_alone, sealer, settled
 from loadtests.books import LEDGER, everything_sealed, fund, make_ledger, preload
 
 HERE = Path(__file__).parent
@@ -208,7 +208,7 @@ async def main() -> None:
         accounts = await fund(alone.urls[0], key, ACCOUNTS)
         if wanted.lane:
             alone = replace(alone, urls=alone.lanes)
-        await analyze(alone.database)
+        await settled(alone.database)
         if wanted.rules == "off":
             await without_rules(alone)
         await _round(alone, key, wanted)

@@ -24,7 +24,7 @@ from common.client import ServiceClient
 from common.signing import RequestSigner, SigningKey
 from pydantic import BaseModel
 
-from loadtests.alone import analyze, api_key, ledger_alone, sealer
+from loadtests.alone import api_key, ledger_alone, sealer, settled
 from loadtests.books import LEDGER, fund, make_ledger
 from loadtests.posts import ACCOUNTS, measure
 from tools.stack.described import Stack, running_stack
@@ -43,7 +43,7 @@ async def side_by_side(rounds: int, seconds: int) -> None:
     async with ledger_alone(prepare=make_ledger) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         await fund(alone.urls[0], key, ACCOUNTS)
-        await analyze(alone.database)
+        await settled(alone.database)
         for _ in range(rounds):
             for sealing in ("without", "with"):
                 async with sealer(alone.database) if sealing == "with" else nullcontext():

@@ -43,6 +43,8 @@ OPTIONS: Final = {
     "password_encryption": "scram-sha-256",
     "log_min_messages": "warning",
     "timezone": "UTC",
+    "min_wal_size": "1GB",  # files are kept and used again: making one holds up every commit (docs/adr/0081)
+    "max_wal_size": "4GB",
     "max_slot_wal_keep_size": "1GB",  # a replica that stays away must not fill the disk
     "jit": "off",  # our statements are short: compiling one takes longer than running it
 }
