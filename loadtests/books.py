@@ -75,7 +75,6 @@ async def preload(database: Database, entries: int, accounts: Sequence[str]) -> 
     connection = await asyncpg.connect(database.superuser_dsn)
     try:
         await connection.execute("SET statement_timeout = 0; SET enable_seqscan = off; SET jit = off")
-        await connection.execute("SET synchronous_commit = off")
         for first in range(0, entries, 4_000):
             await connection.execute(_PRELOAD, min(4_000, entries - first), first, list(accounts))
             if first % 400_000 == 0:

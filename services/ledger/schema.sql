@@ -445,6 +445,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.entry_waits_for_the_disk() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM refuse('entry_waits_for_the_disk', 'this session commits before its work is on disk');
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.head_moves_on() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1872,6 +1883,8 @@ CREATE TRIGGER entry_tag_is_derived BEFORE INSERT ON public.entry_tag FOR EACH S
 
 CREATE TRIGGER entry_tagged AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.entry_tagged();
 
+CREATE CONSTRAINT TRIGGER entry_waits_for_the_disk AFTER UPDATE OF sequence ON public.head DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.entry_waits_for_the_disk();
+
 CREATE TRIGGER head_is_derived BEFORE DELETE OR UPDATE OF ledger_id, sequence OR TRUNCATE ON public.head FOR EACH STATEMENT EXECUTE FUNCTION public.derived_from_journal();
 
 CREATE TRIGGER head_moves_on BEFORE UPDATE OF sequence ON public.head FOR EACH ROW WHEN ((new.sequence <> old.sequence)) EXECUTE FUNCTION public.head_moves_on();
@@ -2096,6 +2109,8 @@ REVOKE ALL ON FUNCTION public.derived_from_journal() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.entry_added() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.entry_tagged() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.entry_waits_for_the_disk() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.head_moves_on() FROM PUBLIC;
 

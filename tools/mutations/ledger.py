@@ -39,10 +39,31 @@ CODE = (
     CodeGuard(
         "ledger: linked entries are committed together",
         f"{L}/engine/queue.py",
-        "return await commit_batch(self._pool, self._memory, batch)",
+        "return await commit_batch(self._pool, self._memory, batch, drafts)",
         "return {k: v for group in batch for each in group for k, v in "
         "(await commit_batch(self._pool, self._memory, [(each,)])).items()}",
         (f"{LT}/test_crashes.py", f"{LT}/test_batches.py::test_linked_entries_happen_all_or_none"),
+    ),
+    CodeGuard(
+        "ledger: what was decided upon a batch that failed is decided again",
+        f"{L}/engine/memory.py",
+        "        self._drafts.clear()\n",
+        "",
+        (f"{LT}/test_drafts.py::test_drafts_upon_a_batch_that_is_refused_are_decided_again",),
+    ),
+    CodeGuard(
+        "ledger: nothing is decided upon half a batch",
+        f"{L}/engine/batch.py",
+        "whole=len(decided) == len(groups)",
+        "whole=True",
+        (f"{LT}/test_drafts.py::test_nothing_is_drafted_upon_half_a_batch",),
+    ),
+    CodeGuard(
+        "ledger: what has to wait is not overtaken",
+        f"{L}/engine/queue.py",
+        "if not self._waiting and len(self._drafted)",
+        "if len(self._drafted)",
+        (f"{LT}/test_drafts.py::test_what_cannot_be_drafted_is_not_overtaken",),
     ),
     CodeGuard(
         "ledger: what was posted before a crash is found by its key",
@@ -324,6 +345,7 @@ DATABASE = (
     _deep("closed_account_is_empty", "test_an_account_with_money_or_holds_is_not_closed"),
     _deep("entry_hold_expiry_as_kind_says", "test_a_hold_expires_when_it_is_due_and_whole"),
     _deep("entry_reverses_as_kind_says", "test_a_reversal_is_a_true_mirror_once"),
+    _deep("entry_waits_for_the_disk", "test_nothing_is_posted_that_is_not_on_disk_when_it_is_answered"),
     _deep("hold_expires_when_due", "test_a_hold_expires_when_it_is_due_and_whole"),
     _deep("linked_entries_are_whole", "test_linked_entries_come_together"),
     _deep("principal_may_close_accounts", "test_an_account_with_money_or_holds_is_not_closed"),

@@ -178,6 +178,21 @@ async def test_a_reversal_is_a_true_mirror_once(scene: Scene) -> None:
     assert await scene.forge(again, again) == "entry_is_reversed_once"
 
 
+async def test_nothing_is_posted_that_is_not_on_disk_when_it_is_answered(scene: Scene) -> None:
+    """Not by a session that does not wait for the disk, and not by one that decides so at the last moment."""
+    move: list[Line] = [(ANA, "1", None), (BETO, "-1", None)]
+    posting = scene.at["ledger_posting"]
+    await posting.execute("SET synchronous_commit = off")
+    assert await scene.forge(("transfer", move, {})) == "entry_waits_for_the_disk"
+    await posting.execute("SET synchronous_commit = on")
+    with pytest.raises(asyncpg.CheckViolationError) as refusal:
+        async with posting.transaction():
+            assert await scene.forge(("transfer", move, {})) == "posted"
+            await posting.execute("SET LOCAL synchronous_commit = off")
+    assert refusal.value.constraint_name == "entry_waits_for_the_disk"
+    assert await scene.forge(("transfer", move, {})) == "posted"
+
+
 async def test_draws_and_reversals_are_not_reversed(scene: Scene) -> None:
     capture = scene.shop.capture(ANA, "1.00", scene.hold, OWN)
     assert posted(await scene.shop.engine.post(capture))
