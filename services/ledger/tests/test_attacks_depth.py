@@ -185,10 +185,12 @@ async def test_nothing_is_posted_that_is_not_on_disk_when_it_is_answered(scene: 
     await posting.execute("SET synchronous_commit = off")
     assert await scene.forge(("transfer", move, {})) == "entry_waits_for_the_disk"
     await posting.execute("SET synchronous_commit = on")
+    transaction = posting.transaction()
+    await transaction.start()
+    assert await scene.forge(("transfer", move, {})) == "posted"
+    await posting.execute("SET LOCAL synchronous_commit = off")
     with pytest.raises(asyncpg.CheckViolationError) as refusal:
-        async with posting.transaction():
-            assert await scene.forge(("transfer", move, {})) == "posted"
-            await posting.execute("SET LOCAL synchronous_commit = off")
+        await transaction.commit()
     assert refusal.value.constraint_name == "entry_waits_for_the_disk"
     assert await scene.forge(("transfer", move, {})) == "posted"
 
