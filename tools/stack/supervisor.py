@@ -37,8 +37,11 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for step in self._steps:
                     group.create_task(self._bring_up(step, up))
-        except* RuntimeError as failed:
-            raise RuntimeError("\n".join(str(each) for each in failed.exceptions)) from None
+        except ExceptionGroup as failed:  # what is raised in an `except*` comes as a group again before Python 3.11.4
+            expected, others = failed.split(RuntimeError)
+            if expected is None or others is not None:
+                raise
+            raise RuntimeError("\n".join(str(each) for each in expected.exceptions)) from None
         self.is_up = True
 
     async def _bring_up(self, step: Step, up: Mapping[str, asyncio.Event]) -> None:
