@@ -39,7 +39,7 @@ OPTIONS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    "shared_buffers": "256MB",
+    "shared_buffers": "1GB",  # taken as it is used; the indexes of five million postings fit
     "password_encryption": "scram-sha-256",
     "log_min_messages": "warning",
     "timezone": "UTC",
