@@ -37,7 +37,8 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for step in self._steps:
                     group.create_task(self._bring_up(step, up))
-        except ExceptionGroup as failed:  # what is raised in an `except*` comes as a group again before Python 3.11.4
+        except ExceptionGroup as failed:
+            # No `except*`: what is raised in one comes as a group again before Python 3.11.4.
             expected, others = failed.split(RuntimeError)
             if expected is None or others is not None:
                 raise
