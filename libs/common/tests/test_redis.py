@@ -1,13 +1,15 @@
-"""Redis as we connect to it: one attempt, and an end to every wait. No server is needed to see that."""
+"""Redis as we connect to it: one attempt, an end to every wait, and a new connection for one that died."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import pytest
 from common.redis import TROUBLE, answers, connect
+from common.testing import stack
 
 
 @dataclass(slots=True)
@@ -56,3 +58,17 @@ async def test_waiting_for_a_free_connection_ends(silent: Silent) -> None:
         told = await asyncio.gather(*(client.ping() for _ in range(3)), return_exceptions=True)
     await client.aclose()
     assert all(isinstance(each, TROUBLE) for each in told)
+
+
+async def test_connections_that_died_while_nobody_used_them_cost_nobody_an_answer() -> None:
+    """As when Redis is started again: on the stack's own, which ends them."""
+    name = f"test-{uuid4().hex}"
+    redis, killer = connect(f"{stack().redis_url}?client_name={name}"), connect(stack().redis_url)
+    await asyncio.gather(*(redis.ping() for _ in range(8)))
+    ours = [each["id"] for each in await killer.client_list() if each["name"] == name]
+    assert len(ours) > 1
+    for id in ours:
+        await killer.client_kill_filter(_id=id)
+    assert all(await asyncio.gather(*(redis.ping() for _ in ours)))
+    await killer.aclose()
+    await redis.aclose()
