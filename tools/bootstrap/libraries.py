@@ -43,7 +43,8 @@ def install() -> None:
     STAMP.unlink(missing_ok=True)
     python, version = interpreter.chosen()
     made_with = VENV / "made-with"
-    if not made_with.exists() or made_with.read_text() != f"{python} {version}":
+    is_made = (VENV / "bin" / "python").exists() and made_with.exists()
+    if not is_made or made_with.read_text() != f"{python} {version}":
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run(
             [uv, "venv", "-q", "--no-project", "--python", python, VENV], check=True, env=variables

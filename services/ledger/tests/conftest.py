@@ -59,3 +59,10 @@ async def door(database: Database, tmp_path: Path) -> AsyncIterator[Door]:
 async def desk(database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_desk(database, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+async def other(database: Database) -> AsyncIterator[Bank]:
+    """A second engine, whose postings the first one does not see."""
+    async with AsyncExitStack() as stack:
+        yield await open_bank(database, stack)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from random import Random
 from uuid import uuid4
 
 import pytest
-from common.testing import Database
 from ledger.domain.commands import Command
-from ledger.engine.batch import WRONG_MEMORIES, Answer
+from ledger.engine.batch import Answer
 
 from services.ledger.tests.vocabulary import (
     Bank,
@@ -20,24 +19,14 @@ from services.ledger.tests.vocabulary import (
     deposit,
     hold,
     locked,
-    open_bank,
     posted,
     refused,
     release,
+    wrong_memories,
 )
 
 ONE, TWO = Decimal("1.00"), Decimal("2.00")
 Posts = list[asyncio.Task[Answer]]
-
-
-@pytest.fixture
-async def other(database: Database) -> AsyncIterator[Bank]:
-    async with AsyncExitStack() as stack:
-        yield await open_bank(database, stack)
-
-
-def wrong(why: str) -> float:
-    return float(WRONG_MEMORIES.labels(why)._value.get())
 
 
 def post(bank: Bank, *commands: Command) -> Posts:
@@ -93,14 +82,14 @@ async def test_drafts_upon_a_batch_that_is_refused_are_decided_again(bank: Bank)
     offer = uuid4()
     assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
     assert posted(await bank.engine.post(release(player, ONE, market, offer)))
-    before = wrong("refused")
+    before = wrong_memories("refused")
     async with being_written(bank, hold(player, TWO, market, offer)) as first:
         # With the first one gone the money is enough for three, and two were all that could be drafted upon it.
         more = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(4)))
         await drafted(bank, 1)
     told = await answers([*first, *more])
     assert [refused(each) for each in told] == ["hold-exists", *["posted"] * 3, "insufficient-funds"]
-    assert wrong("refused") == before + 1
+    assert wrong_memories("refused") == before + 1
     await bank.check()
 
 

@@ -23,7 +23,6 @@ from ledger.domain.chart import AccountClass, Kind, Side
 from ledger.domain.commands import Command
 from ledger.domain.refusals import LimitExceeded, LimitNotReady, LimitsUnread, PlayerBlocked
 from ledger.domain.standings import Cap, Count, Standing
-from ledger.engine.batch import WRONG_MEMORIES
 from ledger.store.limits import set_policy
 
 from services.ledger.tests.door import Door, Json
@@ -40,6 +39,7 @@ from services.ledger.tests.vocabulary import (
     refused,
     release,
     settle,
+    wrong_memories,
 )
 
 HUNDRED = Decimal(100)
@@ -176,10 +176,10 @@ async def test_only_players_with_a_policy_leave_the_fast_way(bank: Bank, rich: s
     other, tries = await bank.fund("100.00"), ("moved", "refused")
     await policy(bank, rich, ("stake", "day", 100))
     assert [await bet(bank, rich, 10), await bet(bank, other, 10)] == ["posted", "posted"]
-    before = [float(WRONG_MEMORIES.labels(why)._value.get()) for why in tries]
+    before = [wrong_memories(why) for why in tries]
     for _ in range(3):
         assert [await bet(bank, rich, 10), await bet(bank, other, 10)] == ["posted", "posted"]
-    assert [float(WRONG_MEMORIES.labels(why)._value.get()) for why in tries] == before
+    assert [wrong_memories(why) for why in tries] == before
     assert await staked(bank, rich) == Decimal(40)
 
 

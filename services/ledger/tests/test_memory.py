@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from common.testing import Database
-from ledger.engine.batch import WRONG_MEMORIES
 
 from services.ledger.tests.vocabulary import (
     PRINCIPAL,
@@ -21,20 +20,10 @@ from services.ledger.tests.vocabulary import (
     posted,
     refused,
     release,
+    wrong_memories,
 )
 
 ONE = Decimal("1.00")
-
-
-@pytest.fixture
-async def other(database: Database) -> AsyncIterator[Bank]:
-    """A second engine, whose postings the first one does not see."""
-    async with AsyncExitStack() as stack:
-        yield await open_bank(database, stack)
-
-
-def wrong(why: str) -> float:
-    return float(WRONG_MEMORIES.labels(why)._value.get())
 
 
 async def transactions(bank: Bank) -> int:
@@ -64,13 +53,13 @@ async def test_a_remembered_hold_is_one_statement_and_nothing_else(thrifty: Bank
 async def test_what_another_engine_posted_is_seen_before_deciding(bank: Bank, other: Bank) -> None:
     player, market = await bank.fund("3.00"), str(uuid4())
     assert posted(await bank.engine.post(hold(player, ONE, market, uuid4())))
-    moved = wrong("moved")
+    moved = wrong_memories("moved")
     assert posted(await other.engine.post(hold(player, Decimal("2.00"), market, uuid4())))
     assert refused(await bank.engine.post(hold(player, ONE, market, uuid4()))) == "insufficient-funds"
     fresh = await bank.fund("3.00")
     assert posted(await other.engine.post(hold(fresh, ONE, market, uuid4())))
     assert posted(await bank.engine.post(hold(fresh, ONE, market, uuid4())))
-    assert wrong("moved") > moved
+    assert wrong_memories("moved") > moved
     await bank.check()
 
 

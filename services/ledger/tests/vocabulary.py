@@ -15,7 +15,7 @@ from common.pg import Pool, create_pool
 from common.testing import Database
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.engine import PostingEngine
-from ledger.engine.batch import Answer
+from ledger.engine.batch import WRONG_MEMORIES, Answer
 from ledger.store.books import lock_head
 from ledger.store.chart import load_chart
 
@@ -164,6 +164,11 @@ def refused(answer: Answer) -> str:
     """The slug of a refusal, stored or not."""
     why = getattr(answer.outcome, "why", answer.outcome)
     return str(getattr(why, "slug", "posted"))
+
+
+def wrong_memories(why: str) -> float:
+    """How often an engine of this process has had to decide again under the lock, and why."""
+    return float(WRONG_MEMORIES.labels(why)._value.get())
 
 
 def a_key() -> str:
