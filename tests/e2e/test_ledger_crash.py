@@ -63,10 +63,12 @@ class Traffic:
             await asyncio.sleep(0.05)
 
     async def person(self, number: int, stop: asyncio.Event) -> None:
+        """Hold after hold, each asked for under its key until there is an answer."""
         while not stop.is_set():
             key = str(uuid4())
             self.sent[key] = hold_body(self.players[number], self.market, str(uuid4()))
-            await self.post(key)
+            while key not in self.answered and not stop.is_set():
+                await self.post(key)
 
     async def until_answered(self, more: int) -> None:
         wanted = len(self.answered) + more
