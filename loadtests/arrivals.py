@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final, Self, cast
+from typing import Final, Protocol, Self, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -53,8 +53,18 @@ def quantile(waits: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
+class Requests(Protocol):
+    """What is to be sent."""
+
+    def fresh(self) -> str:
+        """A key that was not used before."""
+
+    def request(self, key: str) -> bytes:
+        """The request under that key, the same ever again."""
+
+
 class Posts:
-    """The requests: each with a key of its own, between random pairs of accounts. `batch` entries in each."""
+    """The ledger's requests: each with a key of its own, between random pairs of accounts. `batch` entries in each."""
 
     def __init__(self, url: str, key: str, accounts: int, batch: int = 1) -> None:
         self._batch = batch
@@ -97,11 +107,13 @@ class Line(asyncio.Protocol):
     def __init__(
         self, answered: Callable[[Line, int, float], None], failed: Callable[[Exception], None]
     ) -> None:
-        """`answered` is told the status and how long to stay away; `failed` why there will be no answer."""
+        """`answered` is told the status and how long to stay away; `failed` why there will be no answer. Both find the
+        answer's `body`."""
         self._answered = answered
         self._failed = failed
         self._got = b""
         self._open = True
+        self.body = b""
         self.key = ""
         self.due = 0.0
 
@@ -117,7 +129,7 @@ class Line(asyncio.Protocol):
         head, found, body = self._got.partition(b"\r\n\r\n")
         if not found or len(body) < int(_header(head, b"content-length: ")):
             return
-        self._got = b""
+        self._got, self.body = b"", body
         self._answered(self, int(head[9:12]), float(_header(head, b"retry-after: ") or 0))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -136,8 +148,11 @@ def _header(head: bytes, name: bytes) -> bytes:
 class Client:
     """Connections, and what came of what was sent over them in the last act."""
 
-    def __init__(self, posts: Posts) -> None:
+    def __init__(self, posts: Requests, *, look: Callable[[int, bytes], object] | None = None) -> None:
+        """`look` is shown every answer, its status and its body; without it any but an acceptance or a refusal for a while is
+        the end of the run."""
         self._posts = posts
+        self._look = look
         self._free: list[Line] = []
         self._busy = 0
         self._thinking = 0
@@ -257,13 +272,15 @@ class Client:
         now, told, key = time.perf_counter(), self.told, line.key
         waited = (now - line.due) * 1_000
         told.statuses[status] += 1
+        if self._look is not None:
+            self._look(status, line.body)
         if status in (200, 201):
             told.late += now > self._over
             told.waits.append(waited)
         elif status in (429, 503) and stay_away > 0:
             told.refused.append(key)
             told.turned_away.append(waited)
-        else:
+        elif self._look is None:
             self._failed(RuntimeError(f"{key} was answered {status}, Retry-After {stay_away}"))
         self._then(line, stay_away)
 

@@ -27,6 +27,8 @@ from loadtests.offers import Load
 from tools.stack.described import running_stack
 
 DELTA = re.compile(r'"at": "([^"]+)", "prev": (\d+), "clk": (\d+)')
+CONNECTIONS = 16
+"""Those that move the market; the gateway's memory for them is counted as well."""
 
 
 class Audience:
@@ -74,8 +76,8 @@ async def main() -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         day, floors = await opened(http, 20, 1)
         people = list(day.bettors.values())
-        load = Load(http, gateway, people, floors)
-        await load.run(20, 2)
+        load = Load(gateway, people, floors)
+        await load.run(20, 2, connections=CONNECTIONS)
         pid = service_pids(stack)["gateway"]
         watching: list[asyncio.Task[None]] = []
 
@@ -97,7 +99,7 @@ async def main() -> None:
         whole = await grow(wanted.clients)
         audience.took.clear()
         before = cpu_seconds(stack)
-        await load.run(wanted.rate, wanted.seconds)
+        await load.run(wanted.rate, wanted.seconds, connections=CONNECTIONS)
         await asyncio.sleep(2)
         after = cpu_seconds(stack)
         moved = private_kib(pid)

@@ -15,15 +15,17 @@ import asyncio
 import json
 import random
 import secrets
-import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
 import aiohttp
+import uvloop
 from yarl import URL
 
+from loadtests.arrivals import Client
 from loadtests.costs import cpu_seconds
 from loadtests.exchange import Floor, opened, settled
 from tools.raceday.client import App
@@ -31,85 +33,104 @@ from tools.stack.described import running_stack
 
 RATIOS = ((1, 1), (20, 19), (19, 20), (10, 9), (9, 10), (5, 4), (4, 5))
 STAKE = {ratio: f"{ratio[0] * 18}.00" for ratio in RATIOS}
-DROP_SECONDS = 5.0
-"""An offer that has not been answered by then counts as dropped."""
+CONNECTIONS = 512
+"""An offer that is due while all of them wait for an answer counts as dropped."""
+
+
+class Offers:
+    """Requests to place an offer, each written and signed before it is due: people's phones do that, and these cores are
+    the platform's."""
+
+    def __init__(self, url: URL, people: list[App], floors: list[Floor], number: int) -> None:
+        dice = random.Random(number)  # noqa: S311 - a load, no secret
+        self._requests = {
+            (key := secrets.token_hex(8)): _written(url, dice.choice(people), dice.choice(floors), key, dice)
+            for _ in range(number)
+        }
+        self._left = iter(self._requests)
+
+    def fresh(self) -> str:
+        """A key that was not used before. As many as there are."""
+        return next(self._left)
+
+    def request(self, key: str) -> bytes:
+        """The request under that key."""
+        return self._requests[key]
+
+
+def _written(url: URL, person: App, floor: Floor, key: str, dice: random.Random) -> bytes:
+    ratio = dice.choice(RATIOS)
+    body = json.dumps(
+        {
+            "market_id": floor.market, "market_version": floor.version,
+            "runner_id": dice.choice(floor.runners), "risk": ratio[0], "win": ratio[1],
+            "stake": STAKE[ratio], "currency": "MXN", "repeat": True,
+        }
+    ).encode()  # fmt: skip
+    headers = person.signed(
+        "POST",
+        url,
+        {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {person.session}",
+            "Idempotency-Key": key,
+        },
+        body,
+    )
+    told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return (
+        f"POST {url.path} HTTP/1.1\r\nHost: {url.authority}\r\n{told}Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
 
 
 class Load:
-    """Places offers, and notes how long each took."""
+    """Places offers, and counts what was answered."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, people: list[App], floors: list[Floor]) -> None:
-        self._http = http
-        self._url = URL(f"{url}/v1/offers")
+    def __init__(self, gateway: str, people: list[App], floors: list[Floor]) -> None:
+        self._url = URL(f"{gateway}/v1/offers")
         self._people = people
         self._floors = floors
-        self._dice = random.Random(11)  # noqa: S311 - a load, no secret
-        self.took: list[float] = []
         self.answers: Counter[str] = Counter()
 
-    async def run(self, rate: int, seconds: int) -> None:
-        loop = asyncio.get_running_loop()
-        began, tasks = loop.time(), []
-        for number in range(rate * seconds):
-            due = began + number / rate
-            if due > loop.time():
-                await asyncio.sleep(due - loop.time())
-            tasks.append(asyncio.create_task(self._place(due)))
-        await asyncio.gather(*tasks)
+    @asynccontextmanager
+    async def ready(
+        self, rate: int, seconds: int, *, connections: int = CONNECTIONS
+    ) -> AsyncIterator[Client]:
+        """Everything is written, and the connections are open."""
+        self.answers.clear()
+        offers = Offers(self._url, self._people, self._floors, rate * seconds + 1)
+        url = str(self._url.origin())
+        async with Client(offers, look=self._answered).connected(url, connections) as client:
+            yield client
 
-    async def _place(self, due: float) -> None:
-        loop = asyncio.get_running_loop()
-        person, floor = self._dice.choice(self._people), self._dice.choice(self._floors)
-        ratio = self._dice.choice(RATIOS)
-        body = json.dumps(
-            {
-                "market_id": floor.market, "market_version": floor.version,
-                "runner_id": self._dice.choice(floor.runners), "risk": ratio[0], "win": ratio[1],
-                "stake": STAKE[ratio], "currency": "MXN", "repeat": True,
-            }
-        ).encode()  # fmt: skip
-        headers = person.signed(
-            "POST",
-            self._url,
-            {
-                "Content-Type": "application/json",
-                "Authorization": f"Bearer {person.session}",
-                "Idempotency-Key": secrets.token_hex(8),
-            },
-            body,
-        )
-        try:
-            async with (
-                asyncio.timeout(DROP_SECONDS),
-                self._http.post(self._url, data=body, headers=headers) as answer,
-            ):
-                told = await answer.read()
-            status = str(answer.status)
-            if answer.status != 201:
-                status += f" {json.loads(told).get('type')}"
-            elif b'"fills":[]' not in told:
-                self.answers["matched"] += 1
-        except (TimeoutError, aiohttp.ClientError) as error:
-            status = f"dropped {type(error).__name__}"
-        self.answers[status] += 1
-        self.took.append(loop.time() - due)
+    async def run(self, rate: int, seconds: int, *, connections: int) -> None:
+        """So many offers a second."""
+        async with self.ready(rate, seconds, connections=connections) as client:
+            await client.arriving(rate, seconds)
+
+    def _answered(self, status: int, body: bytes) -> None:
+        told = str(status) if status == 201 else f"{status} {json.loads(body).get('type')}"
+        self.answers[told] += 1
+        self.answers["matched"] += status == 201 and b'"fills":[]' not in body
 
 
 async def bracket(
     load: Load, rate: int, seconds: int, stack: Mapping[str, Any]
 ) -> tuple[str, dict[str, float]]:
-    load.took.clear()
-    load.answers.clear()
-    before, began = cpu_seconds(stack), perf_counter()
-    await load.run(rate, seconds)
-    took = perf_counter() - began
-    after = cpu_seconds(stack)
+    async with load.ready(rate, seconds) as client:
+        before, began = cpu_seconds(stack), perf_counter()
+        told = await client.arriving(rate, seconds)
+        took = perf_counter() - began
+        after = cpu_seconds(stack)
     good = load.answers["201"]
-    ranks = statistics.quantiles(load.took, n=100)
-    clean = good == rate * seconds and ranks[98] <= 0.1
+    p50, p99 = told.p(0.5), told.p(0.99)
+    clean = good == sum(told.statuses.values()) and not told.dropped and p99 <= 100
     others = {name: count for name, count in load.answers.items() if name not in {"201", "matched"}}
+    if told.dropped:
+        others["dropped"] = told.dropped
     row = (
-        f"| {rate} | {good / took:.0f} | {1000 * ranks[49]:.0f} | {1000 * ranks[98]:.0f} | "
+        f"| {rate} | {good / took:.0f} | {p50:.0f} | {p99:.0f} | "
         f"{100 * load.answers['matched'] / max(1, good):.0f} % | {'clean' if clean else 'not clean'} | {others or ''} |"
     )
     return row, {name: (after[name] - before.get(name, 0.0)) / max(1, good) for name in after}
@@ -124,11 +145,10 @@ async def main() -> None:
     parser.add_argument("--seconds", type=int, default=15)
     wanted = parser.parse_args()
     stack = running_stack()
-    connector = aiohttp.TCPConnector(limit=256)
-    async with aiohttp.ClientSession(connector=connector) as http:
+    async with aiohttp.ClientSession() as http:
         day, floors = await opened(http, wanted.bettors, wanted.markets)
-        load = Load(http, stack["urls"]["gateway"], list(day.bettors.values()), floors)
-        await load.run(50, 3)  # plans and pools warm up
+        load = Load(stack["urls"]["gateway"], list(day.bettors.values()), floors)
+        await load.run(50, 3, connections=CONNECTIONS)  # plans and pools warm up
         await settled(stack)
         print(f"\n{wanted.markets} market(s), {wanted.bettors} bettors, {wanted.seconds} s a bracket\n")
         print("| asked/s | placed/s | p50 ms | p99 ms | matched | | |\n|---|---|---|---|---|---|---|")
@@ -146,4 +166,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

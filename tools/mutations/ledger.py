@@ -39,9 +39,9 @@ CODE = (
     CodeGuard(
         "ledger: linked entries are committed together",
         f"{L}/engine/queue.py",
-        "return await commit_batch(self._pool, self._memory, batch, drafts)",
-        "return {k: v for group in batch for each in group for k, v in "
-        "(await commit_batch(self._pool, self._memory, [(each,)])).items()}",
+        "return await commit_batch(self._pool, self._memory, groups, begun)",
+        "return {k: v for group in groups for each in group for k, v in (await commit_batch("
+        "self._pool, self._memory, [(each,)], from_memory(self._pool, self._memory, [(each,)]))).items()}",
         (f"{LT}/test_crashes.py", f"{LT}/test_batches.py::test_linked_entries_happen_all_or_none"),
     ),
     CodeGuard(
@@ -50,6 +50,27 @@ CODE = (
         "        self._drafts.clear()\n",
         "",
         (f"{LT}/test_drafts.py::test_drafts_upon_a_batch_that_is_refused_are_decided_again",),
+    ),
+    CodeGuard(
+        "ledger: a batch that failed was not what memory says",
+        f"{L}/engine/memory.py",
+        "        if sent.attempt == self._attempt:\n            self.forget()",
+        "        pass",
+        (f"{LT}/test_drafts.py", f"{LT}/test_memory.py"),
+    ),
+    CodeGuard(
+        "ledger: what was sent upon a batch that failed says nothing of the memory that came after",
+        f"{L}/engine/memory.py",
+        "        if sent.attempt != self._attempt:",
+        "        if False:",
+        (f"{LT}/test_drafts.py::test_what_lands_upon_a_failure_is_no_memory",),
+    ),
+    CodeGuard(
+        "ledger: what was sent ahead sees what it waited for",
+        f"{L}/store/books.py",
+        "AND sequence <= $2 FOR UPDATE",
+        "AND sequence = $2 FOR UPDATE",
+        (f"{LT}/test_drafts.py::test_many_drafts_are_sent_before_what_they_were_decided_on_is_there",),
     ),
     CodeGuard(
         "ledger: nothing is decided upon half a batch",
@@ -90,8 +111,8 @@ CODE = (
     CodeGuard(
         "ledger: what another engine posted is seen before deciding",
         f"{L}/store/books.py",
-        "FROM head WHERE ledger_id = $1 AND sequence = $2 FOR UPDATE",
-        "FROM head WHERE ledger_id = $1 FOR UPDATE",
+        "SELECT at FROM locked WHERE sequence = $2",
+        "SELECT at FROM locked",
         (f"{LT}/test_memory.py", f"{LT}/test_storms.py"),
     ),
     CodeGuard(

@@ -95,7 +95,7 @@ async def _engines(app: web.Application, settings: LedgerSettings) -> AsyncItera
     async with AsyncExitStack() as stack:
         dsn = settings.database_dsn.get_secret_value()
         # Posting and reading do not share connections: a slow page must not hold up the books.
-        posting = await pg.create_pool(dsn, min_size=2, max_size=4, application_name="ledger-engine")
+        posting = await pg.create_pool(dsn, min_size=3, max_size=6, application_name="ledger-engine")
         stack.push_async_callback(posting.close)
         app[READING] = await pg.create_pool(dsn, min_size=1, max_size=6, application_name="ledger-reads")
         stack.push_async_callback(app[READING].close)

@@ -11,7 +11,7 @@ halves, down to the guilty command or linked group.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -27,7 +27,7 @@ from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
 from ledger.domain.decide import Decision
 from ledger.domain.groups import LinkRefused, decide_group
-from ledger.engine.memory import Memory
+from ledger.engine.memory import Memory, Sent
 from ledger.store import books as store
 from ledger.store.outcomes import Outcome, PostedEntry, PostedLeg, StoredRefusal, outcomes
 
@@ -51,55 +51,63 @@ class Answer:
     replayed: bool = False
 
 
+Answered = dict[UUID, Answer]
+"""Answers by command."""
+
+
 async def commit_batch(
-    pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision] = ()
-) -> dict[UUID, Answer]:
-    """Commit `groups` of distinct commands of one ledger and answer each command. `drafts` is what memory has decided
-    the first of them to be already.
+    pool: Pool, memory: Memory, groups: Sequence[Group], begun: Awaitable[Answered]
+) -> Answered:
+    """Commit `groups` of distinct commands of one ledger and answer each command. `begun` brings what was decided of
+    them from memory: see `from_memory` and `write`.
 
     Raises:
         DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
             try again, since a command that did commit is found by its id.
     """
-    answers = await _from_memory(pool, memory, groups, drafts)
+    answers = await begun
     left = [group for group in groups if group[0].id not in answers]
     return {**answers, **await _under_lock(pool, memory, left)} if left else answers
 
 
-async def _from_memory(
-    pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision]
-) -> dict[UUID, Answer]:
-    """The answers of those that memory could decide; of none when it turns out to be wrong."""
+async def from_memory(
+    pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision] = ()
+) -> Answered:
+    """Commit those of `groups` that memory can decide; none when it turns out to be wrong. `drafts` is what it has
+    decided the first of them to be already. Nothing else may be on its way to the journal."""
     if not drafts:
         memory.forget_if_full()
     suited = memory.suited(groups[len(drafts) :])
     if not suited and not drafts:
         return {}
+    await memory.read(pool, suited)
+    decided = [*drafts, *memory.decide(suited)]
+    if not decided or memory.head is None:
+        return {}
+    return await write(pool, memory, memory.send(decided, whole=len(decided) == len(groups)))
+
+
+async def write(pool: Pool, memory: Memory, sent: Sent) -> Answered:
+    """Write what was decided from memory, after all that was sent before it; the answers, or none when memory was wrong."""
     try:
         async with borrowed(pool) as connection:
-            await memory.read(connection, suited)
-            decided = [*drafts, *memory.decide(suited)]
-            after = memory.head
-            if not decided or after is None:
-                return {}
-            with memory.being_written(whole=len(decided) == len(groups)):
-                posted_at = await store.write(connection, after, decided)
+            posted_at = await store.write(connection, sent.after, sent.decided)
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError) as broken:
         WRONG_MEMORIES.labels("refused").inc()
         log.info("a batch decided from memory was refused, going under the lock: %s", broken)
-        memory.forget()
+        memory.failed(sent)
         return {}
     except BaseException:
-        memory.forget()
+        memory.failed(sent)
         raise
     if posted_at is None:
         WRONG_MEMORIES.labels("moved").inc()
-        memory.forget()
+        memory.failed(sent)
         return {}
-    memory.posted(decided)
+    memory.landed(sent)
     return {
         decision.command.id: Answer(_as_posted(at, posted_at, decision))
-        for at, decision in enumerate(decided, after + 1)
+        for at, decision in enumerate(sent.decided, sent.after + 1)
     }
 
 

@@ -7,12 +7,12 @@ wrong memory costs a second try, never an entry: whatever does not fit is forgot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from uuid import UUID
 
 from common.errors import DomainError
-from common.pg import Connection
+from common.pg import Connection, Pool, borrowed
 
 from ledger.domain.books import AccountKey, Books
 from ledger.domain.chart import Chart
@@ -26,8 +26,23 @@ MAX_FINISHED = 100_000
 """How much is remembered, at some hundred bytes each; beyond it, all of its sort is forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was decided from memory and is on its way to the journal, numbered from `after` + 1.
+
+    whole       whether it is all of its batch: if so, more can be decided on top of it
+    attempt     how often memory had been forgotten when it was decided
+    """
+
+    after: int
+    decided: Sequence[Decision]
+    whole: bool
+    attempt: int
+
+
 class Memory:
-    """One ledger's head, accounts, open holds and permissions, as this engine last saw them."""
+    """One ledger's head, accounts, open holds and permissions as they are once all is in the journal that is on its way
+    there, if it gets there."""
 
     def __init__(self, ledger: int, chart: Chart) -> None:
         self._ledger = ledger
@@ -35,13 +50,17 @@ class Memory:
         self._finished: set[bytes] = set()  # plain bytes: UUIDs by the ten thousand keep the collector busy
         self.head: int | None = None
         self.books = Books(chart, {})
-        self._is_being_written = False
+        self._on_their_way = 0
+        self._attempt = 0
         self._drafts: list[Decision] = []
 
     def forget(self) -> None:
-        """Start again from nothing: another writer was here, or what was written is not known. Drafts are void."""
+        """Start again from nothing: another writer was here, or what was written is not known. Drafts are void, and what is
+        on its way tells nothing about this memory any more."""
         self.head = None
         self.books = Books(self.chart, {})
+        self._on_their_way = 0
+        self._attempt += 1
         self._drafts.clear()
 
     def finished(self, ids: Iterable[UUID]) -> None:
@@ -76,20 +95,47 @@ class Memory:
             and command.id.bytes not in self._finished
         )
 
-    @contextmanager
-    def being_written(self, *, whole: bool) -> Iterator[None]:
-        """While this lasts, what was decided last is on its way to the journal. If that is the `whole` batch, nothing else
-        happens to the ledger before the next one as far as we know: what comes can be drafted."""
-        self._is_being_written = whole
-        try:
-            yield
-        finally:
-            self._is_being_written = False
+    def send(self, decided: Sequence[Decision], *, whole: bool) -> Sent:
+        """`decided` is on its way to the journal now, after all that was sent before. If that is the `whole` batch, nothing
+        else happens to the ledger before the next one as far as we know: what comes can be drafted."""
+        if self.head is None:
+            raise RuntimeError("nothing can be sent on a forgotten head")
+        sent = Sent(self.head, decided, whole, self._attempt)
+        self.head += len(decided)
+        self._on_their_way += whole
+        return sent
+
+    def send_drafts(self) -> Sent | None:
+        """What was drafted is on its way; None if there is nothing that counts."""
+        drafts = self.take_drafts()
+        return self.send(drafts, whole=True) if drafts else None
+
+    def failed(self, sent: Sent) -> None:
+        """`sent` is not in the journal, or nobody knows: neither will be what was decided on top of it."""
+        if sent.attempt == self._attempt:
+            self.forget()
+
+    def landed(self, sent: Sent) -> None:
+        """`sent` is in the journal."""
+        self.finished(decision.command.id for decision in sent.decided)
+        if sent.attempt != self._attempt:  # what it was decided upon is there after all
+            self.forget()
+            return
+        self._on_their_way -= sent.whole
+        self.books.stakes.clear()  # only the lock's own reading of them counts, and they would pile up
+        self.books.escrowed.clear()
+        for decision in sent.decided:
+            for posting in decision.postings:
+                if posting.hold is None:
+                    continue
+                known = self.books.holds.get(posting.hold)  # one batch may draw it several times
+                if known is not None and not known.remaining:
+                    del self.books.holds[posting.hold]
 
     def draft(self, group: Group) -> bool:
-        """Decide `group` now, for the batch after the one that is being written, as if that one were in the journal.
+        """Decide `group` now, for the batch after those that are being written, as if they were in the journal.
         False if it has to wait for its own batch: memory lacks something, or would refuse it."""
-        if not self._is_being_written or self._is_full() or len(group) != 1 or not self._suits(group):
+        if not self._on_their_way or self._is_full() or len(group) != 1 or not self._suits(group):
             return False
         (command,) = group
         if self._unknown_accounts(command) or self._unknown_holds(command):
@@ -105,22 +151,32 @@ class Memory:
         drafts, self._drafts = self._drafts, []
         return drafts
 
-    async def read(self, connection: Connection, groups: Sequence[Group]) -> None:
+    async def read(self, pool: Pool, groups: Sequence[Group]) -> None:
         """Read what deciding `groups` needs and memory does not have; open the accounts that are new.
 
         Nothing is locked. The head is read first: if the ledger moves on meanwhile, then it is no longer
         where memory has it, and the write finds out.
         """
         commands = [group[0] for group in groups]
+        accounts: set[AccountKey] = set()
+        accounts.update(*map(self._unknown_accounts, commands))
+        holds = [hold for command in commands for hold in self._unknown_holds(command)]
+        if self.head is not None and not accounts and not holds:
+            return
+        try:
+            async with borrowed(pool) as connection:
+                await self._read(connection, accounts, holds)
+        except BaseException:
+            self.forget()
+            raise
+
+    async def _read(self, connection: Connection, accounts: Set[AccountKey], holds: Sequence[UUID]) -> None:
         if self.head is None:
             self.head = await store.read_head(connection, self._ledger)
             self.books.permitted = await store.load_permitted(connection, self._ledger)
-        accounts: set[AccountKey] = set()
-        accounts.update(*map(self._unknown_accounts, commands))
         if accounts:
             found = await store.load_or_open_accounts(connection, self._ledger, accounts, self.chart)
             self.books.accounts.update(found)
-        holds = [hold for command in commands for hold in self._unknown_holds(command)]
         if holds:
             self.books.holds.update(await store.load_holds(connection, self._ledger, holds))
 
@@ -155,19 +211,3 @@ class Memory:
         """Between two batches. While there are drafts it is not: nothing is drafted any more on a full memory."""
         if self._is_full():
             self.forget()
-
-    def posted(self, decided: Sequence[Decision]) -> None:
-        """`decided` is in the journal."""
-        if self.head is None:
-            raise RuntimeError("nothing can be posted on a forgotten head")
-        self.head += len(decided)
-        self.books.stakes.clear()  # only the lock's own reading of them counts, and they would pile up
-        self.books.escrowed.clear()
-        self.finished(decision.command.id for decision in decided)
-        for decision in decided:
-            for posting in decision.postings:
-                if posting.hold is None:
-                    continue
-                known = self.books.holds.get(posting.hold)  # one batch may draw it several times
-                if known is not None and not known.remaining:
-                    del self.books.holds[posting.hold]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -17,8 +18,8 @@ from prometheus_client import Gauge, Histogram
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
-from ledger.domain.decide import Decision
-from ledger.engine.batch import Answer, commit_batch
+from ledger.engine.batch import Answer, Answered, commit_batch, from_memory, write
+from ledger.engine.flight import Answers, Flight, Party
 from ledger.engine.memory import Memory
 
 log = logging.getLogger(__name__)
@@ -34,61 +35,16 @@ QUEUED = Gauge("ledger_queued_commands", "Commands waiting for a batch")
 TRANSIENT = (DatabaseUnavailable, asyncpg.TransactionRollbackError)
 """What may be over in a moment. None of it tells whether the batch committed; its ids will."""
 
-
-Answers = tuple[Answer, ...]
-"""One group's, in its order."""
-
-
-class Party:
-    """Whoever waits for the answers of some groups: one future for all of them. It is their own, so a caller that
-    goes away takes nobody else's answers along."""
-
-    __slots__ = ("_answers", "_left", "arrived")
-
-    def __init__(self, groups: int) -> None:
-        self._answers: list[Answers] = [()] * groups
-        self._left = groups
-        self.arrived: asyncio.Future[list[Answers]] = asyncio.get_running_loop().create_future()
-
-    def tell(self, place: int, answers: Answers) -> None:
-        """The answers of the group at `place`."""
-        self._answers[place] = answers
-        self._left -= 1
-        if not self._left and not self.arrived.done():
-            self.arrived.set_result(self._answers)
+AHEAD_FROM = 64
+"""So many drafts are sent while the batch they were decided on is still being written: see ADR 0007. Fewer wait, since every
+batch costs PostgreSQL a millisecond however small it is."""
 
 
-class Flight:
-    """A group on its way to the journal, and the parties that wait for it: its own and those that came later."""
+class Batch(NamedTuple):
+    """Groups that go to the journal together. `begun` tells what memory could decide of them, once that is durable."""
 
-    __slots__ = ("_joined", "_party", "_place", "group", "since")
-
-    def __init__(self, group: Group, party: Party, place: int, since: float) -> None:
-        self.group = group
-        self.since = since
-        self._party = party
-        self._place = place
-        self._joined: list[tuple[Party, int]] = []
-
-    def join(self, group: Group, party: Party, place: int) -> None:
-        """Wait as well, if `group` is the same request; one that only has a key in common is told so."""
-        if [each.fingerprint for each in self.group] == [each.fingerprint for each in group]:
-            self._joined.append((party, place))
-            return
-        reused = refusals.KeyReused("a key is in flight for another request")
-        party.tell(place, tuple(Answer(reused) for _ in group))
-
-    def land(self, answers: Answers) -> None:
-        """Answer all who wait."""
-        self._party.tell(self._place, answers)
-        for party, place in self._joined:
-            party.tell(
-                place,
-                tuple(
-                    Answer(each.outcome, replayed=not isinstance(each.outcome, DomainError))
-                    for each in answers
-                ),
-            )
+    flights: list[Flight]
+    begun: Awaitable[Answered]
 
 
 class PostingEngine:
@@ -121,6 +77,7 @@ class PostingEngine:
         self._late = False
         self._waiting: deque[Flight] = deque()
         self._drafted: list[Flight] = []
+        self._ahead: Batch | None = None
         self._queued = 0
         self._flights: dict[UUID, Flight] = {}
         self._something = asyncio.Event()
@@ -172,6 +129,7 @@ class PostingEngine:
         party = Party(len(groups))
         for place, group in enumerate(groups):
             self._enter(group, party, place)
+        self._send_ahead()
         self._something.set()
         return await party.arrived
 
@@ -201,74 +159,93 @@ class PostingEngine:
         else:
             self._waiting.append(flight)
 
+    def _send_ahead(self) -> None:
+        """Send what was drafted after the batch that is being written, if it is worth a batch: it waits for the ledger's head
+        in PostgreSQL, and is written as soon as that one is, however busy this process is at that moment."""
+        if self._ahead is None and len(self._drafted) >= AHEAD_FROM and (sent := self._memory.send_drafts()):
+            flights, self._drafted = self._drafted, []
+            self._count(flights)
+            self._ahead = Batch(flights, asyncio.create_task(write(self._pool, self._memory, sent)))
+
     async def _run(self) -> None:
         while True:
-            if not self._waiting and not self._drafted:
+            if not self._waiting and not self._drafted and not self._ahead:
                 if self._closing:
                     return
                 self._something.clear()
                 await self._something.wait()
                 continue
-            batch, drafts = self._next_batch()
+            batch, self._ahead = self._ahead or self._next_batch(), None
+            self._send_ahead()
             QUEUED.set(self._queued)
-            BATCH_SIZE.observe(sum(len(flight.group) for flight in batch))
             with BATCH_SECONDS.time():
-                await self._answer(batch, drafts)
+                await self._answer(batch)
 
-    def _next_batch(self) -> tuple[list[Flight], list[Decision]]:
-        """What was drafted and as many groups as fit besides, the first one always. With the drafts."""
+    def _next_batch(self) -> Batch:
+        """What was drafted and as many groups as fit besides, the first one always."""
         drafts = self._memory.take_drafts()
         if not drafts:
             self._waiting.extendleft(reversed(self._drafted))
             self._drafted = []
-        batch, self._drafted = self._drafted or [self._waiting.popleft()], []
-        self._late = asyncio.get_running_loop().time() - batch[0].since > self._max_wait_seconds
-        size = sum(len(flight.group) for flight in batch)
+        flights, self._drafted = self._drafted or [self._waiting.popleft()], []
+        size = sum(len(flight.group) for flight in flights)
         while self._waiting and size + len(self._waiting[0].group) <= self._max_batch:
-            batch.append(self._waiting.popleft())
-            size += len(batch[-1].group)
-        self._queued -= size
-        return batch, drafts
+            flights.append(self._waiting.popleft())
+            size += len(flights[-1].group)
+        self._count(flights)
+        groups = [flight.group for flight in flights]
+        return Batch(flights, from_memory(self._pool, self._memory, groups, drafts))
 
-    async def _answer(self, batch: Sequence[Flight], drafts: Sequence[Decision]) -> None:
-        groups = [flight.group for flight in batch]
+    def _count(self, flights: Sequence[Flight]) -> None:
+        """These are queued no longer."""
+        size = sum(len(flight.group) for flight in flights)
+        self._queued -= size
+        self._late = asyncio.get_running_loop().time() - flights[0].since > self._max_wait_seconds
+        BATCH_SIZE.observe(size)
+
+    async def _answer(self, batch: Batch) -> None:
         try:
-            answers = await self._commit_patiently(groups, drafts)
+            answers = await self._commit_patiently(batch)
         except TRANSIENT as gone:
-            log.error("batch of %d given up: %r", len(batch), gone)
-            answers = {command.id: Answer(_unavailable()) for group in groups for command in group}
+            log.error("batch of %d given up: %r", len(batch.flights), gone)
+            answers = _unavailable(batch)
         except Exception:
-            log.exception("batch of %d failed", len(batch))
-            answers = {command.id: Answer(_unavailable()) for group in groups for command in group}
+            log.exception("batch of %d failed", len(batch.flights))
+            answers = _unavailable(batch)
         for kind, count in Counter(type(answer.outcome).__name__ for answer in answers.values()).items():
             POSTED.labels(kind).inc(count)
-        for flight in batch:
+        for flight in batch.flights:
             for command in flight.group:
                 del self._flights[command.id]
             flight.land(tuple(answers[command.id] for command in flight.group))
 
-    async def _commit_patiently(
-        self, batch: Sequence[Group], drafts: Sequence[Decision]
-    ) -> dict[UUID, Answer]:
+    async def _commit_patiently(self, batch: Batch) -> Answered:
         """Commit, retrying what is transient: a command that did commit is found by its id."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_seconds
         pause_seconds = 0.02
+        groups, begun = [flight.group for flight in batch.flights], batch.begun
         while True:
             try:
-                return await commit_batch(self._pool, self._memory, batch, drafts)
+                return await commit_batch(self._pool, self._memory, groups, begun)
             except TRANSIENT as passing:
-                drafts = ()  # memory has been forgotten
                 if loop.time() + pause_seconds > deadline:
                     raise
-                log.warning("batch of %d to be retried: %r", len(batch), passing)
+                log.warning("batch of %d to be retried: %r", len(groups), passing)
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, 0.5)
+                begun = from_memory(self._pool, self._memory, groups)
 
 
 def _overloaded() -> DomainError:
     return refusals.Overloaded("too many commands are waiting", retry_after=1)
 
 
-def _unavailable() -> DomainError:
-    return DatabaseUnavailable("the database does not answer; retry with the same key", retry_after=1)
+def _unavailable(batch: Batch) -> Answered:
+    return {
+        command.id: Answer(
+            DatabaseUnavailable("the database does not answer; retry with the same key", retry_after=1)
+        )
+        for flight in batch.flights
+        for command in flight.group
+    }

@@ -284,8 +284,10 @@ async def write(connection: Connection, after: int, decisions: Sequence[Decision
     """Write entries and postings in one statement, numbered from `after` + 1; return their posted time,
     or None, with nothing written, when the head is not at `after`.
 
-    The statement locks the head itself. The journal's triggers check the entries as a whole, move
-    balances and head, and queue the events.
+    The statement locks the head itself, and compares after it has waited for it: one that waits for the batch
+    which takes the head to `after` is written, though that was not in the journal when it began. All it reads
+    besides is read by the journal's triggers, each with a look of its own. They check the entries as a whole, move balances
+    and head, and queue the events.
 
     Raises:
         asyncpg.CheckViolationError, UniqueViolationError, ForeignKeyViolationError: a rule refused it.
@@ -342,9 +344,11 @@ def _literal(values: Iterable[object]) -> str:
 
 
 _WRITE = """
-WITH unmoved AS MATERIALIZED (
-    SELECT greatest(statement_timestamp(), settled_at + interval '1 microsecond') AS at
-      FROM head WHERE ledger_id = $1 AND sequence = $2 FOR UPDATE
+WITH locked AS MATERIALIZED (
+    SELECT sequence, greatest(statement_timestamp(), settled_at + interval '1 microsecond') AS at
+      FROM head WHERE ledger_id = $1 AND sequence <= $2 FOR UPDATE
+), unmoved AS MATERIALIZED (
+    SELECT at FROM locked WHERE sequence = $2
 ), entries AS (
     INSERT INTO entry (ledger_id, sequence, id, kind, legs, principal, idempotency_key, fingerprint, reference,
         metadata, receipt, settlement_version, settlement_total, settlement_chunk, settlement_chunks, traceparent,
