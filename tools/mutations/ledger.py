@@ -111,8 +111,8 @@ CODE = (
     CodeGuard(
         "ledger: what another engine posted is seen before deciding",
         f"{L}/store/books.py",
-        "SELECT at FROM locked WHERE sequence = $2",
-        "SELECT at FROM locked",
+        "AND sequence <= $2 FOR UPDATE\n), unmoved AS MATERIALIZED (\n    SELECT at FROM locked WHERE sequence = $2",
+        "AND $2 >= 0 FOR UPDATE\n), unmoved AS MATERIALIZED (\n    SELECT at FROM locked",
         (f"{LT}/test_memory.py", f"{LT}/test_storms.py"),
     ),
     CodeGuard(
