@@ -33,7 +33,7 @@ from tools.stack.described import running_stack
 
 RATIOS = ((1, 1), (20, 19), (19, 20), (10, 9), (9, 10), (5, 4), (4, 5))
 STAKE = {ratio: f"{ratio[0] * 18}.00" for ratio in RATIOS}
-CONNECTIONS = 512
+CONNECTIONS = 256
 """An offer that is due while all of them wait for an answer counts as dropped."""
 
 

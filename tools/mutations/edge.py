@@ -317,6 +317,13 @@ CODE = (
         (f"{GT}/test_breaker.py::test_browsing_is_shed_first_and_money_last",),
     ),
     CodeGuard(
+        "edge: a service that has too much to do is not taken for dead",
+        f"{G}/forwarding.py",
+        'raise UpstreamBusy("Nothing',
+        'raise UpstreamDown("Nothing',
+        (f"{GT}/test_door.py::test_a_service_with_too_much_to_do_is_not_taken_for_dead",),
+    ),
+    CodeGuard(
         "limits: a larger one waits for a day",
         f"{P}/domain/play.py",
         "    grows = holds is not None and (amount is None or amount > holds)",

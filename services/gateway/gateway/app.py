@@ -79,7 +79,7 @@ async def _parts(
         identity = await stack.enter_async_context(
             ServiceClient(settings.identity_url, timeout_seconds=EXCHANGE_TIMEOUT_SECONDS)
         )
-        client = await stack.enter_async_context(open_client(connections=settings.upstream_connections))
+        client = await stack.enter_async_context(open_client())
         exchange = TokenExchange(
             identity, keep_seconds=settings.token_keep_seconds, capacity=settings.sessions_kept
         )
@@ -99,7 +99,12 @@ async def _parts(
             RateLimiter(app[REDIS], prefix="gateway:limit"),
             settings.limits,
             Shedder(settings.requests_in_hand),
-            Forwarder(client, settings.upstreams, connect_seconds=settings.connect_seconds),
+            Forwarder(
+                client,
+                settings.upstreams,
+                places=settings.upstream_places,
+                connect_seconds=settings.connect_seconds,
+            ),
             body_timeout_seconds=settings.body_timeout_seconds,
             trusted_proxies=settings.trusted_proxies,
         )

@@ -5,7 +5,8 @@ how small) before the upstream hears of it, so a slow client occupies nobody els
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -52,6 +53,14 @@ class UpstreamDown(Unavailable):
     title = "The service is not available"
 
 
+class UpstreamBusy(Unavailable):
+    """All places at the service are taken by requests that it is working on: the request has not been sent. That is no sign
+    of a service that is down, so it does not open its circuit."""
+
+    slug = "upstream-busy"
+    title = "The service has too much to do now"
+
+
 class UpstreamSilent(DomainError):
     """The service took the request and did not answer in time."""
 
@@ -93,10 +102,10 @@ async def send_once(
         raise ConnectionBroken from error
 
 
-def open_client(*, connections: int) -> aiohttp.ClientSession:
-    """A client with that many connections to each upstream; close it when done."""
+def open_client() -> aiohttp.ClientSession:
+    """A client for all upstreams; close it when done. How many requests are sent at once is bounded where they are sent."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=connections, ttl_dns_cache=10),
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=10),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         skip_auto_headers=("Accept-Encoding", "User-Agent"),
@@ -123,9 +132,17 @@ class Forwarder:
     """Passes requests on."""
 
     def __init__(
-        self, client: aiohttp.ClientSession, upstreams: Mapping[Service, str], *, connect_seconds: float
+        self,
+        client: aiohttp.ClientSession,
+        upstreams: Mapping[Service, str],
+        *,
+        places: int,
+        connect_seconds: float,
     ) -> None:
+        """At most `places` requests are at a service at once; for a place, and then for a connection, each waits
+        `connect_seconds`."""
         self._client = client
+        self._places = {service: asyncio.Semaphore(places) for service in upstreams}
         self._upstreams = {service: base.rstrip("/") for service, base in upstreams.items()}
         self._connect_seconds = connect_seconds
         self._breakers = {service: Breaker(service, FAILURES) for service in upstreams}
@@ -133,11 +150,24 @@ class Forwarder:
     async def forward(self, request: web.Request, route: PublicRoute, onward: Onward) -> web.StreamResponse:
         """Send the request once and stream the answer back. The path must be canonical, the query plain.
 
-        Raises UpstreamDown and CircuitOpen (not sent), UpstreamSilent and UpstreamBroke (the outcome is
+        Raises UpstreamBusy, UpstreamDown and CircuitOpen (not sent), UpstreamSilent and UpstreamBroke (the outcome is
         unknown), TokenRefused.
         """
         with self._breakers[route.service].attempt():
-            return await self._send(request, route, onward)
+            async with self._place(self._places[route.service]):
+                return await self._send(request, route, onward)
+
+    @asynccontextmanager
+    async def _place(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                await places.acquire()
+        except TimeoutError:
+            raise UpstreamBusy("Nothing was done. Try again.", retry_after=RETRY_AFTER_SECONDS) from None
+        try:
+            yield
+        finally:
+            places.release()
 
     async def _send(self, request: web.Request, route: PublicRoute, onward: Onward) -> web.StreamResponse:
         # Only path and query: a request may name a whole URL, and its host is not ours to follow.

@@ -30,9 +30,9 @@ class Settings(ServiceSettings, BrokerSettings, CacheSettings, TokenSettings):
     cors_origins: frozenset[Origin] = frozenset()
     """Web pages that may call us: `["https://app.elcarril.mx"]`."""
     connect_seconds: float = Field(default=1.0, gt=0)
-    """How long connecting to an upstream, or waiting for a free connection to it, may take."""
-    upstream_connections: int = Field(default=128, ge=1)
-    """Connections to each upstream. Who finds none free in time is answered 503."""
+    """How long connecting to an upstream may take, and before that waiting for a place there."""
+    upstream_places: int = Field(default=128, ge=1)
+    """Requests at each upstream at once. Who finds no place in time is answered 503."""
     requests_in_hand: int = Field(default=512, ge=10)
     """Requests worked on at once. Beyond a share of it browsing is turned away, then logging in, money last."""
     token_keep_seconds: float = Field(default=30.0, gt=0, le=30)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import aiohttp
 import pytest
+from gateway.breaker import TRIP_AFTER
 from gateway.domain import Service
 from gateway.routes import ROUTES
 
@@ -245,6 +246,30 @@ async def test_a_service_that_is_away_is_a_503_at_once(make_gateway: MakeGateway
         answer = await gateway.post("/v1/deposits", json=OFFER, headers=await bettor(gateway))
         assert (answer.status, (await answer.json())["type"]) == (503, "/problems/upstream-down")
         assert answer.headers["Retry-After"] == "1"
+
+
+async def test_a_service_with_too_much_to_do_is_not_taken_for_dead(
+    make_gateway: MakeGateway, behind: Behind
+) -> None:
+    """Who finds no place is told so, and so is who comes next: a circuit would turn away what the service has room for."""
+    async with make_gateway(upstream_places=2, connect_seconds=0.2) as gateway:
+        session = await bettor(gateway)
+        behind.upstreams[Service.PAYMENTS].delay_seconds = 1.0
+
+        async def deposit() -> tuple[int, str | None]:
+            answer = await gateway.post("/v1/deposits", json=OFFER, headers=session)
+            return answer.status, (await answer.json()).get("type")
+
+        first = [asyncio.create_task(deposit()) for _ in range(2 + TRIP_AFTER)]
+        async with asyncio.timeout(5):
+            while sum(task.done() for task in first) < TRIP_AFTER:
+                await asyncio.sleep(0.02)
+        assert await deposit() == (503, "/problems/upstream-busy")
+        told = sorted(await asyncio.gather(*first), key=str)
+        assert told == [(200, None)] * 2 + [(503, "/problems/upstream-busy")] * TRIP_AFTER
+        behind.upstreams[Service.PAYMENTS].delay_seconds = 0
+        assert await deposit() == (200, None)
+    assert behind.upstreams[Service.PAYMENTS].requests.total() == 3
 
 
 async def test_a_mutation_is_sent_once_even_when_the_connection_breaks(
