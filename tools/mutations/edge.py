@@ -26,12 +26,28 @@ CODE = (
     ),
     CodeGuard(
         "edge: a key that was asked for before its device was revoked is not kept",
-        "services/gateway/gateway/devices.py",
-        "        if not self._remembers or self._forgotten != forgotten:",
-        "        if not self._remembers:",
+        "services/gateway/gateway/keeping.py",
+        "        if self._asking.get(name) is not done:\n            return  # forgotten meanwhile\n"
+        "        del self._asking[name]",
+        "        self._asking.pop(name, None)",
         (
             "services/gateway/tests/test_revocations.py::test_a_key_that_comes_after_its_revocation_is_not_kept",
+            "services/gateway/tests/test_keeping.py",
         ),
+    ),
+    CodeGuard(
+        "edge: nothing that identity told is used beyond its time",
+        "services/gateway/gateway/keeping.py",
+        "        if kept is None or now >= kept.use_until:",
+        "        if kept is None:",
+        ("services/gateway/tests/test_keeping.py",),
+    ),
+    CodeGuard(
+        "edge: what identity does not stand by any more is dropped",
+        "services/gateway/gateway/keeping.py",
+        "        if done.cancelled() or isinstance(refusal, Unavailable):",
+        "        if done.cancelled() or refusal:",
+        ("services/gateway/tests/test_keeping.py",),
     ),
     CodeGuard(
         "edge: a session is worth nothing once what it was started on has changed",

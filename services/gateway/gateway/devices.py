@@ -1,9 +1,7 @@
 """The keys of devices, asked of identity, kept for a moment, and what they signed verified."""
 
 from base64 import b64decode
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
 from typing import Final
@@ -15,6 +13,7 @@ from common.errors import Forbidden, Unavailable
 from common.signing import SignatureVerifier, SigningKey
 from pydantic import BaseModel, Field
 
+from gateway.keeping import Fresh, Keeping
 from gateway.sessions import NoSession, name_of
 
 RETRY_AFTER_SECONDS: Final = 2
@@ -53,14 +52,6 @@ class KeyView(BaseModel):
     key: str = Field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class KeptKey:
-    """A device's key and until when (on the loop's clock) it is used again."""
-
-    key: SigningKey
-    use_until: float
-
-
 class Devices:
     """Verifies that a device of the session's own person has signed."""
 
@@ -73,54 +64,32 @@ class Devices:
         capacity: int,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """At most `capacity` keys are remembered, the least recently used goes first."""
+        """At most `capacity` keys are kept."""
         self._identity = identity
         self._verifier = verifier
         self._keep_seconds = keep_seconds
-        self._remembers = True
-        self._forgotten = 0
-        self._capacity = capacity
-        self._clock = clock
-        self._kept: OrderedDict[tuple[str, str], KeptKey] = OrderedDict()
+        self._keys: Keeping[tuple[str, str], SigningKey] = Keeping(capacity=capacity, clock=clock)
 
     async def verify(self, request: web.Request, secret: str, device: str, body: bytes) -> None:
         """Expect that this device, which must be one of the session's holder, has signed the request.
 
         Raises DeviceNotYours, DeviceRevoked, NoSession, DevicesUnavailable, and what `SignatureVerifier` does.
         """
-        await self._verifier.verify(request, await self._key_of(secret, device), body=body)
+        if not _is_canonical(device):
+            raise DeviceNotYours("keyid is no device of yours.", field="Signature-Input")
+        key = await self._keys.get((name_of(secret), device), lambda: self._ask(secret, device))
+        await self._verifier.verify(request, key, body=body)
 
     def forget(self, device: UUID) -> None:
         """Drop a device's key, also one that identity is telling us just now."""
-        self._forgotten += 1
-        for name in [name for name in self._kept if name[1] == str(device)]:
-            del self._kept[name]
+        for name in [name for name in self._keys.names() if name[1] == str(device)]:
+            self._keys.forget(name)
 
     def remember(self, yes: bool) -> None:
         """Whether keys are kept at all: not while revocations cannot be heard."""
-        self._remembers = yes
-        if not yes:
-            self._kept.clear()
+        self._keys.remember(yes)
 
-    async def _key_of(self, secret: str, device: str) -> SigningKey:
-        name = (name_of(secret), device)
-        kept = self._kept.get(name)
-        if kept is not None and self._clock() < kept.use_until:
-            self._kept.move_to_end(name)
-            return kept.key
-        if not _is_canonical(device):
-            raise DeviceNotYours("keyid is no device of yours.", field="Signature-Input")
-        asked_at, forgotten = self._clock(), self._forgotten
-        key = SigningKey(device, await self._ask(secret, device))
-        if not self._remembers or self._forgotten != forgotten:
-            return key
-        self._kept[name] = KeptKey(key, asked_at + self._keep_seconds)
-        self._kept.move_to_end(name)
-        if len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
-        return key
-
-    async def _ask(self, secret: str, device: str) -> bytes:
+    async def _ask(self, secret: str, device: str) -> Fresh[SigningKey]:
         try:
             told = await self._identity.post(
                 "/internal/device-key", KeyRequest(session=secret, device=device), KeyView
@@ -136,7 +105,7 @@ class Devices:
             raise DevicesUnavailable("Try again.", retry_after=RETRY_AFTER_SECONDS) from refusal
         except Unreachable as error:
             raise DevicesUnavailable("Try again.", retry_after=RETRY_AFTER_SECONDS) from error
-        return b64decode(told.key)
+        return Fresh(SigningKey(device, b64decode(told.key)), self._keep_seconds)
 
 
 def _is_canonical(device: str) -> bool:
