@@ -58,26 +58,28 @@ def sent_before(rows: Iterable[Row], marks: Mapping[int, int]) -> set[int]:
 class Pace:
     """How long to rest before the next look at the outbox, in seconds.
 
-    Looking is cheap (under a millisecond), so while there is traffic the rest is short; NOTIFY would
-    save it and cost the writers four transactions in five. Carrying is not cheap, and a few rows cost
-    nearly as much as many: where a batch takes long the machine is busy, and a relay that gives way finds
-    more rows the next time (docs/adr/0078).
+    NOTIFY would save the looking and cost the writers four transactions in five. Looking is cheap (under a millisecond),
+    carrying is not, and a few rows cost the relay, its PostgreSQL, the broker and whoever hears of them nearly as much as
+    many. So after few rows it rests as if there were none, and finds more the next time; after many it is soon back,
+    unless they took long: then the machine is busy, and it gives way (docs/adr/0078).
     """
 
+    few: int = 16
+    """Rows in a batch."""
+    idle: float = 0.05
+    """After few rows, or none."""
     busy: float = 0.01
+    """After more, at least."""
     gives_way: float = 0.5
-    """After a batch rest so many times as long as it took."""
+    """After more, so many times as long as they took."""
     longest: float = 0.03
     """Of those rests."""
-    idle: float = 0.05
-    linger: float = 1.0
-    """How long the pace stays busy after the last row."""
     failing: float = 0.2
     failing_longest: float = 5.0
 
-    def rest(self, *, quiet_for: float, worked: float = 0.0) -> float:
-        """When nothing more waits; `quiet_for` is the time since the last row, `worked` how long this batch took."""
-        if quiet_for >= self.linger:
+    def rest(self, *, rows: int, worked: float) -> float:
+        """When nothing more waits, after a batch of so many `rows` that took `worked`."""
+        if rows < self.few:
             return self.idle
         return min(max(self.busy, self.gives_way * worked), self.longest)
 

@@ -22,26 +22,18 @@ log = logging.getLogger(__name__)
 
 
 class Traffic:
-    """Whether rows come now, as all lanes of a relay see it.
+    """Whether there is more than one lane can carry, as all lanes of a relay see it.
 
     One lane scouts: it looks all the time. The others sleep until it finds more than it can carry.
     """
 
     def __init__(self) -> None:
-        self._last_row = time.monotonic()
         self._much = asyncio.Event()
-
-    @property
-    def quiet_for(self) -> float:
-        """Seconds since somebody carried a row."""
-        return time.monotonic() - self._last_row
 
     def note(self, carried: Carried) -> None:
         """Remember what a batch showed."""
-        if carried.delivered:
-            self._last_row = time.monotonic()
-            if carried.more:
-                self._much.set()
+        if carried.delivered and carried.more:
+            self._much.set()
 
     async def much(self, stop: asyncio.Event) -> None:
         """Wait until there is more to do than the scout can, or until told to stop."""
@@ -76,8 +68,8 @@ async def run_lane(
             traffic.note(carried)
             if not failures and not (carried.more and carried.delivered):
                 if scout:
-                    worked = time.monotonic() - began if carried.delivered else 0.0
-                    await _rest(stop, pace.rest(quiet_for=traffic.quiet_for, worked=worked))
+                    worked = time.monotonic() - began
+                    await _rest(stop, pace.rest(rows=carried.delivered, worked=worked))
                 else:
                     await traffic.much(stop)
         if failures:

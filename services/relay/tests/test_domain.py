@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from relay.domain import Pace, Row, not_behind, sent_before
@@ -15,17 +16,17 @@ def a_row(aggregate: str, id: int) -> Row:
     return Row(0, id, UUID(int=id), "events", "a.b.c.v1", aggregate, "{}", {})
 
 
-def test_it_looks_often_after_traffic_and_seldom_without() -> None:
-    assert PACE.rest(quiet_for=0.5) == 0.01
-    assert PACE.rest(quiet_for=1.5) == 0.05
+@pytest.mark.parametrize("rows", [0, 1, PACE.few - 1])
+def test_after_few_rows_it_waits_for_more(rows: int) -> None:
+    """However fast they went: they cost nearly as much as many."""
+    assert PACE.rest(rows=rows, worked=0.002) == 0.05
+    assert PACE.rest(rows=rows, worked=3.0) == 0.05
 
 
-def test_it_gives_way_where_a_batch_takes_long_but_not_for_ever() -> None:
-    """A few rows cost nearly as much as many: on a busy machine the next batch had better be a large one."""
-    assert PACE.rest(quiet_for=0.0, worked=0.002) == 0.01
-    assert PACE.rest(quiet_for=0.0, worked=0.04) == 0.02
-    assert PACE.rest(quiet_for=0.0, worked=3.0) == 0.03
-    assert PACE.rest(quiet_for=1.5, worked=3.0) == 0.05
+def test_after_many_it_gives_way_where_they_took_long_but_not_for_ever() -> None:
+    assert PACE.rest(rows=PACE.few, worked=0.002) == 0.01
+    assert PACE.rest(rows=PACE.few, worked=0.04) == 0.02
+    assert PACE.rest(rows=1_000, worked=3.0) == 0.03
 
 
 @given(st.integers(min_value=1, max_value=100_000))
