@@ -12,7 +12,7 @@ from random import Random
 from uuid import uuid4
 
 import pytest
-from ledger.domain.commands import Command
+from ledger.domain.commands import Command, Group
 from ledger.engine import queue
 from ledger.engine.batch import Answer
 from ledger.engine.flight import Answers
@@ -230,6 +230,34 @@ async def test_many_drafts_are_sent_before_what_they_were_decided_on_is_there(ba
     assert moments == sorted(moments)
     assert len(set(moments)) == 3
     assert before == (wrong_memories("moved"), wrong_memories("refused")), "none of it was decided twice"
+    await bank.check()
+
+
+async def test_what_found_no_room_among_the_drafts_is_drafted_when_there_is_some(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a queue longer than the batches on their way would be decided while nothing is written."""
+    player, market = await known(bank, "300.00")
+    engine = bank.engine
+    monkeypatch.setattr(engine, "_max_batch", AHEAD_FROM)
+    drafts = 0
+    draft = engine._memory.draft
+
+    def counted(group: Group) -> bool:
+        nonlocal drafts
+        told = draft(group)
+        drafts += told
+        return told
+
+    monkeypatch.setattr(engine._memory, "draft", counted)
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = await sent_ahead(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
+        upon = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(2 * AHEAD_FROM)))
+        await drafted(bank, AHEAD_FROM)
+        assert len(engine._waiting) == AHEAD_FROM
+    told = [answer.outcome for answer in await answers([*first, *more, *upon])]
+    assert [outcome.sequence - told[0].sequence for outcome in told] == list(range(1 + 3 * AHEAD_FROM))  # type: ignore[union-attr]
+    assert drafts == 3 * AHEAD_FROM
     await bank.check()
 
 

@@ -154,6 +154,7 @@ class PostingEngine:
             self._flights[command.id] = flight
         self._queued += len(group)
         # What has to wait is not overtaken: nothing is drafted as long as anything waits.
+        self._draft_waiting()
         if not self._waiting and len(self._drafted) < self._max_batch and self._memory.draft(group):
             self._drafted.append(flight)
         else:
@@ -167,6 +168,16 @@ class PostingEngine:
             self._count(flights)
             self._ahead = Batch(flights, asyncio.create_task(write(self._pool, self._memory, sent)))
 
+    def _draft_waiting(self) -> None:
+        """Draft what could not be when it came, for want of room or because nothing was being written: in its order, up to
+        what has to wait for a batch of its own."""
+        while (
+            self._waiting
+            and len(self._drafted) < self._max_batch
+            and self._memory.draft(self._waiting[0].group)
+        ):
+            self._drafted.append(self._waiting.popleft())
+
     async def _run(self) -> None:
         while True:
             if not self._waiting and not self._drafted and not self._ahead:
@@ -176,7 +187,9 @@ class PostingEngine:
                 await self._something.wait()
                 continue
             batch, self._ahead = self._ahead or self._next_batch(), None
+            self._draft_waiting()
             self._send_ahead()
+            self._draft_waiting()
             QUEUED.set(self._queued)
             with BATCH_SECONDS.time():
                 await self._answer(batch)
