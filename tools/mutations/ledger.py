@@ -52,6 +52,28 @@ CODE = (
         (f"{LT}/test_drafts.py::test_drafts_upon_a_batch_that_is_refused_are_decided_again",),
     ),
     CodeGuard(
+        "ledger: drafts that are void are not mixed with new ones",
+        f"{L}/engine/queue.py",
+        "        if self._drafted and not self._memory.has_drafts:",
+        "        if False:",
+        (f"{LT}/test_drafts.py::test_drafts_that_became_void_are_not_mixed_with_new_ones",),
+    ),
+    CodeGuard(
+        "ledger: a defect in the loop leaves nobody waiting",
+        f"{L}/engine/queue.py",
+        "        self._task.add_done_callback(self._ended)\n",
+        "",
+        (f"{LT}/test_drafts.py::test_a_defect_in_the_loop_leaves_nobody_waiting",),
+    ),
+    CodeGuard(
+        "ledger: what was never queued is not in flight",
+        f"{L}/engine/queue.py",
+        "        self._draft_waiting()\n        flight = Flight(group, party, place, asyncio.get_running_loop().time())\n",
+        "        flight = Flight(group, party, place, asyncio.get_running_loop().time())\n"
+        "        self._flights[group[0].id] = flight\n        self._draft_waiting()\n",
+        (f"{LT}/test_drafts.py::test_a_defect_in_the_loop_leaves_nobody_waiting",),
+    ),
+    CodeGuard(
         "ledger: a batch that failed was not what memory says",
         f"{L}/engine/memory.py",
         "        if sent.attempt == self._attempt:\n            self.forget()",

@@ -33,6 +33,10 @@ from services.ledger.tests.vocabulary import (
 
 ONE, TWO = Decimal("1.00"), Decimal("2.00")
 Posts = list[asyncio.Task[Answer]]
+WAITING = """
+SELECT pid FROM pg_stat_activity
+ WHERE datname = current_database() AND usename = 'ledger_posting' AND wait_event_type = 'Lock'
+"""
 
 
 def post(bank: Bank, *commands: Command) -> Posts:
@@ -183,6 +187,29 @@ async def test_the_connection_breaks_while_there_are_drafts(bank: Bank) -> None:
     await bank.check()
 
 
+async def test_drafts_that_became_void_are_not_mixed_with_new_ones(bank: Bank) -> None:
+    """The batch is tried again after its connection broke, and is being written again when more comes."""
+    player, market = await known(bank, "9.00")
+    before = wrong_memories("refused")
+    async with (
+        being_written(bank, hold(player, ONE, market, uuid4())) as first,
+        connected(bank.database, "superuser") as connection,
+    ):
+        void = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(3)))
+        await drafted(bank, 3)
+        pid = await connection.fetchval(WAITING)
+        await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        async with asyncio.timeout(5):
+            while await connection.fetchval(WAITING) in (None, pid):
+                await asyncio.sleep(0.01)
+        more = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(3)))
+        await drafted(bank, 6)
+    told = [answer.outcome for answer in await answers([*first, *void, *more])]
+    assert [outcome.sequence - told[0].sequence for outcome in told] == list(range(7))  # type: ignore[union-attr]
+    assert wrong_memories("refused") == before, "one was decided twice"
+    await bank.check()
+
+
 async def test_going_down_finishes_what_was_drafted(bank: Bank) -> None:
     player, market = await known(bank, "3.00")
     async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
@@ -323,6 +350,34 @@ async def test_what_lands_upon_a_failure_is_no_memory(bank: Bank) -> None:
     memory.head = 7
     memory.landed(second)
     assert memory.head is None
+
+
+async def test_a_defect_in_the_loop_leaves_nobody_waiting(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in the queue, drafted and sent ahead are told that nobody knows; what is in the journal is found by its key."""
+    player, market = await known(bank, "300.00")
+    engine = bank.engine
+    commands = [hold(player, ONE, market, uuid4()) for _ in range(2 * AHEAD_FROM)]
+    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
+        more = await sent_ahead(bank, *commands[:AHEAD_FROM])
+        upon = post(bank, *commands[AHEAD_FROM:-1])
+        await drafted(bank, AHEAD_FROM - 1)
+
+        def stumble(*_: object) -> None:
+            monkeypatch.undo()
+            raise ValueError("a defect")
+
+        monkeypatch.setattr(engine, "_draft_waiting", stumble)
+        with pytest.raises(ValueError, match="a defect"):
+            await engine.post(commands[-1])
+        monkeypatch.setattr(engine, "_draft_waiting", stumble)
+    told = await answers([*first, *more, *upon])
+    assert posted(told[0])
+    assert {refused(each) for each in told[1:]} == {"database-unavailable"}
+    again = await answers(post(bank, *commands))
+    assert all(map(posted, again))
+    await bank.check()
 
 
 async def test_going_down_finishes_what_was_sent_ahead(bank: Bank) -> None:

@@ -146,6 +146,11 @@ class Memory:
             return False
         return True
 
+    @property
+    def has_drafts(self) -> bool:
+        """Whether anything was drafted that still counts."""
+        return bool(self._drafts)
+
     def take_drafts(self) -> list[Decision]:
         """What was drafted, in its order, and still counts: all of it, or nothing if memory has been forgotten since."""
         drafts, self._drafts = self._drafts, []

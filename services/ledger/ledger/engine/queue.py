@@ -86,13 +86,31 @@ class PostingEngine:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="posting-engine")
+        self._task.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """Refuse new commands, finish the queued ones, stop."""
         self._closing = True
         self._something.set()
         if self._task:
-            await self._task
+            await asyncio.wait((self._task,))
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        """If a defect has ended the loop, whoever waits is told to ask again with the same key, and it begins anew with
+        nothing remembered. Else they would wait for ever."""
+        if run.cancelled() or (defect := run.exception()) is None:
+            return
+        log.critical("the posting engine stumbled and begins anew", exc_info=defect)
+        flights = set(self._flights.values())
+        self._flights.clear()
+        self._waiting.clear()
+        self._drafted = []
+        self._ahead = None
+        self._queued = 0
+        self._memory.forget()
+        for flight in flights:
+            flight.land(tuple(Answer(_unavailable()) for _ in flight.group))
+        self.start()
 
     @property
     def chart(self) -> Chart:
@@ -149,16 +167,16 @@ class PostingEngine:
             if command.id in self._flights:
                 self._flights[command.id].join(group, party, place)
                 return
-        flight = Flight(group, party, place, asyncio.get_running_loop().time())
-        for command in group:
-            self._flights[command.id] = flight
-        self._queued += len(group)
         # What has to wait is not overtaken: nothing is drafted as long as anything waits.
         self._draft_waiting()
+        flight = Flight(group, party, place, asyncio.get_running_loop().time())
         if not self._waiting and len(self._drafted) < self._max_batch and self._memory.draft(group):
             self._drafted.append(flight)
         else:
             self._waiting.append(flight)
+        for command in group:
+            self._flights[command.id] = flight
+        self._queued += len(group)
 
     def _send_ahead(self) -> None:
         """Send what was drafted after the batch that is being written, if it is worth a batch: it waits for the ledger's head
@@ -171,12 +189,19 @@ class PostingEngine:
     def _draft_waiting(self) -> None:
         """Draft what could not be when it came, for want of room or because nothing was being written: in its order, up to
         what has to wait for a batch of its own."""
+        self._take_back_void()
         while (
             self._waiting
             and len(self._drafted) < self._max_batch
             and self._memory.draft(self._waiting[0].group)
         ):
             self._drafted.append(self._waiting.popleft())
+
+    def _take_back_void(self) -> None:
+        """Drafts of a memory that has been forgotten are none any more: those they were of wait again, first in line."""
+        if self._drafted and not self._memory.has_drafts:
+            self._waiting.extendleft(reversed(self._drafted))
+            self._drafted = []
 
     async def _run(self) -> None:
         while True:
@@ -196,10 +221,8 @@ class PostingEngine:
 
     def _next_batch(self) -> Batch:
         """What was drafted and as many groups as fit besides, the first one always."""
+        self._take_back_void()
         drafts = self._memory.take_drafts()
-        if not drafts:
-            self._waiting.extendleft(reversed(self._drafted))
-            self._drafted = []
         flights, self._drafted = self._drafted or [self._waiting.popleft()], []
         size = sum(len(flight.group) for flight in flights)
         while self._waiting and size + len(self._waiting[0].group) <= self._max_batch:
@@ -221,10 +244,10 @@ class PostingEngine:
             answers = await self._commit_patiently(batch)
         except TRANSIENT as gone:
             log.error("batch of %d given up: %r", len(batch.flights), gone)
-            answers = _unavailable(batch)
+            answers = _all_unavailable(batch)
         except Exception:
             log.exception("batch of %d failed", len(batch.flights))
-            answers = _unavailable(batch)
+            answers = _all_unavailable(batch)
         for kind, count in Counter(type(answer.outcome).__name__ for answer in answers.values()).items():
             POSTED.labels(kind).inc(count)
         for flight in batch.flights:
@@ -254,11 +277,9 @@ def _overloaded() -> DomainError:
     return refusals.Overloaded("too many commands are waiting", retry_after=1)
 
 
-def _unavailable(batch: Batch) -> Answered:
-    return {
-        command.id: Answer(
-            DatabaseUnavailable("the database does not answer; retry with the same key", retry_after=1)
-        )
-        for flight in batch.flights
-        for command in flight.group
-    }
+def _unavailable() -> DomainError:
+    return DatabaseUnavailable("the database does not answer; retry with the same key", retry_after=1)
+
+
+def _all_unavailable(batch: Batch) -> Answered:
+    return {command.id: Answer(_unavailable()) for flight in batch.flights for command in flight.group}
