@@ -371,6 +371,7 @@ async def test_a_defect_in_the_loop_leaves_nobody_waiting(
         monkeypatch.setattr(engine, "_draft_waiting", stumble)
         with pytest.raises(ValueError, match="a defect"):
             await engine.post(commands[-1])
+        assert commands[-1].id not in engine._flights, "who repeats it would wait for what was never queued"
         monkeypatch.setattr(engine, "_draft_waiting", stumble)
     told = await answers([*first, *more, *upon])
     assert posted(told[0])
