@@ -74,7 +74,8 @@ async def from_memory(
     pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision] = ()
 ) -> Answered:
     """Commit those of `groups` that memory can decide; none when it turns out to be wrong. `drafts` is what it has
-    decided the first of them to be already. Nothing else may be on its way to the journal."""
+    decided the first of them to be already. What was sent before is in the journal by now, or memory has been forgotten
+    since: then it is read anew, and the write finds out if that which was sent comes in between."""
     if not drafts:
         memory.forget_if_full()
     suited = memory.suited(groups[len(drafts) :])
