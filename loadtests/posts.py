@@ -7,7 +7,6 @@ two means something on a machine whose absolute speed does not.
 
     --engines 2       as many ledger processes on one database, each with its share of the connections
     --batch 100       requests of so many entries instead of single posts
-    --preload 5000000 so many postings in the journal first, and then the same again as without
     --rules off       the database's rules switched off by its owner, in this experiment only: their price
     --lane            through the fast lane instead of the application's own port
     --no-sealer       without the sealing process, which otherwise works beside
@@ -29,7 +28,7 @@ import asyncpg
 from common.testing import stack
 
 from loadtests.alone import Alone, api_key, ledger_alone, sealer, settled
-from loadtests.books import LEDGER, everything_sealed, fund, make_ledger, preload
+from loadtests.books import LEDGER, everything_sealed, fund, make_ledger
 
 HERE = Path(__file__).parent
 ACCOUNTS = 10_000
@@ -197,7 +196,6 @@ async def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 128])
     parser.add_argument("--engines", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--preload", type=int, default=0, help="postings")
     parser.add_argument("--rules", choices=("on", "off"), default="on")
     parser.add_argument("--lane", action="store_true")
     parser.add_argument("--no-sealer", action="store_true")
@@ -205,17 +203,13 @@ async def main() -> None:
     wanted = parser.parse_args()
     async with ledger_alone(wanted.engines, prepare=make_ledger) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
-        accounts = await fund(alone.urls[0], key, ACCOUNTS)
+        await fund(alone.urls[0], key, ACCOUNTS)
         if wanted.lane:
             alone = replace(alone, urls=alone.lanes)
         await settled(alone.database)
         if wanted.rules == "off":
             await without_rules(alone)
         await _round(alone, key, wanted)
-        if wanted.preload:
-            await preload(alone.database, wanted.preload // 2, accounts)
-            print(f"again, with {wanted.preload:,} postings in the journal")
-            await _round(alone, key, wanted)
 
 
 if __name__ == "__main__":
