@@ -32,8 +32,6 @@ class Alone:
     """The processes' addresses, in order, and their database."""
 
     urls: tuple[str, ...]
-    lanes: tuple[str, ...]
-    """Their fast lanes' addresses."""
     pids: tuple[int, ...]
     database: Database
 
@@ -55,17 +53,16 @@ async def ledger_alone(
     async with fresh_database("ledger") as database, AsyncExitStack() as ends:
         if prepare is not None:
             await prepare(database)
-        urls, fast, pids = [], [], []
+        urls, pids = [], []
         for _ in range(engines):
-            port, lane = _free_port(), _free_port()
-            process = await _start(database, port, log, {"FAST_LANE_PORT": str(lane), **(settings or {})})
+            port = _free_port()
+            process = await _start(database, port, log, settings or {})
             ends.push_async_callback(_end, process)
             urls.append(f"http://127.0.0.1:{port}")
-            fast.append(f"http://127.0.0.1:{lane}")
             pids.append(process.pid)
         for url in urls:
             await _ready(url)
-        yield Alone(tuple(urls), tuple(fast), tuple(pids), database)
+        yield Alone(tuple(urls), tuple(pids), database)
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ clean when nothing was dropped, everything was accepted, and at least 99.5 % of 
 
     --light     our own client (`arrivals.py`) instead of k6, which at these rates takes most of one of the two cores
     --batch 10  requests of so many entries
-    --lane      through the fast lane
     --sealer    with the sealing process beside
 """
 
@@ -105,7 +104,6 @@ async def main() -> None:
     parser.add_argument("--rates", type=int, nargs="+", default=[500, 1_000, 2_000, 3_000, 4_000, 5_000])
     parser.add_argument("--batch", type=int, default=1, help="entries in a request")
     parser.add_argument("--light", action="store_true")
-    parser.add_argument("--lane", action="store_true")
     parser.add_argument("--sealer", action="store_true")
     wanted = parser.parse_args()
     async with ledger_alone(prepare=make_ledger) as alone:
@@ -113,7 +111,7 @@ async def main() -> None:
         await fund(alone.urls[0], key, ACCOUNTS)
         await settled(alone.database)
         async with sealer(alone.database) if wanted.sealer else nullcontext():
-            await brackets((alone.lanes if wanted.lane else alone.urls)[0], key, wanted)
+            await brackets(alone.urls[0], key, wanted)
 
 
 async def brackets(url: str, key: str, wanted: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ refused is sent again under the same keys, and journal and books are counted.
     --lines 4000       connections that arrivals may use; what finds none free is dropped
     --patient          not arrivals but that many callers, who after a refusal stay away as long as it says
     --batch 100        requests of so many entries
-    --lane             through the fast lane
     --sealer           with the sealing process beside
 """
 
@@ -19,7 +18,7 @@ import argparse
 import asyncio
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import asyncpg
 import uvloop
@@ -129,7 +128,6 @@ async def main() -> None:
     )
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--patient", action="store_true")
-    parser.add_argument("--lane", action="store_true")
     parser.add_argument("--sealer", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the ledger")
     wanted = parser.parse_args()
@@ -138,8 +136,6 @@ async def main() -> None:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         await fund(alone.urls[0], key, ACCOUNTS)
         await settled(alone.database)
-        if wanted.lane:
-            alone = replace(alone, urls=alone.lanes)
         async with sealer(alone.database) if wanted.sealer else nullcontext():
             await measure(alone, alone.urls[0], key, wanted)
 

@@ -8,7 +8,6 @@ two means something on a machine whose absolute speed does not.
     --engines 2       as many ledger processes on one database, each with its share of the connections
     --batch 100       requests of so many entries instead of single posts
     --rules off       the database's rules switched off by its owner, in this experiment only: their price
-    --lane            through the fast lane instead of the application's own port
     --no-sealer       without the sealing process, which otherwise works beside
 """
 
@@ -19,7 +18,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -197,15 +196,12 @@ async def main() -> None:
     parser.add_argument("--engines", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rules", choices=("on", "off"), default="on")
-    parser.add_argument("--lane", action="store_true")
     parser.add_argument("--no-sealer", action="store_true")
     parser.add_argument("--row-lock", type=int, nargs="*", default=ROW_LOCK_CLIENTS, help="pgbench clients")
     wanted = parser.parse_args()
     async with ledger_alone(wanted.engines, prepare=make_ledger) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         await fund(alone.urls[0], key, ACCOUNTS)
-        if wanted.lane:
-            alone = replace(alone, urls=alone.lanes)
         await settled(alone.database)
         if wanted.rules == "off":
             await without_rules(alone)

@@ -99,6 +99,12 @@ def problem_response(error: Exception, request: web.Request) -> web.Response:
     return _respond(request, _bare("internal-error", "Internal server error", 500, detail), 500, {})
 
 
+def bare_problem(status: HTTPStatus, detail: str, field: str | None = None) -> bytes:
+    """The problem of something that could not even be read as a request: its slug is the status's own phrase."""
+    members = dict(_bare(status.phrase.lower().replace(" ", "-"), status.phrase, status, detail))
+    return _json(members if field is None else {**members, "field": field})
+
+
 @web.middleware
 async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """For an application that is not made by `common.http.build_app`."""

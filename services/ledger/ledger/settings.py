@@ -16,7 +16,6 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
     max_batch    commands in one transaction
     max_queued   commands that may wait for one; beyond it they are answered 429
     max_wait_seconds   how long they may wait before others are turned away at the door, unread, with 429
-    fast_lane_port   a second port for posting alone, over a leaner transport (ADR 0072); without it there is none
     signing_roots   a JSON file {name: base64 of a root secret}, for keys whose requests must be signed
     balance_cache_url   a Redis of its own for balances that are shown; without it they are read from the books
     replica_dsn     a streaming replica to read reports from, as ledger_reader; without it the primary serves them
@@ -28,7 +27,6 @@ class LedgerSettings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSet
     max_batch: int = Field(default=512, ge=1, le=1_000)
     max_queued: int = Field(default=4_000, ge=1)
     max_wait_seconds: float = Field(default=1.0, gt=0)
-    fast_lane_port: int | None = Field(default=None, ge=1, le=65535)
     signing_roots: Path | None = None
     replica_dsn: SecretStr | None = None
     replica_max_lag_seconds: float = Field(default=5.0, gt=0)

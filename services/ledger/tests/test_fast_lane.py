@@ -1,4 +1,4 @@
-"""The fast lane and the application's own port: the same requests, the same answers; and what only a transport can get wrong."""
+"""The fast lane and aiohttp's server: the same requests, the same answers; what only a transport gets wrong; handing over."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
+from aiohttp import web
 from common.http import lane as lanes
 from common.http.app import READINESS
+from common.http.lane import connection as lane_connection
 from common.signing import RequestSigner
 from ledger.app import FAST_LANE
 from yarl import URL
@@ -36,16 +38,14 @@ ANA = "liabilities/ana"
 
 
 class TwoDoors:
-    """A client that posts through the lane what the lane serves."""
+    """A client that asks at the port with the lane."""
 
     def __init__(self, client: Client, port: int) -> None:
         self._client = client
         self.lane = URL(f"http://127.0.0.1:{port}")
 
     def request(self, method: str, path: str, **rest: Any) -> Any:
-        if (method, path) in FAST_LANE:
-            return self._client.session.request(method, self.lane / path[1:], **rest)
-        return self._client.request(method, path, **rest)
+        return self._client.session.request(method, self.lane.join(URL(path)), **rest)
 
 
 @pytest.fixture
@@ -63,16 +63,20 @@ async def desk(desk: Desk) -> AsyncIterator[Desk]:
 
 @asynccontextmanager
 async def beside(desk: Desk) -> AsyncIterator[int]:
-    """A lane beside the desk's application; its port."""
-    app = desk.door.client.app
+    """A port with a lane for the desk's application, whose server takes what is not the lane's."""
+    app, runner = desk.door.client.app, desk.door.client.server.runner
     assert app is not None
-    async with lanes.lane(app, FAST_LANE, host="127.0.0.1", port=0, shutdown_seconds=5) as port:
+    assert runner is not None
+    assert runner.server is not None
+    async with lanes.lane(
+        app, FAST_LANE, runner.server, host="127.0.0.1", port=0, shutdown_seconds=5
+    ) as port:
         yield port
 
 
 @dataclass
 class Wire:
-    """A connection to the lane, byte by byte."""
+    """A connection to the port with the lane, byte by byte."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -86,6 +90,13 @@ class Wire:
             f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.desk.secret}\r\n"
             f"Idempotency-Key: {key or a_key()}\r\nContent-Type: application/json\r\n{sized}{more}\r\n"
         ).encode() + body
+
+    def reading(self, more: str = "") -> bytes:
+        """A request that is not the lane's."""
+        return (
+            f"GET /v1/account?account={ANA}&currency=USD HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {self.desk.secret}\r\n{more}\r\n"
+        ).encode()
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -315,7 +326,9 @@ async def test_a_request_of_doubtful_length_is_refused_and_nothing_after_it_is_r
     more, expected = SMUGGLED[name]
     hidden = wire.request(body())
     await wire.send(wire.request(b"", more=more, length=False) + b"0\r\n\r\n" + hidden + hidden)
-    assert (await wire.answer())[0] == expected
+    status, told = await wire.answer()
+    assert (status, told["status"]) == (expected, expected)
+    assert told["detail"]
     wire.writer.write_eof()
     assert await wire.ended(), "the rest is not taken for a request"
     assert await balance(wire.desk) == "none"
@@ -324,19 +337,19 @@ async def test_a_request_of_doubtful_length_is_refused_and_nothing_after_it_is_r
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET http://elsewhere/healthz HTTP/1.1\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"CONNECT ledger:1 HTTP/1.1\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"POST /v1/entries HTTP/9.9\r\n\r\n",
+        b"POST /v1/entries HTTP/1.1\r\nnonsense\r\n\r\n",
         b"NONSENSE\r\n\r\n",
     ],
 )
 async def test_what_is_no_request_is_refused(wire: Wire, head: bytes) -> None:
     await wire.send(head)
-    assert (await wire.answer())[0] in (400, 404, 405)
-    wire.writer.write_eof()
-    assert await wire.ended()
+    async with asyncio.timeout(15):
+        assert (await wire.reader.readline()).split()[1] == b"400"
+        wire.writer.write_eof()
+        assert b" 200 " not in await wire.reader.read(), "the rest is not taken for a request"
 
 
 @pytest.mark.parametrize("head", [b"X-A: " + b"a" * 40_000, b"".join(b"X-%d: 1\r\n" % n for n in range(100))])
@@ -401,7 +414,7 @@ async def test_who_hangs_up_in_mid_request_has_posted_nothing(wire: Wire) -> Non
 
 
 async def test_connections_are_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(lane_connection, "MAX_CONNECTIONS", 2)
     port = cast(TwoDoors, desk.door.client).lane.port
     wires = [Wire(*(await asyncio.open_connection("127.0.0.1", port)), desk) for _ in range(3)]
     assert await wires[2].ended()
@@ -414,7 +427,7 @@ async def test_connections_are_bounded(desk: Desk, monkeypatch: pytest.MonkeyPat
 async def test_draining_answers_what_is_in_flight(plain: Desk) -> None:
     app = plain.door.client.app
     assert app is not None
-    async with lanes.lane(app, FAST_LANE, host="127.0.0.1", port=0, shutdown_seconds=5) as port:
+    async with beside(plain) as port:
         idle, busy = [Wire(*(await asyncio.open_connection("127.0.0.1", port)), plain) for _ in range(2)]
         sent = busy.request(body())
         await busy.send(sent[:-1])
@@ -434,4 +447,80 @@ async def test_a_route_that_does_not_exist_is_told_at_once(plain: Desk) -> None:
     app = plain.door.client.app
     assert app is not None
     with pytest.raises(LookupError):
-        lanes.Lane(app, [("POST", "/v1/nothing")])
+        lanes.Lane(app, [("POST", "/v1/nothing")], cast(web.Server, None))
+
+
+# Handing over.
+
+
+async def test_one_connection_posts_and_reads_and_posts(wire: Wire) -> None:
+    for amount in ("1.00", "2.00"):
+        await wire.send(wire.request(body("1.00")))
+        assert (await wire.answer())[0] == 201
+        await wire.send(wire.reading())
+        status, told = await wire.answer()
+        assert (status, told["balance"]) == (200, amount)
+
+
+async def test_what_is_not_the_lanes_waits_for_the_answers_before_it(wire: Wire) -> None:
+    whole = b"".join(wire.request(body("1.00")) for _ in range(30)) + wire.reading()
+    await wire.send(whole + wire.request(body("1.00"), more="Connection: close\r\n"))
+    assert [(await wire.answer())[0] for _ in range(30)] == [201] * 30
+    assert (await wire.answer())[1]["balance"] == "30.00"
+    assert (await wire.answer())[0] == 201
+    assert await wire.ended()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 1_000])
+async def test_wherever_it_is_cut_it_is_read_the_same(wire: Wire, size: int) -> None:
+    whole = (
+        wire.request(body("1.00")) + wire.request(body("2.00")) + wire.reading() + wire.request(body("4.00"))
+    )
+    for first in range(0, len(whole), size):
+        wire.writer.write(whole[first : first + size])
+        await asyncio.sleep(0)
+    assert [(await wire.answer())[0] for _ in range(2)] == [201, 201]
+    assert (await wire.answer())[1]["balance"] == "3.00"
+    assert (await wire.answer())[0] == 201
+    assert await balance(wire.desk) == "7.00"
+
+
+async def test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_unread(wire: Wire) -> None:
+    """Nobody can tell how much of it was done: none of it."""
+    sent = body("1.00")
+    chunked = wire.request(b"", more="Transfer-Encoding: chunked\r\n", length=False)
+    chunked += b"%x\r\n%s\r\n0\r\n\r\n" % (len(sent), sent)
+    await wire.send(chunked + wire.reading() + wire.request(body("4.00")))
+    assert (await wire.answer())[0] == 201
+    wire.writer.write_eof()
+    assert await wire.ended()
+    assert await balance(wire.desk) == "1.00"
+
+
+async def test_a_request_with_a_query_or_of_an_older_kind_is_aiohttps(wire: Wire) -> None:
+    old = wire.request(body()).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    await wire.send(old)
+    assert (await wire.answer())[0] == 201
+    assert await wire.ended()
+
+
+async def test_a_body_of_whatever_was_handed_over_arrives(wire: Wire) -> None:
+    """Longer than one piece, so that it goes on arriving after the connection was handed over."""
+    sent = b'{"x":"' + b"a" * 300_000 + b'"}'
+    await wire.send(wire.request(sent, path=f"{POST}?a=1"))
+    status, told = await wire.answer()
+    assert status in (400, 422)
+    assert told["type"].startswith("/problems/")
+
+
+async def test_draining_answers_who_was_handed_over(plain: Desk) -> None:
+    app = plain.door.client.app
+    assert app is not None
+    async with beside(plain) as port:
+        wire = Wire(*(await asyncio.open_connection("127.0.0.1", port)), plain)
+        await wire.send(wire.reading())
+        assert (await wire.answer())[0] in (200, 404)
+        app[READINESS].draining = True
+    await wire.send(wire.request(body()))
+    assert (await wire.answer())[0] == 201, "the server it was handed to ends after the port"
+    assert await wire.ended()

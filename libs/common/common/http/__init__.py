@@ -15,7 +15,7 @@ from common.http.routes import (
     Principal,
     Route,
 )
-from common.http.serving import LaneAt, run, serve
+from common.http.serving import run, serve
 from common.roles import Role
 from common.wire import Body, View
 
@@ -28,7 +28,6 @@ __all__ = [
     "Body",
     "Check",
     "Handler",
-    "LaneAt",
     "Principal",
     "Rendered",
     "Role",

@@ -4,9 +4,8 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import uvloop
 from aiohttp import web
@@ -22,27 +21,20 @@ KEEPALIVE_SECONDS = 75.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LaneAt:
-    """A fast lane (`lane.py`) beside the application's own port: these methods and paths."""
-
-    port: int
-    paths: Sequence[tuple[str, str]]
-
-
-def run(app: web.Application, settings: ServiceSettings, beside: LaneAt | None = None) -> None:
-    """Serve the application in this process until SIGTERM or SIGINT, then drain and return."""
+def run(app: web.Application, settings: ServiceSettings, fast: Sequence[tuple[str, str]] = ()) -> None:
+    """Serve the application in this process until SIGTERM or SIGINT, then drain and return. The routes with the methods and
+    paths of `fast` are served by the fast lane (`lane.py`)."""
     configure_logs(settings.service, settings.log_level)
     # What is loaded by now stays: the collector need not look at it again, and what requests leave behind is
     # freed by counting references. With the default thresholds it stopped a busy process for tens of milliseconds.
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_signalled(app, settings, beside))
+        runner.run(_until_signalled(app, settings, fast))
 
 
 async def serve(
-    app: web.Application, settings: ServiceSettings, stop: asyncio.Event, beside: LaneAt | None = None
+    app: web.Application, settings: ServiceSettings, stop: asyncio.Event, fast: Sequence[tuple[str, str]] = ()
 ) -> None:
     """Serve until `stop` is set, then drain.
 
@@ -58,18 +50,7 @@ async def serve(
     )
     await runner.setup()
     try:
-        async with AsyncExitStack() as open_doors:
-            await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-            if beside is not None:
-                await open_doors.enter_async_context(
-                    lane(
-                        app,
-                        beside.paths,
-                        host=settings.host,
-                        port=beside.port,
-                        shutdown_seconds=settings.shutdown_seconds / 2,
-                    )
-                )
+        async with _open_door(app, runner, settings, fast):
             _log.info("serving", extra={"host": settings.host, "port": settings.port})
             await stop.wait()
             app[READINESS].draining = True
@@ -80,9 +61,28 @@ async def serve(
     _log.info("stopped")
 
 
-async def _until_signalled(app: web.Application, settings: ServiceSettings, beside: LaneAt | None) -> None:
+@asynccontextmanager
+async def _open_door(
+    app: web.Application, runner: web.AppRunner, settings: ServiceSettings, fast: Sequence[tuple[str, str]]
+) -> AsyncIterator[None]:
+    """The port, until this ends. aiohttp's connections outlast it: the runner sees to them."""
+    if not fast:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        yield
+        return
+    others = runner.server
+    if others is None:
+        raise RuntimeError("the runner is not set up")
+    half = settings.shutdown_seconds / 2
+    async with lane(app, fast, others, host=settings.host, port=settings.port, shutdown_seconds=half):
+        yield
+
+
+async def _until_signalled(
+    app: web.Application, settings: ServiceSettings, fast: Sequence[tuple[str, str]]
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(app, settings, stop, beside)
+    await serve(app, settings, stop, fast)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from common.http import LaneAt, run
+from common.http import run
 
 from ledger.app import FAST_LANE, ledger_app, receipts_app
 from ledger.settings import LedgerSettings, ReceiptsSettings
@@ -24,8 +24,7 @@ def add(commands: Commands) -> None:
 def serve(_: argparse.Namespace) -> int:
     """The posting process, until it is told to stop."""
     settings = LedgerSettings()
-    port = settings.fast_lane_port
-    run(ledger_app(settings), settings, None if port is None else LaneAt(port, FAST_LANE))
+    run(ledger_app(settings), settings, FAST_LANE)
     return 0
 
 
