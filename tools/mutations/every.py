@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from tools.mutations import betting, edge, ledger
+from tools.mutations import betting, edge, lane, ledger
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
 
 EVERY: Final[tuple[CodeGuard | DatabaseGuard, ...]] = (
-    *CODE, *edge.CODE, *betting.CODE, *ledger.CODE,
+    *CODE, *edge.CODE, *betting.CODE, *ledger.CODE, *lane.CODE,
     *DATABASE, *edge.DATABASE, *betting.DATABASE, *ledger.DATABASE,
 )  # fmt: skip

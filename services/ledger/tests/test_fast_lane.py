@@ -485,7 +485,9 @@ async def test_wherever_it_is_cut_it_is_read_the_same(wire: Wire, size: int) -> 
     assert await balance(wire.desk) == "7.00"
 
 
-async def test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_unread(wire: Wire) -> None:
+async def test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_unread(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
     """Nobody can tell how much of it was done: none of it."""
     sent = body("1.00")
     chunked = wire.request(b"", more="Transfer-Encoding: chunked\r\n", length=False)
@@ -494,6 +496,7 @@ async def test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_un
     assert (await wire.answer())[0] == 201
     wire.writer.write_eof()
     assert await wire.ended()
+    assert not caplog.records, "the connection ends, it does not break"
     assert await balance(wire.desk) == "1.00"
 
 
