@@ -27,8 +27,9 @@ from tools.stack.supervisor import Supervisor
 
 THROW_AWAY: Final = "throw-away-"
 THROW_AWAY_BASES: Final = (24_000, 30_000)
-LAST_FAILURE: Final = ROOT / ".run" / "last-failure"
-"""The logs of the last throw-away stack that failed, or whose command did."""
+FAILURES: Final = ROOT / ".run" / "failures"
+"""The logs of throw-away stacks that failed, or whose command did, each under its name."""
+FAILURES_KEPT: Final = 4
 DETACHED_SECONDS: Final = 240.0
 
 
@@ -143,7 +144,7 @@ async def run_inside(command: list[str], *, infra_only: bool, traces: bool = Fal
             print(failed, file=sys.stderr)
         finally:
             _forget(layout, keep_logs=status != 0)
-            kept = f", logs kept in {LAST_FAILURE.relative_to(ROOT)}" if status != 0 else ""
+            kept = f", logs kept in {FAILURES.relative_to(ROOT) / name}" if status != 0 else ""
             print(f"{name}: down{kept}", flush=True)
     return status
 
@@ -165,9 +166,11 @@ async def _command(command: list[str], layout: Layout, leave: asyncio.Event) -> 
 def _forget(layout: Layout, *, keep_logs: bool) -> None:
     """Delete a stack that is down. Its logs may be worth a look after a failure."""
     if keep_logs and layout.logs.exists():
-        shutil.rmtree(LAST_FAILURE, ignore_errors=True)
-        LAST_FAILURE.mkdir(parents=True, exist_ok=True)
-        shutil.move(layout.logs, LAST_FAILURE / "log")
+        FAILURES.mkdir(parents=True, exist_ok=True)
+        shutil.move(layout.logs, FAILURES / layout.name)
+        newest = sorted(FAILURES.iterdir(), key=lambda kept: kept.stat().st_mtime, reverse=True)
+        for old in newest[FAILURES_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
     postgres.remove(layout)
     layout.control.unlink(missing_ok=True)
     shutil.rmtree(layout.home, ignore_errors=True)
