@@ -16,6 +16,7 @@ _HOLDS = f"{BT}/test_interruptions.py"
 _FLOORS = f"{BT}/test_floors.py"
 _PEOPLE = f"{BT}/test_people.py"
 _TIME = f"{BT}/test_in_time.py"
+_OPTIONS = f"{BT}/test_options.py"
 _MATCHING = (f"{BT}/test_matching.py",)
 _RESULTS = f"{BT}/test_results.py"
 _REFUSED = (f"{BT}/test_second_net.py::test_the_tables_refuse",)
@@ -158,9 +159,23 @@ CODE = (
     CodeGuard(
         "bets: nobody is matched with their own",
         f"{B}/domain/matching.py",
-        "if slip.owner == taker.slip.owner:",
-        "if False:",
+        "if slip.owner == taker.slip.owner or slip.user_id == taker.slip.user_id:",
+        "if slip.user_id == taker.slip.user_id:",
         _MATCHING,
+    ),
+    CodeGuard(
+        "bets: nobody is matched with themselves, whatever stable they have joined",
+        f"{B}/domain/matching.py",
+        " or slip.user_id == taker.slip.user_id:",
+        ":",
+        (*_MATCHING, f"{_OPTIONS}::test_who_joins_a_stable_is_not_matched_with_what_they_offered_before"),
+    ),
+    CodeGuard(
+        "bets: a challenge is answered on the other side",
+        f"{B}/domain/book.py",
+        " and challenge.side is not answer.side",
+        "",
+        (*_MATCHING, f"{_OPTIONS}::test_an_answer_on_the_challengers_own_side_is_killed"),
     ),
     CodeGuard(
         "bets: ratios that do not cross do not meet",
@@ -174,6 +189,13 @@ CODE = (
         f"{B}/domain/matching.py",
         "        if affordable < offered:\n            break",
         "        if False:\n            break",
+        _MATCHING,
+    ),
+    CodeGuard(
+        "bets: fill or kill is wholly or not at all, whatever may rest",
+        f"{B}/domain/matching.py",
+        "wanted = taker.stake - LARGEST_PART + 1",
+        "wanted = taker.stake - 5 * LARGEST_PART",
         _MATCHING,
     ),
     CodeGuard(
@@ -195,7 +217,7 @@ CODE = (
         f"{B}/service/desk.py",
         "if (standing.twin or twins) and not wanted.repeat:",
         "if False:",
-        (f"{BT}/test_options.py::test_the_same_slip_twice_needs_a_word",),
+        (f"{_OPTIONS}::test_the_same_slip_twice_needs_a_word",),
     ),
     CodeGuard(
         "bets: one official does not make a result",

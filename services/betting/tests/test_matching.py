@@ -195,6 +195,13 @@ def test_nobody_is_matched_within_an_owner_group() -> None:
     assert match(taker, [maker], min_stake=MIN_STAKE).taker.ending is Ending.SELF_MATCH
 
 
+def test_nobody_is_matched_with_themselves_whatever_group_they_were_of_before() -> None:
+    maker = offer(1, user=1, stake=100)
+    taker = offer(2, user=1, owner=50, side=Side.B, stake=100)
+    met = match(taker, [maker], min_stake=MIN_STAKE)
+    assert (met.fills, met.taker.ending) == ((), Ending.SELF_MATCH)
+
+
 @given(wishes(), st.booleans(), st.integers(1, 4000), st.sampled_from(LADDER), st.integers(1, 200))
 def test_fill_or_kill_and_a_minimum_fill_are_all_or_nothing(
     wanted: list[Wish], kill: bool, least: int, ratio: Ratio, lots: int
@@ -217,12 +224,22 @@ def test_fill_or_kill_and_a_minimum_fill_are_all_or_nothing(
         assert bound.taker.is_live == (free.taker.is_live and not kill)
 
 
-def test_fill_or_kill_needs_everything_but_dust() -> None:
-    whole = Options(fill_or_kill=True)
-    short = offer(2, side=Side.B, stake=130, options=whole)
-    assert match(short, [offer(1, stake=100)], min_stake=MIN_STAKE).taker.status is OfferStatus.KILLED
-    dusty = offer(2, side=Side.B, stake=110, options=whole)
-    assert match(dusty, [offer(1, stake=100)], min_stake=MIN_STAKE).taker.status is OfferStatus.FILLED
+def test_fill_or_kill_needs_everything_but_less_than_a_lot() -> None:
+    """However much may not rest in the market: what is left of the stake could be no bet at any ratio."""
+    whole, maker = Options(fill_or_kill=True), offer(1, stake=100)
+    for stake, status in ((130, OfferStatus.KILLED), (120, OfferStatus.KILLED), (119, OfferStatus.FILLED)):
+        taker = offer(2, side=Side.B, stake=stake, options=whole)
+        for min_stake in (MIN_STAKE, 100):
+            assert match(taker, [maker], min_stake=min_stake).taker.status is status
+
+
+@given(st.sampled_from(LADDER), st.sampled_from(LADDER), st.integers(1, 500))
+def test_fill_or_kill_is_filled_where_there_is_enough(mine: Ratio, theirs: Ratio, lots: int) -> None:
+    """Lots at the maker's ratio seldom fit the taker's stake to the centavo; that kills nobody."""
+    stake = max(lots, -(-MIN_STAKE // mine.risk)) * mine.risk
+    taker = offer(2, side=Side.B, ratio=mine, stake=stake, options=Options(fill_or_kill=True))
+    met = match(taker, [offer(1, ratio=theirs, stake=theirs.risk * 100_000)], min_stake=MIN_STAKE)
+    assert met.taker.status is (OfferStatus.FILLED if mine.crosses(theirs) else OfferStatus.KILLED)
 
 
 def test_a_challenge_is_taken_only_by_its_answer() -> None:
@@ -237,6 +254,7 @@ def test_a_challenge_is_taken_only_by_its_answer() -> None:
     assert list(book.makers(offer(9, user=2, side=Side.B))) == [public]
     assert list(book.makers(offer(9, user=8, side=Side.B, options=answers))) == []
     assert list(book.makers(offer(9, user=2, side=Side.B, options=answers))) == [challenge]
+    assert list(book.makers(offer(9, user=2, side=Side.A, options=answers))) == []
     larger = offer(9, user=2, side=Side.B, stake=150, options=answers)
     met = match(larger, book.makers(larger), min_stake=MIN_STAKE)
     assert (met.taker.matched, met.taker.released, met.taker.ending) == (100, 50, Ending.NOT_RESTING)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from betting.domain.ids import Minor, OfferId
-from betting.domain.offers import Offer, OfferStatus, Side
+from betting.domain.offers import Offer, OfferStatus, Side, Slip
 from betting.domain.ratios import BY_RANK, LADDER, Ratio
 
 _LONGEST = len(LADDER) // 2
@@ -80,7 +80,7 @@ class Book:
         slip = taker.slip
         if slip.options.answers is not None:
             challenge = self._all.get(slip.options.answers)
-            if challenge is not None and challenge.slip.options.challenges == slip.user_id:
+            if challenge is not None and _is_answered_by(challenge.slip, slip):
                 yield challenge
             return
         if slip.options.challenges is not None:
@@ -120,3 +120,8 @@ class Book:
 
     def _of(self, side: Side) -> _Side:
         return self._a if side is Side.A else self._b
+
+
+def _is_answered_by(challenge: Slip, answer: Slip) -> bool:
+    """Only by the person it was made to, and only on the other side."""
+    return challenge.options.challenges == answer.user_id and challenge.side is not answer.side

@@ -10,6 +10,7 @@ from uuid import uuid5
 
 from betting.domain.ids import FillId, Minor
 from betting.domain.offers import Ending, Offer, OfferStatus
+from betting.domain.ratios import LARGEST_PART
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,15 @@ class Matching:
 def match(taker: Offer, makers: Iterable[Offer], *, min_stake: Minor) -> Matching:
     """Match `taker` against the opposite resting offers, given in price-time order.
 
-    Stops at the first maker that does not cross, and at an offer of the taker's own owner, which cancels the
-    taker's remainder. A residual below `min_stake` is released on either side instead of resting; `min_stake`
-    is at least `ratios.LARGEST_PART`, so whatever rests can pay for a lot at every ratio. A taker that asked for
-    more at once than the book has is killed, and no bet is made.
+    Stops at the first maker that does not cross, and at an offer of the taker's own owner, or of the taker (who may
+    have joined a stable since), which cancels the taker's remainder. A residual below `min_stake` is released on either
+    side instead of resting; `min_stake` is at least `ratios.LARGEST_PART`, so whatever rests can pay for a lot at every
+    ratio. A taker that asked for more at once than the book has is killed, and no bet is made.
     """
     met = _meet(taker, makers, min_stake)
     asked = taker.slip.options
     if asked.fill_or_kill or asked.min_fill is not None or not asked.rests:
-        return _as_asked(taker, met, min_stake)
+        return _as_asked(taker, met)
     return met
 
 
@@ -74,7 +75,7 @@ def _meet(taker: Offer, makers: Iterable[Offer], min_stake: Minor) -> Matching:
         affordable = taker.remaining // theirs.win
         if not affordable or not mine.crosses(theirs):
             break
-        if slip.owner == taker.slip.owner:
+        if slip.owner == taker.slip.owner or slip.user_id == taker.slip.user_id:
             return Matching(taker.ended(OfferStatus.CANCELLED, Ending.SELF_MATCH), tuple(fills))
         offered = maker.remaining // theirs.risk
         lots = min(affordable, offered)
@@ -85,12 +86,12 @@ def _meet(taker: Offer, makers: Iterable[Offer], min_stake: Minor) -> Matching:
     return Matching(taker.rested(min_stake), tuple(fills))
 
 
-def _as_asked(taker: Offer, met: Matching, min_stake: Minor) -> Matching:
+def _as_asked(taker: Offer, met: Matching) -> Matching:
     """What the taker's options make of it: killed with no bet at all, or the rest of it ended."""
     asked = taker.slip.options
     wanted = asked.min_fill
     if wanted is None and asked.fill_or_kill:
-        wanted = taker.stake - min_stake + 1  # less than the minimum stake left over is as good as filled
+        wanted = taker.stake - LARGEST_PART + 1  # less than a lot at some ratio left over cannot be filled
     if met.taker.matched < (wanted or 0):
         return Matching(taker.ended(OfferStatus.KILLED, Ending.NOT_ENOUGH), ())
     if asked.rests or not met.taker.is_live:

@@ -101,7 +101,7 @@ PLAIN = Options()
 class Slip:
     """What was offered. It never changes.
 
-    `owner` is the bettor's owner group (a stable), or the bettor: nobody is matched within it.
+    `owner` is the bettor's owner group (a stable), or the bettor, when it was placed: nobody is matched within it.
     """
 
     id: OfferId
