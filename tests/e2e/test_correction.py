@@ -87,14 +87,17 @@ async def test_a_wrong_result_is_corrected_to_the_last_centavo(running: Stack) -
             offer(elsewhere, day.races[other.number]["runners"][0]["id"], str(at_risk)),
             str(uuid4()),
         )
-        right = {
-            **day._what_was_seen(one),
-            "winner": runners[1]["id"],
-            "reason": "the photo was read the wrong way",
-        }
-        for official in day.officials[:2]:
-            await official.post(f"/v1/races/{day.races[one.number]['id']}/corrections", right, str(uuid4()))
-        await settled(ana, market["id"], 2)
+        # First only the margin: nobody's share changes, and the ledger has nothing to book. Then the winner.
+        seen = day._what_was_seen(one)
+        margin = "faja" if seen["margin"] != "faja" else "ijar"
+        why = "the photo was read the wrong way"
+        for version, winner in ((2, seen["winner"]), (3, runners[1]["id"])):
+            right = {**seen, "margin": margin, "winner": winner, "reason": why}
+            for official in day.officials[:2]:
+                await official.post(
+                    f"/v1/races/{day.races[one.number]['id']}/corrections", right, str(uuid4())
+                )
+            await settled(ana, market["id"], version)
         owed = 200 - fee - 10
         await becomes(beto, available=begun[beto] + 100 - fee)
         await becomes(ana, available=Decimal(0), held=at_risk, debt=owed)

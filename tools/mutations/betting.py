@@ -234,6 +234,13 @@ CODE = (
         (f"{_RESULTS}::test_a_late_bet_is_void_on_both_sides",),
     ),
     CodeGuard(
+        "bets: the ledger counts the settlements that move money",
+        f"{B}/service/settling.py",
+        "number = 1 + await store.booked_before(market.id, version)",
+        "number = version",
+        (f"{_RESULTS}::test_a_correction_that_moves_no_money_is_no_settlement_to_the_ledger",),
+    ),
+    CodeGuard(
         "bets: a corrected result is settled as a difference",
         f"{B}/service/settling.py",
         "before = await store.shares(market.id, market.settlement, currency) if market.settlement else None",

@@ -85,9 +85,10 @@ def match(fill: Fill, currency: str) -> PostRequested:
 
 
 def settle(
-    market: MarketId, version: int, settlement: Settlement, chunk: Chunk, tax: str | None, currency: str
+    market: MarketId, number: int, settlement: Settlement, chunk: Chunk, tax: str | None, currency: str
 ) -> PostRequested:
-    """One chunk of a settlement.
+    """One chunk of a settlement, the market's `number`th that moves money: the ledger's version of it. A correction that
+    changes nobody's share is a version here, and none there.
 
     A payment goes out of the escrow: winnings less what is taken, or own stakes back. A recovery goes back into it:
     what an earlier version paid too much. What a player has not got becomes a debt; the ledger sees to that.
@@ -102,13 +103,13 @@ def settle(
     if chunk.withheld and tax is not None:
         legs.append(_leg(given, f"tax/{tax}", chunk.withheld, currency))
     return PostRequested(
-        idempotency_key=f"{'resettle' if recovery else 'settle'}:{market}:{version}:{chunk.number}",
-        kind=_kind(chunk, version, settlement),
+        idempotency_key=f"{'resettle' if recovery else 'settle'}:{market}:{number}:{chunk.number}",
+        kind=_kind(chunk, number, settlement),
         reference=reference(market),
         postings=(_leg(taken, _escrow(market), chunk.total, currency), *legs),
         settlement=SettlementPart(
             market=market,
-            version=version,
+            version=number,
             total=str(Money.from_minor(settlement.total, currency)),
             chunk=chunk.number,
             chunks=len(settlement.chunks),
@@ -116,10 +117,10 @@ def settle(
     )
 
 
-def _kind(chunk: Chunk, version: int, settlement: Settlement) -> str:
+def _kind(chunk: Chunk, number: int, settlement: Settlement) -> str:
     if chunk.kind is ChunkKind.RECOVER:
         return RECOVERY
-    stakes_back = version == 1 and settlement.outcome in {Outcome.PUSH, Outcome.VOID}
+    stakes_back = number == 1 and settlement.outcome in {Outcome.PUSH, Outcome.VOID}
     return "bet.void" if stakes_back else "bet.settle"
 
 

@@ -30,6 +30,7 @@ class Books:
     answers: dict[str, EntryCommitted | Refusal] = field(default_factory=dict)
     sequences: Counter[str] = field(default_factory=Counter)
     paid: Counter[tuple[str, int]] = field(default_factory=Counter)
+    versions: dict[str, int] = field(default_factory=dict)
 
     def fund(self, user: UUID, amount: str) -> None:
         self.balances[f"players/{user}/available"] += Decimal(amount)
@@ -102,8 +103,10 @@ class Books:
             there = self.balances[escrow] + self.paid_out(part.market, part.version)
             if not recovery and there < Decimal(part.total):
                 raise NotYet
-            if self.paid[f"{escrow}:{part.version}", part.chunk]:
+            known = self.versions.get(escrow, 0)
+            if self.paid[f"{escrow}:{part.version}", part.chunk] or part.version not in (known, known + 1):
                 raise Refusal("settlement-mismatch")
+            self.versions[escrow] = part.version
             self.paid[f"{escrow}:{part.version}", part.chunk] += 1
         growing = {
             account: -amount if account.endswith("/debt") else amount for account, amount in sums.items()

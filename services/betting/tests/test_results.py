@@ -166,6 +166,29 @@ async def test_an_official_error_is_corrected_by_two_signatures(venue: Venue) ->
     venue.check_history()
 
 
+async def test_a_correction_that_moves_no_money_is_no_settlement_to_the_ledger(venue: Venue) -> None:
+    """First only the margin was wrong, then the winner too. The ledger knows of what it booked, and numbers that."""
+    floor = await venue.market(bps=300)
+    ana, beto = await a_bet(venue, floor)
+    await floor.finish(0)
+    for winner, margin in ((0, Margin.BLANCO), (1, Margin.BLANCO), (1, Margin.FAJA), (0, Margin.FAJA)):
+        for judge in JUDGES:
+            right = floor.seen(winner, margin=margin)
+            await venue.officiating.correct(call(judge), RaceId(floor.race.id), right, "misread", shown)
+        await settled(venue)
+        assert await floor.status() == "SETTLED"
+        won, lost = (ana, beto) if winner == 0 else (beto, ana)
+        assert [venue.books.of(each)["available"] for each in (won, lost)] == ["1097.00", "900.00"]
+    versions = await venue.owner.fetch(
+        "SELECT version, chunks, booked_at IS NOT NULL AS booked FROM settlement ORDER BY version"
+    )
+    assert [tuple(row) for row in versions] == [
+        (1, 1, True), (2, 0, True), (3, 2, True), (4, 0, True), (5, 2, True),
+    ]  # fmt: skip
+    await venue.check_money()
+    venue.check_history()
+
+
 async def test_only_a_final_result_is_corrected(venue: Venue) -> None:
     floor = await venue.market(objection_seconds=600)
     await declared(floor)

@@ -87,9 +87,8 @@ class Settling:
         chronicle = Chronicle(market.settling(basis.result_version), self._clock())
         if version > 1:
             chronicle.resettling(basis.reason)
-        for command in await asyncio.to_thread(
-            _commands, market.id, version, settlement, basis.tax, currency
-        ):
+        number = 1 + await store.booked_before(market.id, version)
+        for command in await asyncio.to_thread(_commands, market.id, number, settlement, basis.tax, currency):
             chronicle.book(command)
         await _record(conn, chronicle, basis.reason)
         if not settlement.chunks:
@@ -108,11 +107,12 @@ class Settling:
             market = await ExchangeStore(conn).market_for_update(MarketId(part.market))
             now = self._clock()
             kind = ChunkKind.RECOVER if entry.kind == bookings.RECOVERY else ChunkKind.PAY
+            version = await store.version_booked_as(market.id, part.version)
             whole = await store.book_chunk(
-                market.id, part.version, kind, part.chunk, entry_sequence=entry.sequence, now=now
+                market.id, version, kind, part.chunk, entry_sequence=entry.sequence, now=now
             )
-            if whole and market.status is MarketStatus.SETTLING and market.settlement == part.version:
-                booked = await store.book(market.id, part.version, market.terms.currency, now=now)
+            if whole and market.status is MarketStatus.SETTLING and market.settlement == version:
+                booked = await store.book(market.id, version, market.terms.currency, now=now)
                 await self._complete(conn, market, booked)
 
     async def refused(self, event_id: UUID, market_id: MarketId, refusal: PostRefused) -> None:
@@ -180,9 +180,9 @@ async def _basis(conn: Connection, market: Market) -> Basis | None:
 
 
 def _commands(
-    market: MarketId, version: int, settlement: Settlement, tax: str | None, currency: str
+    market: MarketId, number: int, settlement: Settlement, tax: str | None, currency: str
 ) -> Sequence[PostRequested]:
-    return [bookings.settle(market, version, settlement, chunk, tax, currency) for chunk in settlement.chunks]
+    return [bookings.settle(market, number, settlement, chunk, tax, currency) for chunk in settlement.chunks]
 
 
 async def _record(conn: Connection, chronicle: Chronicle, why: str) -> None:

@@ -164,6 +164,28 @@ class SettlementStore:
             [text(share.withheld, currency) for share in shares],
         )
 
+    async def booked_before(self, market_id: MarketId, version: int) -> int:
+        """How many of the settlements before this version the ledger has booked: those that moved money."""
+        number: int = await self._conn.fetchval(
+            "SELECT count(*) FROM settlement WHERE market_id = $1 AND version < $2 AND chunks > 0",
+            market_id,
+            version,
+        )
+        return number
+
+    async def version_booked_as(self, market_id: MarketId, number: int) -> int:
+        """The version that the ledger knows as the market's `number`th."""
+        version: int | None = await self._conn.fetchval(
+            """
+            SELECT version FROM settlement WHERE market_id = $1 AND chunks > 0 ORDER BY version OFFSET $2 - 1 LIMIT 1
+            """,
+            market_id,
+            number,
+        )
+        if version is None:
+            raise AssertionError(f"market {market_id} has not asked for {number} settlements")
+        return version
+
     async def book_chunk(
         self,
         market_id: MarketId,
