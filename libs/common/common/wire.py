@@ -1,8 +1,17 @@
 """The base of every model that comes in, and how money is written on the wire."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, SerializationInfo, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    StringConstraints,
+)
 
 from common.errors import Invalid
 from common.money import Money, MoneyError
@@ -24,6 +33,12 @@ AmountText = Annotated[
 
 CurrencyText = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 """An ISO 4217 code."""
+
+
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
+]
+"""A moment that a client names: with its offset, and so far from the calendar's ends that it has one in every zone."""
 
 
 class Body(BaseModel):

@@ -38,12 +38,14 @@ def test_every_bad_row_and_field_is_told_at_once() -> None:
         + "1,300,2026-06-07T12:10:00,a|A,x|y|z,\n"
         + "4,300,2026-06-07T12:10:00Z,a|b,x,\n"
         + "5,300,2026-06-07T12:10:00Z,a|b,,,more\n"
+        + "6,300,9999-12-31T23:59:59-12:00,a|b,,\n"
     ) == [
         (2, "number"),
         (4, "number"), (4, "distance_m"), (4, "starts_at"), (4, "horses"),
         (5, "starts_at"), (5, "horses"),
         (6, "stables"),
         (7, "row"),
+        (8, "starts_at"),
     ]  # fmt: skip
 
 

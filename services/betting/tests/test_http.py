@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -194,6 +195,9 @@ async def test_the_ledgers_reason_reaches_the_bettor(day: Day) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
+BEYOND = "9999-12-31T23:59:59-12:00"
+"""A moment that has no date in UTC."""
+
 BAD_OFFERS: tuple[tuple[Json, int, str | None], ...] = (
     ({"stake": 100.5}, 400, "stake"),
     ({"stake": 100}, 400, "stake"),
@@ -214,6 +218,8 @@ BAD_OFFERS: tuple[tuple[Json, int, str | None], ...] = (
     ({"market_version": 2}, 409, "market_version"),
     ({"terms_hash": "00" * 32}, 409, "terms_hash"),
     ({"bonus": "1.00"}, 400, "bonus"),
+    ({"expires_at": BEYOND}, 400, "expires_at"),
+    ({"expires_at": "2036-06-07T18:00:00"}, 400, "expires_at"),
 )
 
 
@@ -284,7 +290,16 @@ async def test_lists_come_in_pages(day: Day) -> None:
             page = await person.ok("GET", f"{path}?limit=2&after={page['next']}")
         assert len(set(found)) == len(found) == 5
         assert expected is None or found == expected
-    for wrong in ("after=xx", "limit=0", "limit=101", "limit=a", "nothing=1", "after=MjAyNi0wNi0wNyB4"):
+    beyond = urlsafe_b64encode(f"{BEYOND} {uuid4()}".encode()).decode()
+    for wrong in (
+        "after=xx",
+        "limit=0",
+        "limit=101",
+        "limit=a",
+        "nothing=1",
+        "after=MjAyNi0wNi0wNyB4",
+        f"after={beyond}",
+    ):
         assert (await ana.send("GET", f"/v1/offers?{wrong}")).status == 400, wrong
 
 
@@ -300,6 +315,11 @@ async def test_other_things_people_get_wrong(day: Day) -> None:
         (f"/v1/events/{event}/publish", {}, 409),
         ("/v1/events", {**EVENT, "permit": " "}, 400),
         ("/v1/events", {**EVENT, "starts_at": "2026-06-07T18:00:00"}, 400),
+        ("/v1/events", {**EVENT, "starts_at": BEYOND}, 400),
+        ("/v1/events", {**EVENT, "starts_at": "9999-12-31T00:00:00Z"}, 400),
+        (f"/v1/events/{event}/races", {**RACE, "number": 3, "starts_at": BEYOND}, 400),
+        (f"/v1/races/{race}/postpone", {"starts_at": BEYOND, "reason": "rain"}, 400),
+        (f"/v1/races/{race}/results", {**seen, "off_time": "0001-01-01T00:00:01Z"}, 400),
         (f"/v1/races/{race}/market", MARKET, 409),
         (f"/v1/races/{race}/market", {**MARKET, "commission_bps": 5000}, 400),
         (f"/v1/races/{race}/market", {**MARKET, "tie_rule": "SPLIT"}, 400),

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from common.http import Body
-from common.wire import AmountText, money_in
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from common.wire import AmountText, Moment, money_in
+from pydantic import Field, StringConstraints, model_validator
 
 from betting.api.requests import Name, Sha256Hex, ShortName
 from betting.domain.ids import RunnerId, StableId
@@ -102,7 +102,7 @@ class EventRequest(Body):
     name: Name
     venue: Name
     permit: ShortName
-    starts_at: AwareDatetime
+    starts_at: Moment
     state: StateCode = "SIN"
     carril_id: UUID | None = None
     objection_seconds: Annotated[
@@ -129,7 +129,7 @@ class RaceRequest(Body):
     horses: Annotated[
         tuple[ShortName, ...], Field(min_length=2, max_length=20, examples=[["El Moro", "La Chula"]])
     ]
-    starts_at: AwareDatetime
+    starts_at: Moment
     conditions: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     stables: tuple[UUID | None, ...] = ()
 
@@ -206,7 +206,7 @@ class ResultRequest(Body):
 
     winner: UUID | None
     margin: Margin | None = None
-    off_time: AwareDatetime
+    off_time: Moment
     photo_sha256: Sha256Hex
     places: Annotated[
         tuple[Annotated[tuple[UUID, ...], Field(max_length=20)], ...], Field(max_length=20)
@@ -238,7 +238,7 @@ class ReasonRequest(Body):
 class PostponeRequest(ReasonRequest):
     """When the race is to start now. Past the event's day its markets are void."""
 
-    starts_at: AwareDatetime
+    starts_at: Moment
 
 
 class SuspensionRequest(ReasonRequest):

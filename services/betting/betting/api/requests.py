@@ -8,8 +8,8 @@ from uuid import UUID
 
 from common.errors import Invalid
 from common.http import Body
-from common.wire import AmountText, CurrencyText, money_in
-from pydantic import AwareDatetime, Field, StringConstraints
+from common.wire import AmountText, CurrencyText, Moment, money_in
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from betting.domain.ids import MarketId, OfferId, RunnerId, UserId
 from betting.domain.offers import Options
@@ -23,6 +23,7 @@ ShortName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 LONGEST_PAGE = 100
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
 class OfferRequest(Body):
@@ -44,7 +45,7 @@ class OfferRequest(Body):
     terms_hash: Sha256Hex | None = None
     fill_or_kill: bool = False
     min_fill: AmountText | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     challenges: UUID | None = None
     answers: UUID | None = None
     repeat: bool = False
@@ -113,9 +114,6 @@ class ChangesQuery(Body):
 def _position(cursor: str) -> Position:
     try:
         at, _, id = urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").partition(" ")
-        position = Position(datetime.fromisoformat(at), UUID(id))
+        return Position(_MOMENT.validate_python(datetime.fromisoformat(at)), UUID(id))
     except ValueError:
         raise Invalid("this is no page of ours", field="after") from None
-    if position.at.tzinfo is None:
-        raise Invalid("this is no page of ours", field="after")
-    return position

@@ -141,6 +141,8 @@ def _moment(given: str) -> datetime:
         raise _Wrong(f"{given[:40]!r} is no time like 2026-06-07T12:10:00-06:00") from None
     if moment.tzinfo is None:
         raise _Wrong("the time has no offset, such as -06:00")
+    if not 2000 <= moment.year < 9999:
+        raise _Wrong(f"{moment.year} is no year of ours")
     return moment
 
 

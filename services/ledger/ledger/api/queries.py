@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from common.errors import Invalid
 from common.http.cursors import MAX_CURSOR
-from common.wire import Body, CurrencyText
-from pydantic import AwareDatetime, Field
+from common.wire import Body, CurrencyText, Moment
+from pydantic import Field
 
 from ledger.service.exporting import Format
 from ledger.service.finding import EntryFilter
@@ -18,9 +17,6 @@ PathText = Annotated[str, Field(min_length=1, max_length=200)]
 Cursor = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR)]
 Limit = Annotated[int, Field(ge=1, le=500)]
 SequenceNumber = Annotated[int, Field(ge=0, lt=2**62)]
-Moment = Annotated[
-    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
-]
 Order = Literal["oldest", "newest"]
 
 
