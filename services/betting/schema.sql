@@ -21,6 +21,15 @@ BEGIN
       WHERE r.id = judged LIMIT 1;
 END $$;
 
+CREATE FUNCTION public.conformity_is_by_its_stable() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('conformity_is_by_its_stable', format('%s is not of stable %s', NEW.signed_by, NEW.stable_id))
+      WHERE NOT EXISTS (SELECT FROM stable_member s WHERE s.stable_id = NEW.stable_id AND s.user_id = NEW.signed_by);
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.deadline_ends_once() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -177,6 +186,28 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.outcome_by(kind text, tie_rule text, giver text, line text, place_a bigint, place_b bigint, margin text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE
+        WHEN kind = 'GANA' AND place_a = place_b THEN CASE tie_rule WHEN 'SPLIT_POT' THEN 'SPLIT' ELSE 'PUSH' END
+        WHEN kind = 'GANA' THEN CASE WHEN place_a < place_b THEN 'A' ELSE 'B' END
+        WHEN margin IS NULL OR CASE giver WHEN 'A' THEN place_a >= place_b ELSE place_b >= place_a END
+            THEN CASE giver WHEN 'A' THEN 'B' ELSE 'A' END
+        ELSE (SELECT CASE sign(array_position(m, margin) - array_position(m, line))
+                     WHEN 1 THEN giver WHEN 0 THEN 'PUSH' ELSE CASE giver WHEN 'A' THEN 'B' ELSE 'A' END END
+                FROM (VALUES (ARRAY['media cabeza', 'cabeza', 'pescuezo', 'paleta', 'faja', 'ijar', 'pico a rabo', 'blanco']))
+                     AS from_the_least (m))
+    END
+$$;
+
+CREATE FUNCTION public.place_in(places jsonb, runner uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT coalesce(min(place), jsonb_array_length(places) + 1)
+      FROM jsonb_array_elements(places) WITH ORDINALITY AS came_in (runners, place) WHERE runners ? runner::text
+$$;
+
 CREATE FUNCTION public.positions_in(market uuid, late_after timestamp with time zone) RETURNS TABLE(user_id uuid, staked numeric, stake_a numeric, stake_b numeric, pot_a numeric, pot_b numeric, half_a numeric, half_b numeric, late numeric)
     LANGUAGE sql STABLE
     AS $$
@@ -199,6 +230,28 @@ CREATE FUNCTION public.positions_in(market uuid, late_after timestamp with time 
      GROUP BY user_id
 $$;
 
+CREATE FUNCTION public.race_counts_its_results() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.result_version <> OLD.result_version AND NOT EXISTS (
+            SELECT FROM result r WHERE r.race_id = NEW.id AND r.version = NEW.result_version
+               AND r.version = OLD.result_version + 1
+               AND (r.source, OLD.status, NEW.status) IN (('DECLARED', 'DECLARED', 'CONFIRMED'),
+                   ('RULED', 'DISPUTED', 'FINAL'), ('CORRECTED', 'FINAL', 'FINAL'))) THEN
+        PERFORM refuse('race_counts_its_results', format('race %s has no such result %s', OLD.id, NEW.result_version));
+    END IF;
+    IF NEW.objection_until IS DISTINCT FROM OLD.objection_until AND OLD.objection_until IS NOT NULL THEN
+        PERFORM refuse('objection_window_stays', format('race %s may be objected to until %s', OLD.id, OLD.objection_until));
+    END IF;
+    -- Half a minute is for two clocks, and for a transaction that waits.
+    IF NEW.status = 'CONFIRMED' AND EXISTS (SELECT FROM event e WHERE e.id = NEW.event_id
+            AND NEW.objection_until < clock_timestamp() + make_interval(secs => e.objection_seconds - 30)) THEN
+        PERFORM refuse('objection_window_is_whole', format('race %s may be objected to until %s only', OLD.id, NEW.objection_until));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.race_moves_forward() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -212,6 +265,9 @@ BEGIN
             ('CONFIRMED', 'FINAL'), ('CONFIRMED', 'DISPUTED'), ('CONFIRMED', 'NO_CONTEST'),
             ('DISPUTED', 'FINAL'), ('DISPUTED', 'NO_CONTEST')) THEN
         PERFORM refuse('race_moves_forward', format('race %s from %s to %s', OLD.id, OLD.status, NEW.status));
+    END IF;
+    IF NEW.status IN ('NO_CORRE', 'NO_CONTEST') AND NEW.moved_by IS NOT NULL THEN
+        PERFORM check_impartial(NEW.id, NEW.moved_by);
     END IF;
     IF OLD.status = 'DECLARED' AND NEW.status IN ('CONFIRMED', 'DISPUTED')
        AND (SELECT count(*) FROM declaration d WHERE d.race_id = NEW.id) <> 2 THEN
@@ -251,6 +307,7 @@ CREATE FUNCTION public.result_is_supported() RETURNS trigger
     AS $$
 DECLARE
     agreeing bigint;
+    stands text := (SELECT status FROM race r WHERE r.id = NEW.race_id);
 BEGIN
     IF NEW.version <> 1 + (SELECT count(*) FROM result r WHERE r.race_id = NEW.race_id AND r.version < NEW.version) THEN
         PERFORM refuse('result_version_is_next', format('race %s has no result %s', NEW.race_id, NEW.version - 1));
@@ -261,9 +318,7 @@ BEGIN
            OR EXISTS (SELECT FROM objection o WHERE o.race_id = NEW.race_id AND o.raised_by = NEW.signed_by[1]) THEN
             PERFORM refuse('ruling_by_a_third', format('official %s is a party to the dispute', NEW.signed_by[1]));
         END IF;
-        RETURN NEW;
-    END IF;
-    IF NEW.source = 'DECLARED' THEN
+    ELSIF NEW.source = 'DECLARED' THEN
         SELECT count(*) INTO agreeing FROM declaration d
          WHERE d.race_id = NEW.race_id AND d.official_id = ANY (NEW.signed_by)
            AND (d.winner, d.margin, d.off_time, d.photo_sha256, d.places)
@@ -274,8 +329,11 @@ BEGIN
            AND (c.winner, c.margin, c.off_time, c.photo_sha256, c.places)
                IS NOT DISTINCT FROM (NEW.winner, NEW.margin, NEW.off_time, NEW.photo_sha256, NEW.places);
     END IF;
-    IF agreeing <> 2 THEN
+    IF NEW.source <> 'RULED' AND agreeing <> 2 THEN
         PERFORM refuse('result_has_two_signatures', format('%s of 2 signed this result of race %s', agreeing, NEW.race_id));
+    END IF;
+    IF (NEW.source, stands) NOT IN (('DECLARED', 'DECLARED'), ('RULED', 'DISPUTED'), ('CORRECTED', 'FINAL')) THEN
+        PERFORM refuse('result_fits_its_race', format('no result of race %s is %s while it is %s', NEW.race_id, NEW.source, stands));
     END IF;
     RETURN NEW;
 END $$;
@@ -288,6 +346,38 @@ BEGIN
        FROM settlement_chunk c
       WHERE c.market_id = NEW.market_id AND c.version = NEW.version AND c.booked_at IS NULL LIMIT 1;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.settlement_follows_the_result() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    m market;
+    r race;
+    x result;
+    tax text;
+    bps smallint := 0;
+BEGIN
+    SELECT * INTO m FROM market WHERE id = NEW.market_id;
+    SELECT * INTO r FROM race WHERE id = m.race_id;
+    SELECT * INTO x FROM result WHERE race_id = r.id AND version = r.result_version;
+    IF m.void_reason IS NULL AND NEW.version = 1 THEN
+        SELECT w.name, w.bps INTO tax, bps FROM event e
+          JOIN withholding_rate w ON w.state = e.state AND w.valid_from <= e.day
+         WHERE e.id = r.event_id ORDER BY w.valid_from DESC LIMIT 1;
+        bps := coalesce(bps, 0);
+        tax := CASE WHEN bps > 0 THEN tax END;
+    ELSIF m.void_reason IS NULL THEN
+        SELECT s.tax, s.withholding_bps INTO tax, bps FROM settlement s WHERE s.market_id = m.id AND s.version = 1;
+    END IF;
+    IF NEW.result_version <> r.result_version OR (NEW.tax, NEW.withholding_bps) IS DISTINCT FROM (tax, bps)
+       OR (CASE WHEN m.void_reason IS NOT NULL THEN NEW.outcome <> 'VOID' OR NEW.late_after IS NOT NULL
+                ELSE r.status <> 'FINAL' OR NEW.late_after IS DISTINCT FROM x.off_time - interval '2 seconds'
+                     OR NEW.outcome IS DISTINCT FROM outcome_by(m.kind, m.tie_rule, m.giver, m.line,
+                         place_in(x.places, m.runner_a), place_in(x.places, m.runner_b), x.margin) END) THEN
+        PERFORM refuse('settlement_follows_the_result', format('market %s is settled on something else', m.id));
+    END IF;
+    RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.settlement_is_exact() RETURNS trigger
@@ -1139,6 +1229,8 @@ CREATE TRIGGER appointment_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 
 CREATE TRIGGER conformity_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.conformity FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER conformity_is_by_its_stable BEFORE INSERT ON public.conformity FOR EACH ROW EXECUTE FUNCTION public.conformity_is_by_its_stable();
+
 CREATE TRIGGER correction_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.correction FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER correction_is_impartial BEFORE INSERT ON public.correction FOR EACH ROW EXECUTE FUNCTION public.declaration_is_impartial();
@@ -1181,6 +1273,8 @@ CREATE TRIGGER offer_moves_are_noted AFTER UPDATE ON public.offer REFERENCING OL
 
 CREATE TRIGGER race_beginning_is_noted AFTER INSERT ON public.race REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('race');
 
+CREATE TRIGGER race_counts_its_results BEFORE UPDATE ON public.race FOR EACH ROW WHEN (((old.result_version IS DISTINCT FROM new.result_version) OR (old.objection_until IS DISTINCT FROM new.objection_until))) EXECUTE FUNCTION public.race_counts_its_results();
+
 CREATE TRIGGER race_moves_are_noted AFTER UPDATE ON public.race REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('race');
 
 CREATE TRIGGER race_moves_forward BEFORE UPDATE OF status ON public.race FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.race_moves_forward();
@@ -1190,6 +1284,8 @@ CREATE TRIGGER result_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON publ
 CREATE TRIGGER result_is_supported BEFORE INSERT ON public.result FOR EACH ROW EXECUTE FUNCTION public.result_is_supported();
 
 CREATE TRIGGER settlement_books_every_chunk BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_books_every_chunk();
+
+CREATE TRIGGER settlement_follows_the_result AFTER INSERT ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_follows_the_result();
 
 CREATE CONSTRAINT TRIGGER settlement_is_exact AFTER INSERT ON public.settlement DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.settlement_is_exact();
 
@@ -1292,6 +1388,8 @@ GRANT USAGE ON SCHEMA public TO betting_relay;
 REVOKE ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO betting_app;
 
+REVOKE ALL ON FUNCTION public.conformity_is_by_its_stable() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.declaration_is_impartial() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
@@ -1305,8 +1403,16 @@ REVOKE ALL ON FUNCTION public.offer_has_ended() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_keeps_its_place() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.outcome_by(kind text, tie_rule text, giver text, line text, place_a bigint, place_b bigint, margin text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.outcome_by(kind text, tie_rule text, giver text, line text, place_a bigint, place_b bigint, margin text) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.place_in(places jsonb, runner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.place_in(places jsonb, runner uuid) TO betting_app;
+
 REVOKE ALL ON FUNCTION public.positions_in(market uuid, late_after timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.positions_in(market uuid, late_after timestamp with time zone) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.race_counts_its_results() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.race_moves_forward() FROM PUBLIC;
 
@@ -1314,6 +1420,8 @@ REVOKE ALL ON FUNCTION public.refuse(rule text, message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.settlement_books_every_chunk() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.settlement_follows_the_result() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_is_exact() FROM PUBLIC;
 

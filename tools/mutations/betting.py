@@ -234,6 +234,13 @@ CODE = (
         (f"{_RESULTS}::test_a_late_bet_is_void_on_both_sides",),
     ),
     CodeGuard(
+        "bets: whoever voids bets has none at the event",
+        f"{B}/service/gates.py",
+        "    await ResultStore(conn).check_impartial(race.id, official)\n",
+        "",
+        (f"{_RESULTS}::test_whoever_voids_bets_has_none_at_the_event",),
+    ),
+    CodeGuard(
         "bets: the ledger counts the settlements that move money",
         f"{B}/service/settling.py",
         "number = 1 + await store.booked_before(market.id, version)",
@@ -296,6 +303,9 @@ DATABASE = (
     _trigger("race", "race_moves_forward", "a race passes its states in their order"),
     _trigger("declaration", "declaration_is_impartial", "whoever bet does not judge"),
     _trigger("result", "result_is_supported", "a result is signed by those who saw it"),
+    _trigger("race", "race_counts_its_results", "a race counts its results, and its objection window is whole"),
+    _trigger("conformity", "conformity_is_by_its_stable", "a stable's conformity is signed by one of it"),
+    _trigger("settlement", "settlement_follows_the_result", "a settlement is what the result says", _TWICE),
     _trigger("declaration", "declaration_is_append_only", "what was declared stays"),
     _trigger("settlement", "settlement_is_exact", "every share is what the bets say", _TWICE),
     _trigger(

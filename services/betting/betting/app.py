@@ -36,7 +36,7 @@ from betting.service.trading import Trading
 from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261121016200"
+NEWEST_MIGRATION = "20261122002000"
 
 POOL = web.AppKey("pool", pg.Pool)
 

@@ -1,12 +1,13 @@
 """From the photo to the payout: blind judges, objections, rulings, conformity, corrections, late bets, pairs."""
 
 import json
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
 from betting.api.views import RaceView
-from betting.domain.errors import OfficialConnected, RaceStateConflict
+from betting.domain.errors import OfficialConnected, OfficialHasBet, RaceStateConflict
 from betting.domain.ids import RaceId, RunnerId, UserId
 from betting.domain.margins import Margin
 from betting.domain.markets import MarketKind, TieRule
@@ -164,6 +165,40 @@ async def test_an_official_error_is_corrected_by_two_signatures(venue: Venue) ->
     assert moves[-4:] == ["SETTLING", "SETTLED", "SETTLING", "SETTLED"]
     await venue.check_money()
     venue.check_history()
+
+
+async def test_whoever_voids_bets_has_none_at_the_event(venue: Venue) -> None:
+    """A bet that is lost is not given back by the one who lost it, whichever way bets are voided; nor by the stable's."""
+    race = await venue.race(("El Moro", "La Chula", "El Tordillo"))
+    pair = race.runners[0].id, race.runners[1].id
+    floor = await venue.market(race=race, runners=pair)
+    ana, beto = await a_bet(venue, floor)
+    owner, gates = venue.bettor(), venue.gates
+    await venue.runs_for(race, 2, await venue.stable("Cuadra Reyna", owner))
+    tomorrow = venue.clock() + timedelta(days=2)
+
+    def every_way(who: UserId) -> list[Awaitable[Answer]]:
+        return [
+            gates.scratch(call(who), race.id, "cojea", shown),
+            gates.scratch_runner(call(who), race.id, pair[0], "cojea", shown),
+            gates.postpone(call(who), race.id, tomorrow, "rain", shown),
+            gates.cancel_event(call(who), race.event_id, "rain", lambda _: Answer(200, "{}")),
+        ]
+
+    for who, refusal in ((ana, OfficialHasBet), (owner, OfficialConnected)):
+        for way in every_way(who):
+            with pytest.raises(refusal):
+                await way
+    await floor.close()
+    with pytest.raises(OfficialHasBet):
+        await gates.no_contest(call(beto), race.id, "mine lost", shown)
+    assert (await floor.status(), await status(venue, floor)) == ("CLOSED", "AT_GATE")
+    judge = venue.bettor()
+    await gates.no_contest(call(judge), race.id, "crossed the rail", shown)
+    other = await venue.owner.fetchval(
+        "SELECT count(*) FROM appointment WHERE official_id = $1 AND event_id = $2", judge, race.event_id
+    )
+    assert other == 1  # and does not bet there any more
 
 
 async def test_a_correction_that_moves_no_money_is_no_settlement_to_the_ledger(venue: Venue) -> None:

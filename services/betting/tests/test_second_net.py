@@ -1,12 +1,19 @@
 """The second net: what the database refuses, whatever the service believes."""
 
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from betting.domain.ids import RunnerId
+from betting.domain.margins import Margin
+from betting.domain.markets import MarketKind, TieRule
+from betting.domain.offers import Side
 from betting.domain.ratios import LADDER
+from betting.domain.results import Declaration, outcome_of
 from common.testing import Database
 
 from services.betting.tests.asking import JUDGES
@@ -239,9 +246,27 @@ BROKEN = {
     "objection_window_is_open": CONFIRMED + FINAL,
     "dispute_ends_by_ruling": CONFIRMED + RACE_TO.format("DISPUTED") + FINAL,
     "result_has_two_signatures": DECLARE + A_RESULT % (1, "'y'", "DECLARED", "{new}, {newer}"),
-    "result_has_two_signatures (corrected)": RESULT + A_RESULT % (2, "'x'", "CORRECTED", "{new}, {newer}"),
+    "result_has_two_signatures (corrected)": DECLARED
+    + RESULT
+    + A_RESULT % (2, "'x'", "CORRECTED", "{new}, {newer}"),
+    "result_fits_its_race (declared)": RESULT,
+    "result_fits_its_race (ruled)": CONFIRMED + A_RESULT % (2, "'y'", "RULED", f"'{uuid4()}'"),
+    "race_counts_its_results": CONFIRMED + "UPDATE race SET result_version = 2 WHERE id = {race}",
+    "race_counts_its_results (back)": CONFIRMED + "UPDATE race SET result_version = 0 WHERE id = {race}",
+    "objection_window_stays": CONFIRMED + "UPDATE race SET objection_until = now() WHERE id = {race}",
+    "objection_window_is_whole": "UPDATE event SET objection_seconds = 600;"
+    + CONFIRMED.replace("interval '1 hour'", "interval '1 minute'"),
+    "conformity_is_by_its_stable": CONFIRMED
+    + """INSERT INTO stable VALUES ({newer}, 'Cuadra', {new});
+        INSERT INTO conformity VALUES ({race}, 1, {newer}, {new})""",
+    "declaration_is_impartial (no contest)": """
+        UPDATE race SET status = 'NO_CORRE', scratch_reason = 'r',
+            moved_by = (SELECT user_id FROM offer WHERE id = {made}) WHERE id = {race}""",
     "result_version_is_next": DECLARE + A_RESULT % (2, "'x'", "DECLARED", "{new}, {newer}"),
-    "result_is_signed": DECLARE + A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}', '{uuid4()}'"),
+    "result_is_signed": DECLARED
+    + DECLARE
+    + RACE_TO.format("DISPUTED")
+    + A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}', '{uuid4()}'"),
     "ruling_by_a_third": DECLARE + A_RESULT % (1, "'x'", "RULED", "{new}"),
     "event_has_a_permit": """
         INSERT INTO event (id, name, venue, permit, starts_at, day, day_ends_at, created_by)
@@ -335,6 +360,14 @@ async def test_a_settlement_is_not_booked_before_its_chunks(venue: Venue, scene:
         ),
         ("settlement_shares_are_right", "UPDATE draft SET payout = payout + commission, commission = 0"),
         ("settlement_shares_are_right", "DELETE FROM draft WHERE payout = 0"),
+        ("settlement_follows_the_result", "UPDATE draft_header SET outcome = 'B'"),
+        ("settlement_follows_the_result", "UPDATE draft_header SET outcome = 'VOID', late_after = NULL"),
+        (
+            "settlement_follows_the_result",
+            "UPDATE draft_header SET late_after = late_after + interval '1 second'",
+        ),
+        ("settlement_follows_the_result", "UPDATE draft_header SET tax = 'isr', withholding_bps = 100"),
+        ("settlement_follows_the_result", "UPDATE draft_header SET result_version = 2"),
         ("settlement_chunks_are_right", "UPDATE draft_chunk SET total = total + 1"),
         ("settlement_pays_the_escrow", "UPDATE draft_header SET total = total + 1"),
         ("settlement_pays_the_escrow", "UPDATE draft_header SET chunks = 2"),
@@ -371,6 +404,52 @@ async def test_a_settlement_is_computed_twice(venue: Venue, scene: Scene, rule: 
     finally:
         await whole.rollback()
         await venue.owner.release(connection)
+
+
+async def test_an_outcome_is_the_same_in_both_nets(venue: Venue, scene: Scene) -> None:
+    """Every question about two of three runners, every order in which they may come in, every margin."""
+    runners = [RunnerId(UUID(int=number)) for number in (1, 2, 3)]
+    one, other, third = runners
+    orders: list[tuple[tuple[RunnerId, ...], ...]] = [
+        ((one,), (other,), (third,)), ((third,), (other,), (one,)), ((one, other),), ((third,), (one, other)),
+        ((third,),), ((other,),), ((one,),), ((other, third),),
+    ]  # fmt: skip
+    terms = scene.floor.market.terms
+    questions = [
+        replace(terms, runner_a=one, runner_b=other, tie_rule=tie_rule, kind=kind, giver=giver, line=line)
+        for tie_rule in TieRule
+        for kind, giver, line in [
+            (MarketKind.GANA, None, None),
+            *((MarketKind.VENTAJA, giver, line) for giver in Side for line in Margin),
+        ]
+    ]
+    asked = [
+        (each, Declaration(winner, margin, datetime(2036, 1, 1, tzinfo=UTC), bytes(32), places))
+        for each in questions
+        for places in orders
+        for winner in [places[0][0] if len(places[0]) == 1 else None]
+        for margin in ([None] if winner is None else Margin)
+    ]
+    found = await venue.owner.fetch(
+        """
+        SELECT outcome_by(kind, tie_rule, giver, line, place_in(places, $7), place_in(places, $8), margin) AS outcome
+          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+               WITH ORDINALITY AS a (kind, tie_rule, giver, line, margin, places, at) ORDER BY at
+        """,
+        [each.kind for each, _ in asked],
+        [each.tie_rule for each, _ in asked],
+        [each.giver for each, _ in asked],
+        [each.line for each, _ in asked],
+        [seen.margin for _, seen in asked],
+        [json.dumps([[str(runner) for runner in group] for group in seen.places]) for _, seen in asked],
+        one,
+        other,
+    )  # fmt: skip
+    market = scene.floor.market
+    assert [row["outcome"] for row in found] == [
+        outcome_of(replace(market, terms=each), seen).value for each, seen in asked
+    ]
+    assert len({row["outcome"] for row in found}) == 4
 
 
 async def test_nothing_is_settled_twice(venue: Venue, scene: Scene) -> None:

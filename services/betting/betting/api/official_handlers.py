@@ -231,7 +231,8 @@ async def sign_correction(request: web.Request) -> web.Response:
 
 STAFF = (Role.OFFICIAL, Role.ADMIN)
 _RACE = (*ONCE, errors.RaceNotFound, errors.RaceStateConflict)
-_JUDGING = (*_RACE, errors.ResultInvalid, errors.OfficialHasBet, errors.OfficialConnected)
+_IMPARTIAL = (errors.OfficialHasBet, errors.OfficialConnected)
+_JUDGING = (*_RACE, errors.ResultInvalid, *_IMPARTIAL)
 
 ROUTES = (
     Route("POST", "/v1/events", create_event, body=EventRequest, returns=EventView, status=201,
@@ -243,7 +244,7 @@ ROUTES = (
           refusals=(*ONCE, errors.EventNotFound, errors.EventStateConflict)),
     Route("POST", "/v1/events/{id}/cancel", cancel_event, body=ReasonRequest, returns=EventView,
           role=Role.OFFICIAL, idempotent=True,
-          refusals=(*ONCE, errors.EventNotFound, errors.EventStateConflict)),
+          refusals=(*ONCE, errors.EventNotFound, errors.EventStateConflict, *_IMPARTIAL)),
     Route("POST", "/v1/events/{id}/races", schedule_race, body=RaceRequest, returns=RaceView, status=201,
           role=Role.OFFICIAL, idempotent=True,
           refusals=(*ONCE, errors.EventNotFound, errors.HorsesInvalid, errors.TermsInvalid,
@@ -270,13 +271,13 @@ ROUTES = (
     Route("POST", "/v1/races/{id}/finish", finish_race, returns=RaceView, role=Role.OFFICIAL, idempotent=True,
           refusals=_RACE),
     Route("POST", "/v1/races/{id}/postpone", postpone_race, body=PostponeRequest, returns=RaceView,
-          role=Role.OFFICIAL, idempotent=True, refusals=_RACE),
+          role=Role.OFFICIAL, idempotent=True, refusals=(*_RACE, *_IMPARTIAL)),
     Route("POST", "/v1/races/{id}/scratch", scratch_race, body=ReasonRequest, returns=RaceView,
-          role=Role.OFFICIAL, idempotent=True, refusals=_RACE),
+          role=Role.OFFICIAL, idempotent=True, refusals=(*_RACE, *_IMPARTIAL)),
     Route("POST", "/v1/races/{id}/runners/{runner_id}/scratch", scratch_runner, body=ReasonRequest,
-          returns=RaceView, role=Role.OFFICIAL, idempotent=True, refusals=(*_RACE, errors.RunnerNotFound)),
+          returns=RaceView, role=Role.OFFICIAL, idempotent=True, refusals=(*_RACE, errors.RunnerNotFound, *_IMPARTIAL)),
     Route("POST", "/v1/races/{id}/no-contest", declare_no_contest, body=ReasonRequest, returns=RaceView,
-          role=Role.OFFICIAL, idempotent=True, refusals=_RACE),
+          role=Role.OFFICIAL, idempotent=True, refusals=(*_RACE, *_IMPARTIAL)),
     Route("POST", "/v1/races/{id}/results", declare_result, body=ResultRequest, returns=RaceView,
           role=Role.OFFICIAL, idempotent=True, refusals=(*_JUDGING, errors.ResultAlreadyDeclared)),
     Route("POST", "/v1/races/{id}/ruling", rule_on_dispute, body=RulingRequest, returns=RaceView,

@@ -1,5 +1,6 @@
 """What happens to a race before it has a result, and what that does to its markets.
 
+Whoever voids bets decides about money like a judge: nobody does who has an offer at the event or a horse in it.
 Locks are taken in one order everywhere: race, event, markets by id.
 """
 
@@ -27,6 +28,8 @@ from betting.service.floor import session_in, write
 from betting.service.programme import Programme
 from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
+from betting.store.registry import RegistryStore
+from betting.store.results import ResultStore
 
 TRADING = frozenset({MarketStatus.DRAFT, MarketStatus.OPEN, MarketStatus.SUSPENDED})
 
@@ -85,14 +88,17 @@ class Gates:
     async def scratch(self, call: Call, race_id: RaceId, reason: str, show: Show[Race]) -> Answer:
         """The race will not be run: its markets stop at once, and every stake in them goes back.
 
-        Raises RaceNotFound; RaceStateConflict is a stored answer.
+        Raises RaceNotFound, OfficialHasBet, OfficialConnected; RaceStateConflict is a stored answer.
         """
         return await once_in(
             self._pool, call, lambda conn: self._show(conn, call, race_id, reason, show, RaceStatus.NO_CORRE)
         )
 
     async def no_contest(self, call: Call, race_id: RaceId, reason: str, show: Show[Race]) -> Answer:
-        """The race was run, or begun, and does not count. Raises RaceNotFound; RaceStateConflict is a stored answer."""
+        """The race was run, or begun, and does not count.
+
+        Raises RaceNotFound, OfficialHasBet, OfficialConnected; RaceStateConflict is a stored answer.
+        """
         return await once_in(
             self._pool,
             call,
@@ -104,8 +110,8 @@ class Gates:
     ) -> Answer:
         """One horse of several does not start: the markets about it are void and the others stand.
 
-        Raises RaceNotFound, RunnerNotFound; RaceStateConflict is a stored answer, in a match race too: there the race
-        itself is scratched.
+        Raises RaceNotFound, RunnerNotFound, OfficialHasBet, OfficialConnected; RaceStateConflict is a stored answer, in
+        a match race too: there the race itself is scratched.
         """
 
         async def work(conn: Connection) -> Answer:
@@ -119,6 +125,7 @@ class Gates:
                 raise RaceStateConflict(f"the race is {race.status}, or the horse is out already")
             if len(starting) <= 2:
                 raise RaceStateConflict("two horses are left: scratch the race")
+            await _judges(conn, race, call.user_id)
             await store.scratch_runner(runner_id, reason, now)
             version = await store.save_races([race], actor=call.user_id, why=reason, told=1)
             told = wire.RunnerScratched(race_id=race.id, runner_id=runner_id, reason=reason, scratched_at=now)
@@ -138,7 +145,7 @@ class Gates:
     ) -> Answer:
         """Put a race off. Past the event's day its markets are void; on the same day bets stand.
 
-        Raises RaceNotFound; RaceStateConflict is a stored answer.
+        Raises RaceNotFound, and where bets are voided OfficialHasBet, OfficialConnected; RaceStateConflict is a stored answer.
         """
 
         async def work(conn: Connection) -> Answer:
@@ -148,6 +155,7 @@ class Gates:
             race = replace(race.moved(RaceStatus.POSTPONED), starts_at=starts_at)
             race = await self._tell(conn, call, [race], reason)
             if starts_at >= event.day_ends_at:
+                await _judges(conn, race, call.user_id)
                 markets = await ExchangeStore(conn).markets_of_race_for_update(race_id)
                 await self._void(
                     conn, call.user_id, markets, f"postponed past the event's day: {reason}"[:500]
@@ -159,7 +167,7 @@ class Gates:
     async def cancel_event(self, call: Call, event_id: EventId, reason: str, show: Show[Event]) -> Answer:
         """The day is off: every race that has not been run is scratched.
 
-        Raises EventNotFound; EventStateConflict is a stored answer.
+        Raises EventNotFound, OfficialHasBet, OfficialConnected; EventStateConflict is a stored answer.
         """
 
         async def work(conn: Connection) -> Answer:
@@ -214,6 +222,7 @@ class Gates:
         """End a locked race without a result, and void its markets."""
         now = self._clock()
         race = race.moved(to)
+        await _judges(conn, race, call.user_id)
         if to is RaceStatus.NO_CORRE:
             version = await ProgrammeStore(conn).save_races([race], actor=call.user_id, why=reason, told=1)
             told: Told = wire.RaceScratched(
@@ -256,6 +265,12 @@ class Gates:
         )
         await announce_all(conn, (announcement("races", race.id, version, told, now),))
         return race
+
+
+async def _judges(conn: Connection, race: Race, official: UserId) -> None:
+    """From now on this official does not bet at the event. Raises OfficialHasBet, OfficialConnected."""
+    await ResultStore(conn).check_impartial(race.id, official)
+    await RegistryStore(conn).appoint(race.event_id, official, official)
 
 
 def _market_of(deadline: Deadline) -> MarketId:

@@ -68,6 +68,11 @@ class ResultStore:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
 
+    async def check_impartial(self, race_id: RaceId, official: UserId) -> None:
+        """Whether somebody may decide about a race. Raises OfficialHasBet, OfficialConnected."""
+        with translate(_IMPARTIAL):
+            await self._conn.execute("SELECT check_impartial($1, $2)", race_id, official)
+
     async def declarations(self, race_id: RaceId) -> Mapping[UserId, Declaration]:
         """In the order they were made."""
         rows = await self._conn.fetch(
