@@ -264,10 +264,10 @@ async def test_a_key_stands_for_one_request(day: Day) -> None:
     assert same == first
     other = await ana.send("POST", "/v1/offers", day.offer(stake="105.00"), key="tap")
     assert (other.status, (await other.json())["type"]) == (422, "/problems/idempotency-key-reused")
-    path = f"/v1/races/{day.race['id']}/scratch"
-    scratched = await judge.ok("POST", path, {"reason": "cojea"}, key="once")
-    assert await judge.ok("POST", path, {"reason": "cojea"}, key="once") == scratched
-    assert (await judge.send("POST", path, {"reason": "cojea"})).status == 409
+    path, reason = f"/v1/races/{day.race['id']}/scratch", {"reason": "cojea" * 100}
+    scratched = await judge.ok("POST", path, reason, key="once")
+    assert await judge.ok("POST", path, reason, key="once") == scratched
+    assert (await judge.send("POST", path, reason)).status == 409
 
 
 async def test_lists_come_in_pages(day: Day) -> None:
@@ -325,6 +325,9 @@ async def test_other_things_people_get_wrong(day: Day) -> None:
         (f"/v1/races/{race}/market", {**MARKET, "tie_rule": "SPLIT"}, 400),
         (f"/v1/races/{race}/market", {**MARKET, "min_stake": "0.10"}, 400),
         (f"/v1/races/{race}/market", {**MARKET, "currency": "USD"}, 400),
+        (f"/v1/races/{race}/market", {**MARKET, "max_stake": "9999999999999999"}, 400),
+        (f"/v1/races/{race}/market", {**MARKET, "max_exposure": "9999999999999999"}, 400),
+        (f"/v1/events/{event}/races", {**RACE, "number": 3, "stables": [str(uuid4()), None]}, 404),
         (f"/v1/races/{race}/results", seen, 409),
         (f"/v1/races/{race}/results", {**seen, "margin": "faja"}, 400),
         (f"/v1/races/{race}/results", {**seen, "photo_sha256": "xx"}, 400),

@@ -264,7 +264,8 @@ async def test_pairs_of_three_and_one_that_does_not_start(venue: Venue) -> None:
         await floor.place(ana, pair[0], (1, 1), 100)
         await floor.place(beto, pair[1], (1, 1), 100)
         people.append((ana, beto))
-    await venue.gates.scratch_runner(call(JUDGES[0]), race.id, RunnerId(tordillo), "lame", shown)
+    lame = "lame, says the veterinarian " * 15  # longer than an event tells
+    await venue.gates.scratch_runner(call(JUDGES[0]), race.id, RunnerId(tordillo), lame, shown)
     await settled(venue)
     assert [await floor.status() for floor in floors] == ["OPEN", "VOID", "VOID"]
     await floors[0].close()

@@ -247,7 +247,7 @@ ROUTES = (
           refusals=(*ONCE, errors.EventNotFound, errors.EventStateConflict, *_IMPARTIAL)),
     Route("POST", "/v1/events/{id}/races", schedule_race, body=RaceRequest, returns=RaceView, status=201,
           role=Role.OFFICIAL, idempotent=True,
-          refusals=(*ONCE, errors.EventNotFound, errors.HorsesInvalid, errors.TermsInvalid,
+          refusals=(*ONCE, errors.EventNotFound, errors.StableNotFound, errors.HorsesInvalid, errors.TermsInvalid,
                     errors.RaceNumberTaken)),
     Route("POST", "/v1/events/{id}/card", import_card, body=CardRequest, returns=ImportView, status=201,
           role=Role.OFFICIAL, idempotent=True,

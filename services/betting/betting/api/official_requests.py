@@ -4,6 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
+from common.errors import Invalid
 from common.http import Body
 from common.wire import AmountText, Moment, money_in
 from pydantic import Field, StringConstraints, model_validator
@@ -29,6 +30,8 @@ StateCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Reasoned = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 MOST_CARD_CHARACTERS = 200_000
+LARGEST_BOUND = 10**14
+"""In minor units: a book of such stakes still adds up in an amount of the database's."""
 
 
 class CarrilRequest(Body):
@@ -180,6 +183,7 @@ class MarketRequest(Body):
     draft: bool = False
 
     def to_domain(self) -> WantedMarket:
+        """Raises Invalid."""
         max_stake = self._bound(self.max_stake, "max_stake", DEFAULT_MAX_STAKE)
         return WantedMarket(
             currency=self.currency,
@@ -187,7 +191,7 @@ class MarketRequest(Body):
             tie_rule=self.tie_rule,
             min_stake=self._bound(self.min_stake, "min_stake", DEFAULT_MIN_STAKE),
             max_stake=max_stake,
-            max_exposure=self._bound(self.max_exposure, "max_exposure", 10 * max_stake),
+            max_exposure=self._bound(self.max_exposure, "max_exposure", min(10 * max_stake, LARGEST_BOUND)),
             kind=self.kind,
             runners=None if self.runners is None else (RunnerId(self.runners[0]), RunnerId(self.runners[1])),
             giver=None if self.giver is None else RunnerId(self.giver),
@@ -197,7 +201,11 @@ class MarketRequest(Body):
         )
 
     def _bound(self, amount: str | None, field: str, default: int) -> int:
-        return default if amount is None else money_in(amount, self.currency, field=field).minor
+        """Raises Invalid."""
+        bound = default if amount is None else money_in(amount, self.currency, field=field).minor
+        if bound > LARGEST_BOUND:
+            raise Invalid("no market takes that much", field=field)
+        return bound
 
 
 class ResultRequest(Body):

@@ -128,7 +128,9 @@ class Gates:
             await _judges(conn, race, call.user_id)
             await store.scratch_runner(runner_id, reason, now)
             version = await store.save_races([race], actor=call.user_id, why=reason, told=1)
-            told = wire.RunnerScratched(race_id=race.id, runner_id=runner_id, reason=reason, scratched_at=now)
+            told = wire.RunnerScratched(
+                race_id=race.id, runner_id=runner_id, reason=reason[:200], scratched_at=now
+            )
             await announce_all(conn, (announcement("races", race.id, version, told, now),))
             about = [
                 market
@@ -226,7 +228,7 @@ class Gates:
         if to is RaceStatus.NO_CORRE:
             version = await ProgrammeStore(conn).save_races([race], actor=call.user_id, why=reason, told=1)
             told: Told = wire.RaceScratched(
-                race_id=race.id, reason=reason, scratched_by=call.user_id, scratched_at=now
+                race_id=race.id, reason=reason[:200], scratched_by=call.user_id, scratched_at=now
             )
             await announce_all(conn, (announcement("races", race.id, version, told, now),))
         else:

@@ -162,8 +162,10 @@ class Programme:
     async def schedule_race(
         self, call: Call, event_id: EventId, wanted: WantedRace, show: Show[Race]
     ) -> Answer:
-        """Put a race on the card. Raises EventNotFound, HorsesInvalid, TermsInvalid; RaceNumberTaken is a stored
-        answer."""
+        """Put a race on the card.
+
+        Raises EventNotFound, StableNotFound, HorsesInvalid, TermsInvalid; RaceNumberTaken is a stored answer.
+        """
         check_horses(wanted.horses)
 
         async def work(conn: Connection) -> Answer:

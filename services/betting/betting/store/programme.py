@@ -7,7 +7,13 @@ from uuid import UUID
 
 from common.pg import Connection, translate
 
-from betting.domain.errors import EventNotFound, PermitMissing, RaceNotFound, RaceNumberTaken
+from betting.domain.errors import (
+    EventNotFound,
+    PermitMissing,
+    RaceNotFound,
+    RaceNumberTaken,
+    StableNotFound,
+)
 from betting.domain.events import Event
 from betting.domain.ids import EventId, MarketId, RaceId, RunnerId, StableId, UserId
 from betting.domain.races import Race, RaceStatus, Runner
@@ -91,7 +97,7 @@ class ProgrammeStore:
     # -- races
 
     async def add_race(self, race: Race, created_by: UserId) -> int:
-        """The race's first version. Raises RaceNumberTaken."""
+        """The race's first version. Raises RaceNumberTaken, StableNotFound."""
         with translate(
             {"race_number_is_unique": lambda: RaceNumberTaken("take another number", field="number")}
         ):
@@ -104,19 +110,20 @@ class ProgrammeStore:
                 race.id, race.event_id, race.number, race.distance_m, race.starts_at, race.status,
                 race.conditions, created_by,
             )  # fmt: skip
-        await self._conn.execute(
-            """
-            INSERT INTO runner (id, race_id, position, horse, stable_id, carril)
-            SELECT id, $1, position, horse, stable, carril
-              FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::smallint[]) WITH ORDINALITY
-                   AS r (id, horse, stable, carril, position)
-            """,
-            race.id,
-            [runner.id for runner in race.runners],
-            [runner.horse for runner in race.runners],
-            [runner.stable for runner in race.runners],
-            [runner.carril for runner in race.runners],
-        )
+        with translate({"runner_stable_id_fkey": lambda: StableNotFound("no such stable", field="stables")}):
+            await self._conn.execute(
+                """
+                INSERT INTO runner (id, race_id, position, horse, stable_id, carril)
+                SELECT id, $1, position, horse, stable, carril
+                  FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::smallint[]) WITH ORDINALITY
+                       AS r (id, horse, stable, carril, position)
+                """,
+                race.id,
+                [runner.id for runner in race.runners],
+                [runner.horse for runner in race.runners],
+                [runner.stable for runner in race.runners],
+                [runner.carril for runner in race.runners],
+            )
         return 1
 
     async def race_for_update(self, race_id: RaceId) -> Race:
