@@ -55,6 +55,16 @@ async def listen(socket: aiohttp.ClientWebSocketResponse, screen: Screen, heard:
         screen.take(json.loads(message.data))
 
 
+async def look_and_log_out(http: aiohttp.ClientSession, running: Stack, session: str, market: str) -> None:
+    """Watch the market last of all, and end the session: whoever else watches must not hear less for it."""
+    headers = {"Authorization": f"Bearer {session}"}
+    async with http.ws_connect(f"{running.urls['gateway']}/v1/live", headers=headers) as socket:
+        await socket.send_json({"op": "sub", "ch": [f"market:{market}"]})
+        assert (await socket.receive_json(timeout=WITHIN_SECONDS))["op"] == "img"
+        async with http.post(f"{running.urls['gateway']}/v1/logout", headers=headers) as answer:
+            assert answer.status == 204
+
+
 async def until(done: Any) -> None:
     async with asyncio.timeout(WITHIN_SECONDS):
         while not done():
@@ -95,6 +105,7 @@ async def test_a_market_is_watched_from_offer_to_settlement(running: Stack) -> N
                 )
             )
             await until(lambda: any('"op": "hb"' in each for each in heard))
+            await look_and_log_out(http, running, beto.session, market)
             official = day.officials[0]
             await official.post(f"/v1/markets/{market}/close", {}, f"{day.day}:close")
             await until(lambda: screen.status == "CLOSED")
@@ -127,6 +138,8 @@ async def test_who_was_away_gets_what_was_missed(running: Stack) -> None:
             moved_id, delta = await event(watching)
             assert (delta["op"], delta["prev"]) == ("delta", image["clk"])
             async with http.get(url, headers=headers | {"Last-Event-ID": id}) as again:
+                _, status = await event(again)
+                assert (status["op"], status["status"]) == ("status", "OPEN")
                 _, missed = await event(again)
                 assert (missed["op"], missed["prev"], missed["clk"]) == ("delta", image["clk"], delta["clk"])
                 assert missed["book"] == delta["book"]

@@ -16,7 +16,67 @@ _CONFUSED = (f"{CT}/test_auth.py::test_anything_else_is_not_accepted",)
 _COVERED = (f"{CT}/test_plain_signatures.py",)
 _FOUR_EYES = (f"{PT}/test_four_eyes.py::test_the_database_takes_four_eyes_too",)
 
+_LIVE = "services/gateway/tests/test_live.py"
+
 CODE = (
+    CodeGuard(
+        "live: who logged out does not leave the others in the dark",
+        "services/gateway/gateway/live/hub.py",
+        "            except Unauthenticated as error:\n                refused = error",
+        "            except Unauthenticated:\n                raise",
+        (f"{_LIVE}::test_nobody_is_left_in_the_dark_by_who_logged_out",),
+    ),
+    CodeGuard(
+        "live: what nobody watches any more is not kept for the next one who comes",
+        "services/gateway/gateway/live/hub.py",
+        "        if market in self._watchers:\n            self._images[market] = image",
+        "        self._images[market] = image",
+        (f"{_LIVE}::test_an_image_is_not_kept_for_who_left_while_it_was_read",),
+    ),
+    CodeGuard(
+        "live: a status that could not be read shows as a gap",
+        "services/gateway/gateway/live/hub.py",
+        "        if not image.follows(envelope.sequence) or envelope.type in STATUS:\n",
+        "        if image.follows(envelope.sequence) and envelope.type in STATUS:\n"
+        "            image.seen = envelope.sequence\n            await self._renew(market)\n            return\n"
+        "        if not image.follows(envelope.sequence):\n",
+        (f"{_LIVE}::test_a_status_that_could_not_be_read_is_read_with_the_next_event",),
+    ),
+    CodeGuard(
+        "live: who comes back is told how the market stands",
+        "services/gateway/gateway/live/watchers.py",
+        "            self.tell(status_message(image))\n",
+        "",
+        (f"{_LIVE}::test_a_status_is_told_without_the_book",),
+    ),
+    CodeGuard(
+        "live: what must not wait does not wait for the book",
+        "services/gateway/gateway/live/watchers.py",
+        "                await _within(min(rests), self._urgent)",
+        "                await asyncio.sleep(min(rests))",
+        (f"{_LIVE}::test_a_status_does_not_wait_until_changes_of_the_book_may_be_told",),
+    ),
+    CodeGuard(
+        "live: what could not be done is tried again on a busy day",
+        "services/gateway/gateway/live/feed.py",
+        "                if monotonic() - mended_at >= MEND_SECONDS:",
+        "                if False:",
+        ("services/gateway/tests/test_feed.py::test_what_could_not_be_done_is_tried_again_on_a_busy_day",),
+    ),
+    CodeGuard(
+        "live: what is one's own and was missed is said to be",
+        "services/gateway/gateway/live/hub.py",
+        "            watcher.tell(MISSED)",
+        "            pass",
+        (f"{_LIVE}::test_what_was_anybodys_own_and_was_missed_is_said_to_be",),
+    ),
+    CodeGuard(
+        "live: a market that cannot be read is not said to be missing",
+        "services/gateway/gateway/live/doors.py",
+        "                    if answer.status in _NOT_NOW or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:",
+        "                    if False:",
+        ("services/gateway/tests/test_live_doors.py",),
+    ),
     CodeGuard(
         "edge: a device signs under one spelling of its name",
         "services/gateway/gateway/devices.py",

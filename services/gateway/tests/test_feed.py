@@ -60,6 +60,7 @@ async def listening(live: Feed) -> None:
 async def test_silence_does_not_end_the_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody bets for a while. It used to begin anew after every silence, and everybody got a fresh image."""
     monkeypatch.setattr(feed, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "MEND_SECONDS", 0.1)
     told = Told()
     link = Link(stack().rabbitmq.url("gateway"), name="test")
     live = Feed(link, told)
@@ -77,6 +78,43 @@ async def test_silence_does_not_end_the_subscription(monkeypatch: pytest.MonkeyP
         assert told.sequences == [11, 12, 14, 16]
         assert (live.began, told.forgotten) == (1, 1)
         await live.check()
+    await link.close()
+
+
+async def test_what_could_not_be_done_is_tried_again_on_a_busy_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is always some event: whoever waits for a silence waits until the last race is over."""
+    monkeypatch.setattr(feed, "MEND_SECONDS", 0.1)
+    told = Told()
+    link = Link(stack().rabbitmq.url("gateway"), name="test")
+    live = Feed(link, told)
+    async with live.running():
+        await listening(live)
+        async with asyncio.timeout(4):  # less than a silence
+            while told.mended < 2:
+                await tell(OTHER, 1)
+    await link.close()
+
+
+async def test_who_is_hopelessly_late_says_that_something_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "LIMIT", 2)
+    told = Told()
+    link = Link(stack().rabbitmq.url("gateway"), name="test")
+    live = Feed(link, told)
+    held = asyncio.Event()
+
+    async def take(envelope: Envelope) -> None:
+        told.sequences.append(envelope.sequence)
+        await held.wait()
+
+    monkeypatch.setattr(told, "take", take)
+    async with live.running():
+        await listening(live)
+        async with asyncio.timeout(20):
+            while told.forgotten < 2:
+                held.clear()
+                await tell(MARKET, 1, 2, 3, 4, 5, 6)
+                held.set()
+                await asyncio.sleep(0.05)
     await link.close()
 
 

@@ -16,6 +16,7 @@ from contracts.wire import Event
 from gateway.live.hub import Hub, own_messages
 from gateway.live.images import DELTAS_KEPT, Image
 from gateway.live.watchers import LATE_SECONDS, MOST_MESSAGES, TooSlow, Watcher
+from gateway.sessions import NoSession
 
 MARKET, RUNNER = uuid4(), uuid4()
 ANA, BETO = uuid4(), uuid4()
@@ -70,6 +71,20 @@ async def watching(
     return hub, watcher, clock
 
 
+def suspended(source: Betting) -> Envelope:
+    source.status = "SUSPENDED"
+    return source.tells(betting.MarketSuspended(market_id=MARKET, reason="protest", suspended_at=NOON))
+
+
+async def away(market: str) -> Image:
+    """Betting does not answer."""
+    raise OSError(market)
+
+
+async def logged_out(_: str) -> Image:
+    raise NoSession("The session ran out or was ended.")
+
+
 async def told(watcher: Watcher) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(await watcher.next_message())
     return message
@@ -106,6 +121,7 @@ async def test_a_repeated_event_changes_nothing_and_a_gap_is_told_as_one_delta()
     await hub.take(source.moves("1.00"))
     assert (await told(watcher))["prev"] == 14
     _, back, _ = await watching(source, clk=11, hub=hub)
+    assert (await told(back))["op"] == "status"
     assert (await told(back))["book"] == {str(RUNNER): [[5, 4, "1.00"], [2, 1, "7.00"]]}
 
 
@@ -141,13 +157,12 @@ async def test_a_status_is_told_without_the_book() -> None:
     source = Betting()
     hub, watcher, _ = await watching(source)
     await told(watcher)
-    source.status = "SUSPENDED"
-    await hub.take(
-        source.tells(betting.MarketSuspended(market_id=MARKET, reason="protest", suspended_at=NOON))
-    )
+    await hub.take(suspended(source))
     assert (await told(watcher))["status"] == "SUSPENDED"
     assert (await told(watcher))["op"] == "hb"
     _, back, _ = await watching(source, clk=10, hub=hub)
+    status = await told(back)
+    assert (status["op"], status["status"]) == ("status", "SUSPENDED"), "it was away when it was told"
     assert (await told(back))["op"] == "hb", "whoever knew the book still knows it"
     await hub.take(source.moves("60.00"))
     delta = await told(watcher)
@@ -183,18 +198,121 @@ async def test_an_image_that_cannot_be_read_is_read_when_it_can() -> None:
     source = Betting()
     hub, watcher, _ = await watching(source)
     await told(watcher)
-    fetch = source.fetch
-
-    async def away(market: str) -> Image:
-        raise OSError(market)
-
-    hub._fetches[str(MARKET)] = away
+    await hub.watch(watcher, str(MARKET), 10, away)
+    assert (await told(watcher))["op"] == "status"
     source.moves("50.00")  # never arrives
     await hub.take(source.moves("40.00"))
     assert (await told(watcher))["op"] == "hb"
-    hub._fetches[str(MARKET)] = fetch
+    await hub.watch(watcher, str(MARKET), 10, source.fetch)
+    assert (await told(watcher))["op"] == "status"
     await hub.mend()
     assert [(await told(watcher))["op"] for _ in range(2)] == ["status", "delta"]
+
+
+async def test_a_status_that_could_not_be_read_is_read_with_the_next_event() -> None:
+    """Betting had too much to do just when the market stopped: whoever watches is not left with an open one."""
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    await told(watcher)
+    await hub.watch(watcher, str(MARKET), 10, away)
+    await told(watcher)
+    await hub.take(suspended(source))
+    assert (await told(watcher))["op"] == "hb"
+    await hub.watch(watcher, str(MARKET), 10, source.fetch)
+    await told(watcher)
+    await hub.take(source.moves("0.00"))
+    status = await told(watcher)
+    assert (status["op"], status["status"]) == ("status", "SUSPENDED")
+    assert (await told(watcher))["op"] == "delta"
+
+
+async def test_nobody_is_left_in_the_dark_by_who_logged_out() -> None:
+    """A market is read as one of those who watch it: one whose session has ended is not asked for all the others."""
+    source, hub = Betting(), Hub()
+    _, ana, _ = await watching(source, hub=hub)
+    await told(ana)
+    gone, ended = Watcher(str(BETO), heartbeat_seconds=0.05), Watcher(str(uuid4()), heartbeat_seconds=0.05)
+    for other in (gone, ended):
+        hub.joined()
+        await hub.watch(other, str(MARKET), None, logged_out)
+    hub.left(gone)
+    await hub.take(suspended(source))
+    assert (await told(ana))["status"] == "SUSPENDED"
+
+
+async def test_who_shares_a_reading_is_not_refused_for_anothers_session() -> None:
+    source, hub, asked = Betting(), Hub(), asyncio.Event()
+
+    async def ends(market: str) -> Image:
+        await asked.wait()
+        return await logged_out(market)
+
+    first, second = Watcher(str(BETO)), Watcher(str(ANA))
+    joining = asyncio.create_task(hub.watch(first, str(MARKET), None, ends))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    other = asyncio.create_task(hub.watch(second, str(MARKET), None, source.fetch))
+    await asyncio.sleep(0)
+    asked.set()
+    await asyncio.gather(joining, other)
+    assert (await told(second))["op"] == "img"
+
+
+async def test_nobodys_session_is_nobodys_image() -> None:
+    hub, watcher = Hub(), Watcher(str(ANA))
+    with pytest.raises(NoSession):
+        await hub.watch(watcher, str(MARKET), None, logged_out)
+    assert not hub._watchers
+
+
+async def test_an_image_is_not_kept_for_who_left_while_it_was_read() -> None:
+    """Nothing would keep it true, and the next one who comes would be shown a market that has long been closed."""
+    source, answers = Betting(), asyncio.Event()
+
+    async def slow(market: str) -> Image:
+        await answers.wait()
+        return await source.fetch(market)
+
+    hub, watcher, _ = await watching(source)
+    await hub.watch(watcher, str(MARKET), None, slow)
+    source.moves("50.00")  # never arrives
+    missed = asyncio.create_task(hub.take(source.moves("40.00")))
+    await asyncio.sleep(0)
+    hub.left(watcher)
+    answers.set()
+    await missed
+    assert not hub.concerns(source.moves("30.00").model_dump_json().encode())
+    await hub.take(suspended(source))
+    _, late, _ = await watching(source, hub=hub)
+    assert (await told(late))["status"] == "SUSPENDED"
+
+
+async def test_a_status_does_not_wait_until_changes_of_the_book_may_be_told() -> None:
+    source = Betting()
+    hub, watcher, clock = await watching(source)
+    watcher.conflate_seconds = 5.0
+    await told(watcher)
+    await hub.take(source.moves("60.00"))
+    waiting = asyncio.create_task(told(watcher))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await hub.take(suspended(source))
+    async with asyncio.timeout(2):
+        assert (await waiting)["op"] == "status"
+    clock.now += 5.1
+    delta = await told(watcher)
+    assert (delta["op"], delta["prev"]) == ("delta", 10), "late by its own wish is not late"
+
+
+async def test_what_was_anybodys_own_and_was_missed_is_said_to_be() -> None:
+    """The broker was gone for a moment. A book is read again; what happened to one's money is not told twice by anybody."""
+    source = Betting()
+    hub, watcher, _ = await watching(source)
+    hub.hear(watcher)
+    await told(watcher)
+    source.moves("50.00")  # never arrives
+    await hub.forget()
+    assert [(await told(watcher))["op"] for _ in range(3)] == ["missed", "status", "delta"]
 
 
 async def test_what_concerns_nobody_here_is_not_read() -> None:
@@ -226,10 +344,7 @@ async def test_what_must_not_be_lost_is_not_and_who_never_reads_is_cut_off() -> 
     source = Betting()
     hub, watcher, _ = await watching(source)
     await told(watcher)
-    source.status = "SUSPENDED"
-    await hub.take(
-        source.tells(betting.MarketSuspended(market_id=MARKET, reason="protest", suspended_at=NOON))
-    )
+    await hub.take(suspended(source))
     status = await told(watcher)
     assert (status["op"], status["status"]) == ("status", "SUSPENDED")
     for _ in range(MOST_MESSAGES + 1):
@@ -245,10 +360,11 @@ async def test_who_was_away_resumes_or_gets_an_image() -> None:
     for amount in ("90.00", "80.00"):
         await hub.take(source.moves(amount))
     _, back, _ = await watching(source, clk=11, hub=hub)
+    assert (await told(back))["op"] == "status"
     missed = await told(back)
     assert (missed["op"], missed["prev"], missed["clk"]) == ("delta", 11, 12)
     _, current, _ = await watching(source, clk=12, hub=hub)
-    assert (await told(current))["op"] == "hb"
+    assert [(await told(current))["op"] for _ in range(2)] == ["status", "hb"]
     _, unknown, _ = await watching(source, clk=3, hub=hub)
     assert (await told(unknown))["op"] == "img"
     for pesos in range(DELTAS_KEPT):

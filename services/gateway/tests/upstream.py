@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 from common.auth import TokenVerifier, by_token
-from common.errors import Unauthenticated
+from common.errors import NotFound, Unauthenticated
 from common.http import PRINCIPAL, Route, View, build_app, reply
 from common.settings import ServiceSettings
 from gateway.domain import PublicRoute, Service
@@ -37,6 +37,7 @@ class Upstream:
     delay_seconds: float = 0.0
     drop: bool = False
     refuse_token: bool = False
+    missing: bool = False
     drop_after_bytes: int | None = None
 
     def app(self, identity_url: str) -> web.Application:
@@ -57,6 +58,8 @@ class Upstream:
             await asyncio.sleep(self.delay_seconds)
             if self.refuse_token:
                 raise Unauthenticated("the token is not accepted")
+            if self.missing:
+                raise NotFound("there is none")
             if self.drop:
                 return _dropped(request)
             if self.drop_after_bytes is not None:

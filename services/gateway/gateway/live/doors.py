@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final, Literal
 from uuid import UUID
 
 import aiohttp
 from aiohttp import web
-from common.errors import DomainError, Invalid, NotFound
+from common.errors import DomainError, Invalid, NotFound, Unavailable
 from common.http import Route
 from common.problem import problem_of
 from common.roles import Role
@@ -45,6 +46,13 @@ class Subscribe(BaseModel):
     conflate: int = Field(default=50, ge=0, le=5_000)
 
 
+class MarketUnavailable(Unavailable):
+    """Betting does not answer, so how the market stands is not known."""
+
+    slug = "market-unavailable"
+    title = "The market cannot be read now"
+
+
 class MarketReader:
     """Reads markets from betting with the token of whoever watches."""
 
@@ -63,14 +71,27 @@ class MarketReader:
             token = await self._exchange.token_for(secret, Service.BETTING)
             headers = {"Authorization": f"Bearer {token.token}"}
             timeout = aiohttp.ClientTimeout(total=5)
-            async with self._client.get(
-                f"{self._url}/v1/markets/{market}", headers=headers, timeout=timeout
-            ) as answer:
-                if answer.status != web.HTTPOk.status_code:
+            try:
+                async with self._client.get(
+                    f"{self._url}/v1/markets/{market}", headers=headers, timeout=timeout
+                ) as answer:
+                    if answer.status == HTTPStatus.OK:
+                        return image_of(await answer.json())
+                    if answer.status == HTTPStatus.UNAUTHORIZED:
+                        self._exchange.forget(secret)
+                    if answer.status in _NOT_NOW or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                        raise MarketUnavailable("Try again.", retry_after=1)
                     raise NotFound(f"there is no market {market}", field="ch")
-                return image_of(await answer.json())
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                raise MarketUnavailable("Try again.", retry_after=1) from error
 
         return fetch
+
+
+_NOT_NOW: Final = frozenset(
+    (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+)
+"""What betting says of itself, or of our token, and not of the market."""
 
 
 HUB = web.AppKey("hub", Hub)
@@ -113,7 +134,7 @@ class MarketWithBook(BaseModel):
 
 
 async def subscribe(request: web.Request, watcher: Watcher, secret: str, wanted: Subscribe) -> None:
-    """Watch what is wanted. Raises Invalid, NotFound, NoSession."""
+    """Watch what is wanted. Raises Invalid, NotFound, NoSession, SessionsUnavailable, MarketUnavailable."""
     hub, fetch = request.app[HUB], request.app[READER].fetch_for(secret)
     watcher.heartbeat_seconds, watcher.conflate_seconds = wanted.hb, wanted.conflate / 1000
     for channel in wanted.ch:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
+from time import monotonic
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ LIMIT: Final = 50_000
 BACKOFF_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 5.0
 """After this long without an event the broker is asked whether it still delivers."""
+MEND_SECONDS: Final = 5.0
+"""Between two attempts at what could not be done. Not left to a silence: on a race day there is none."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Listener(Protocol):
         """Something may have been missed."""
 
     async def mend(self) -> None:
-        """A good moment to do what could not be done."""
+        """Do what could not be done."""
 
 
 class _Inbox:
@@ -52,10 +55,12 @@ class _Inbox:
         self._bodies: deque[bytes] = deque()
         self._arrived = asyncio.Event()
         self.over = False
+        self.dropped = False
 
     async def put(self, message: DeliveredMessage) -> None:
-        if len(self._bodies) >= LIMIT:  # we are hopelessly late: what is dropped shows as a gap
+        if len(self._bodies) >= LIMIT:  # we are hopelessly late
             self._bodies.popleft()
+            self.dropped = True
         self._bodies.append(message.body)
         self._arrived.set()
 
@@ -120,15 +125,21 @@ class Feed:
             self._listening = True
             self.began += 1
             await self._listener.forget()
+            mended_at = monotonic()
             while not inbox.over:
                 await self._take_all(inbox)
+                if inbox.dropped:
+                    inbox.dropped = False
+                    await self._listener.forget()
+                if monotonic() - mended_at >= MEND_SECONDS:
+                    await self._listener.mend()
+                    mended_at = monotonic()
                 try:
                     await inbox.arrived()
                 except TimeoutError:
                     if channel.is_closed:
                         break
                     await self._link.check()
-                    await self._listener.mend()
             raise BrokerUnavailable("the broker ended the subscription", retry_after=1)
         finally:
             await close_channel(channel)

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from common.errors import Unauthenticated, Unavailable
 from contracts import betting
 from contracts.envelope import Envelope
 from contracts.ledger import EntryCommitted, Side
@@ -22,7 +23,7 @@ from gateway.live.images import Image, LevelKey
 from gateway.live.watchers import Watcher, status_message
 
 Fetch: TypeAlias = Callable[[str], Awaitable[Image]]
-"""Reads a market's image from betting. Raises a DomainError."""
+"""Reads a market's image from betting, as one of those who watch it. Raises a DomainError."""
 
 STATUS: Final[Mapping[str, str]] = {
     betting.MarketOpened.type: "OPEN",
@@ -36,7 +37,10 @@ STATUS: Final[Mapping[str, str]] = {
 ENTRY: Final = "ledger.entry.committed.v1"
 PLAYERS: Final = "players/"
 MARKETS: Final = "markets/"
+MISSED: Final = json.dumps({"op": "missed", "ch": "me"})
 MOST_READINGS: Final = 5
+MOST_ASKED: Final = 8
+"""So many of those who watch a market are asked to read it, if the sessions of some have ended."""
 _IDS: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _watching = Gauge("gateway_live_clients", "Clients that watch.")
@@ -48,9 +52,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._images: dict[str, Image] = {}
-        self._watchers: dict[str, set[Watcher]] = defaultdict(set)
+        self._watchers: dict[str, dict[Watcher, Fetch]] = {}
         self._mine: dict[str, set[Watcher]] = defaultdict(set)
-        self._fetches: dict[str, Fetch] = {}
         self._reading: dict[str, asyncio.Task[Image]] = {}
         self._ahead: dict[str, int] = {}
         self._stale: set[str] = set()
@@ -59,9 +62,15 @@ class Hub:
 
     async def watch(self, watcher: Watcher, market: str, clk: int | None, fetch: Fetch) -> None:
         """Watch a market from `clk` on. Raises what `fetch` raises."""
-        image = self._images.get(market) or await self._read(market, fetch)
-        self._fetches[market] = fetch
-        self._watchers[market].add(watcher)
+        watchers = self._watchers.setdefault(market, {})
+        watchers.pop(watcher, None)
+        watchers[watcher] = fetch  # before it is read: only what somebody watches is kept
+        try:
+            image = self._images.get(market) or await self._read(market)
+        except BaseException:
+            if market not in watcher.markets:
+                self._unwatch(watcher, market)
+            raise
         watcher.watch(self._images.get(market, image), clk)
 
     def hear(self, watcher: Watcher) -> None:
@@ -76,26 +85,34 @@ class Hub:
         """Forget a client, and what nobody watches any more."""
         _watching.dec()
         for market in watcher.markets:
-            self._watchers[market].discard(watcher)
-            if not self._watchers[market]:
-                for forgotten in (self._watchers, self._images, self._fetches):
-                    forgotten.pop(market, None)
-                self._stale.discard(market)
+            self._unwatch(watcher, market)
         self._mine[watcher.subject].discard(watcher)
         if not self._mine[watcher.subject]:
             del self._mine[watcher.subject]
 
+    def _unwatch(self, watcher: Watcher, market: str) -> None:
+        """With the last one who watches it an image goes: it is not kept true any more."""
+        watchers = self._watchers.get(market, {})
+        watchers.pop(watcher, None)
+        if not watchers:
+            self._watchers.pop(market, None)
+            self._images.pop(market, None)
+            self._stale.discard(market)
+
     # -- events
 
     async def forget(self) -> None:
-        """Something may have been missed: read every image again and tell everybody the difference."""
+        """Something may have been missed: read every image again and tell everybody the difference; and what was their own
+        and cannot be told again, that it is to be asked for."""
+        for watcher in [each for listeners in self._mine.values() for each in listeners]:
+            watcher.tell(MISSED)
         for market in list(self._images):
             await self._renew(market)
 
     async def mend(self) -> None:
-        """Try again to read the images that could not be read when they were needed."""
-        for market in list(self._stale):
-            await self._renew(market)
+        """Try again to read the images that could not be read when they were needed, all at once: what else there is to
+        tell waits for it."""
+        await asyncio.gather(*map(self._renew, list(self._stale)))
 
     def concerns(self, body: bytes) -> bool:
         """Whether an event in its wire form may be of interest here, told without reading it: it names a market that is
@@ -119,8 +136,8 @@ class Hub:
         image = self._images.get(market)
         if image is None or envelope.sequence <= image.seen:
             return
-        if not image.follows(envelope.sequence):
-            await self._renew(market)
+        if not image.follows(envelope.sequence) or envelope.type in STATUS:
+            await self._renew(market)  # if that fails, the next event shows a gap
             return
         image.seen = envelope.sequence
         if envelope.type == betting.BookChanged.type:
@@ -130,47 +147,68 @@ class Hub:
             )
             for watcher in self._watchers[market]:
                 watcher.changed(market, delta)
-        elif envelope.type in STATUS:
-            await self._renew(market)
 
     async def _renew(self, market: str) -> None:
         """Read the image again, and tell its watchers how it stands and what of the book has changed."""
-        fetch, before = self._fetches.get(market), self._images.get(market)
-        if fetch is None or before is None:
+        before = self._images.get(market)
+        if before is None:
             return
         try:
-            image = await self._read(market, fetch)
+            image = await self._read(market)
         except Exception:
-            self._stale.add(market)  # the old one stays, so that the next event shows the same gap
-            log.exception("a market's image could not be read; its watchers wait", extra={"market": market})
+            if market in self._watchers:
+                self._stale.add(market)  # the old one stays, so that the next event shows the same gap
+                log.exception(
+                    "a market's image could not be read; its watchers wait", extra={"market": market}
+                )
             return
         self._stale.discard(market)
         delta = image.succeed(before)
-        for watcher in list(self._watchers[market]):
-            watcher.tell(status_message(image))
-            watcher.renewed(image, delta)
+        for watcher in self._watchers.get(market, ()):
+            if market in watcher.markets:
+                watcher.tell(status_message(image))
+                watcher.renewed(image, delta)
 
-    async def _read(self, market: str, fetch: Fetch) -> Image:
+    async def _read(self, market: str) -> Image:
         """One reading for all who ask at once."""
         reading = self._reading.get(market)
         if reading is None:
-            reading = self._reading[market] = asyncio.ensure_future(self._read_on(market, fetch))
+            reading = self._reading[market] = asyncio.ensure_future(self._read_on(market))
             reading.add_done_callback(lambda _: self._reading.pop(market, None))
         return await asyncio.shield(reading)
 
-    async def _read_on(self, market: str, fetch: Fetch) -> Image:
+    async def _read_on(self, market: str) -> Image:
         """Read until nothing that was heard meanwhile is missing: an event may overtake the answer."""
         self._ahead[market] = 0
         try:
-            image = await fetch(market)
+            image = await self._fetched(market)
             for _ in range(MOST_READINGS):
                 if self._ahead[market] <= image.seen:
                     break
-                image = await fetch(market)
+                image = await self._fetched(market)
         finally:
             del self._ahead[market]
-        self._images[market] = image
+        if market in self._watchers:
+            self._images[market] = image
         return image
+
+    async def _fetched(self, market: str) -> Image:
+        """As whoever came last and has a session still; who has none is let go elsewhere, and not a reason that the others
+        are told nothing."""
+        refused: Unauthenticated | None = None
+        asked: set[Watcher] = set()
+        while len(asked) < MOST_ASKED:
+            latest = next(
+                (each for each in reversed(self._watchers.get(market, {})) if each not in asked), None
+            )
+            if latest is None:
+                break
+            asked.add(latest)
+            try:
+                return await self._watchers[market][latest](market)
+            except Unauthenticated as error:
+                refused = error
+        raise refused or Unavailable("nobody watches it any more")
 
 
 def levels_of(change: betting.BookChanged) -> dict[LevelKey, str]:

@@ -32,6 +32,8 @@ class Watched:
     clk: int | None
     dirty: dict[LevelKey, str] = field(default_factory=dict)
     since: float = 0.0
+    told_at: float = float("-inf")
+    """When the client was last told of the book."""
 
 
 class Watcher:
@@ -52,18 +54,21 @@ class Watcher:
         self.markets: dict[str, Watched] = {}
         self._messages: deque[str] = deque()
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._clock = clock
-        self._told_at = 0.0
         self._broken = False
 
     def watch(self, image: Image, clk: int | None) -> None:
-        """Watch a market, from where the client says that it is."""
+        """Watch a market, from where the client says that it is. Its clock is that of the book alone, so how the market
+        stands is told besides."""
         missed = None if clk is None else image.since(clk)
         watched = self.markets[image.market] = Watched(image, None if missed is None else clk)
-        if missed is not None and missed.levels:
+        if missed is not None:
+            self.tell(status_message(image))
             watched.dirty.update(missed.levels)
             watched.since = self._clock()
         self._wake.set()
+        self._urgent.set()
 
     def changed(self, market: str, delta: Delta) -> None:
         """A market's book changed."""
@@ -88,6 +93,7 @@ class Watcher:
         self._broken = self._broken or len(self._messages) >= MOST_MESSAGES
         self._messages.append(message)
         self._wake.set()
+        self._urgent.set()
 
     async def next_message(self) -> str:
         """What to send next; a heartbeat if nothing happened in time. Raises TooSlow."""
@@ -97,45 +103,52 @@ class Watcher:
             message = self._pop()
             if message is not None:
                 return message
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(self._patience()):
-                    await self._wake.wait()
-            except TimeoutError:
-                if not any(watched.dirty for watched in self.markets.values()):
-                    return json.dumps({"op": "hb", "clk": self.clocks()})
-            await self._conflate()
+            rests = [self._rest(watched) for watched in self.markets.values() if watched.dirty]
+            if rests:  # changes gather for as long as the client asked; what must not wait does not
+                await _within(min(rests), self._urgent)
+            elif not await _within(self.heartbeat_seconds, self._wake):
+                return json.dumps({"op": "hb", "clk": self.clocks()})
 
     def clocks(self) -> dict[str, int]:
         """How far the client was told, by market."""
         return {market: watched.clk for market, watched in self.markets.items() if watched.clk is not None}
 
-    def _patience(self) -> float:
-        return self.heartbeat_seconds
+    def _rest(self, watched: Watched) -> float:
+        """In how many seconds changes of a market's book may be told."""
+        return watched.told_at + self.conflate_seconds - self._clock()
 
-    async def _conflate(self) -> None:
-        """Let changes gather for as long as the client asked; what must not wait does not."""
-        rest = self._told_at + self.conflate_seconds - self._clock()
-        if rest > 0 and not self._messages:
-            await asyncio.sleep(rest)
+    def _late(self, watched: Watched) -> float:
+        """For how many seconds they could have been told."""
+        return min(self._clock() - watched.since, -self._rest(watched))
 
     def _pop(self) -> str | None:
         if self._messages:
             return self._messages.popleft()
         for watched in self.markets.values():
-            if watched.clk is None or (watched.dirty and self._clock() - watched.since > LATE_SECONDS):
-                watched.clk, watched.dirty = watched.image.clk, {}
-                self._told_at = self._clock()
-                return image_message(watched.image)
-            if watched.dirty:
-                message = watched.image.written.get(watched.clk)
-                if message is None:
+            if watched.clk is None or (watched.dirty and self._late(watched) > LATE_SECONDS):
+                message = image_message(watched.image)
+            elif watched.dirty and self._rest(watched) <= 0:
+                written = watched.image.written.get(watched.clk)
+                if written is None:
                     delta = Delta(watched.clk, watched.image.clk, watched.dirty)
-                    message = watched.image.written[watched.clk] = delta_message(watched.image, delta)
-                watched.clk, watched.dirty = watched.image.clk, {}
-                self._told_at = self._clock()
-                return message
+                    written = watched.image.written[watched.clk] = delta_message(watched.image, delta)
+                message = written
+            else:
+                continue
+            watched.clk, watched.dirty, watched.told_at = watched.image.clk, {}, self._clock()
+            return message
         return None
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it happens anew in that time."""
+    event.clear()
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def image_message(image: Image) -> str:
