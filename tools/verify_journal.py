@@ -16,21 +16,26 @@ beginning are taken from it. Exit status: 0 sound, 1 findings (one a line), 2 th
 What is verified: the chain of seals, their signatures, their lengths; that the entries are those that were
 sealed, all of them and in order; that each entry balances per currency and has two postings or more; that each
 account's postings are numbered without a gap, each balance is the one before plus the amount, and no balance of a
-floored account is below zero; that all balances add up to zero. How it is encoded: docs/adr/0030-seals.md.
+floored account is below zero; that an account stays what it was opened as; that all balances add up to zero. What a
+file says besides (lengths, hashes, dates) must be what was signed. Entries beyond your head are vouched for by keys
+alone, which is said. How it is encoded: docs/adr/0030-seals.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import decimal
 import hashlib
 import json
+import re
 import sys
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +44,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 Json = dict[str, Any]
 MOST_FINDINGS = 50
+EXACT = decimal.Context(
+    prec=120, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow, decimal.FloatOperation]
+)
+"""For sums: one that cannot be told to the last digit is an error, not nearly right."""
+AMOUNT = re.compile(r"-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,12})?")
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading comes to when a file has another shape than it must have."""
 
 
 class Wrong(Exception):
@@ -75,7 +87,8 @@ class Account:
 
     sequence: int
     balance: Decimal
-    side: int
+    opened_as: tuple[object, ...]
+    """Its side, its class, and whether it may fall below zero."""
 
 
 @dataclass
@@ -201,7 +214,16 @@ def read_seal(shown: Json) -> Seal:
     )  # fmt: skip
     if said["entries"] != seal.last - seal.first + 1 or seal.last < seal.first:
         raise Wrong(f"seal {seal.number} says a length that is not its range's")
+    signed = {**said, "hash": seal.hash}
+    for name, value in shown.items():
+        if name in signed and value != signed[name] and not _same_moment(name, value, signed[name]):
+            raise Wrong(f"seal {seal.number} is shown with another {name} than was signed")
     return seal
+
+
+def _same_moment(name: str, shown: object, signed: object) -> bool:
+    """A moment may be written in more than one way."""
+    return name == "sealed_at" and datetime.fromisoformat(str(shown)) == datetime.fromisoformat(str(signed))
 
 
 def check_chain(seals: list[Seal], keys: Keys, ledger: str, head: Head) -> None:
@@ -242,7 +264,7 @@ class Replay:
 
     def take(self, entry: Json) -> None:
         """Check one entry's rules and move the balances."""
-        sequence, postings = entry["sequence"], entry["postings"]
+        sequence, postings = _whole(entry["sequence"]), entry["postings"]
         if entry["ledger"] != self._ledger:
             self._findings.add(f"entry {sequence} is of another ledger")
         if len(postings) < 2:
@@ -255,30 +277,28 @@ class Replay:
                 self._findings.add(f"entry {sequence} does not balance: {rest} {currency}")
 
     def _move(self, sequence: int, posting: Json) -> Decimal:
-        amount, balance = Decimal(posting["amount"]), Decimal(posting["balance"])
+        amount, balance = _amount(posting["amount"]), _amount(posting["balance"])
         name = posting["account"], posting["currency"]
+        side, number = _whole(posting["side"]), _whole(posting["account_sequence"])
+        opened_as = side, posting["class"], posting["floored"]
         state = self.accounts.get(name)
         if state is None:
-            fresh = Account(0, Decimal(0), posting["side"])
-            state = (
-                fresh
-                if self._whole
-                else Account(posting["account_sequence"] - 1, balance - amount, posting["side"])
-            )
-            self.accounts[name] = state
-        if amount == 0 or not amount.is_finite():
+            begun = (0, Decimal(0)) if self._whole else (number - 1, balance - amount)
+            state = self.accounts[name] = Account(*begun, opened_as)
+        if side not in (1, -1):
+            self._findings.add(f"entry {sequence}: {name[0]} has no side")
+        if amount == 0:
             self._findings.add(f"entry {sequence} moves nothing on {name[0]}")
-        if posting["account_sequence"] != state.sequence + 1:
-            self._findings.add(
-                f"entry {sequence}: {name[0]} goes from posting {state.sequence} to {posting['account_sequence']}"
-            )
+        if number != state.sequence + 1:
+            self._findings.add(f"entry {sequence}: {name[0]} goes from posting {state.sequence} to {number}")
         if balance != state.balance + amount:
             self._findings.add(f"entry {sequence}: {name[0]} has {state.balance + amount}, not {balance}")
-        if posting["side"] != state.side:
-            self._findings.add(f"entry {sequence}: {name[0]} has changed its side")
-        if posting["floored"] and balance * posting["side"] < 0:
+        for what, now, once in zip(("side", "class", "floor"), opened_as, state.opened_as, strict=True):
+            if now != once:
+                self._findings.add(f"entry {sequence}: {name[0]} has changed its {what}")
+        if posting["floored"] is not False and balance * side < 0:
             self._findings.add(f"entry {sequence}: {name[0]} is below its floor")
-        state.sequence, state.balance = posting["account_sequence"], balance
+        state.sequence, state.balance = number, balance
         return amount
 
     def close(self) -> dict[str, Decimal]:
@@ -299,10 +319,28 @@ def leaf_of(entry: Json) -> bytes:
     return sha256(b"\x00", canonical({**entry, "postings": digests}))
 
 
-def entries_of(path: Path, findings: Findings) -> Iterator[Json]:
-    """The lines of an export. Raises `Wrong` for one that cannot be read."""
+def _amount(text: object) -> Decimal:
+    """A decimal as amounts are sealed. Raises `ValueError`."""
+    if not isinstance(text, str) or AMOUNT.fullmatch(text) is None:
+        raise ValueError(f"not an amount: {text!r}")
+    amount = Decimal(text)
+    if amount == 0 and text.startswith("-"):
+        raise ValueError("a zero with a sign")
+    return amount
+
+
+def _whole(number: object) -> int:
+    """Raises `ValueError` for what is no whole number."""
+    if type(number) is not int:
+        raise ValueError(f"not a whole number: {number!r}")
+    return number
+
+
+def entries_of(path: Path, findings: Findings, read: Callable[[bytes], object]) -> Iterator[Json]:
+    """The lines of an export; `read` is given each as it is. Raises `Wrong` for one that cannot be read."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            read(line)
             entry = _read(line.removesuffix(b"\n"), f"line {number}")
             if canonical(entry) + b"\n" != line:
                 findings.add(f"line {number} is not written canonically")
@@ -311,12 +349,13 @@ def entries_of(path: Path, findings: Findings) -> Iterator[Json]:
 
 def check_entries(
     path: Path, seals: list[Seal], first: int, last: int, replay: Replay, findings: Findings
-) -> None:
-    """Compare the entries with the seals that cover `first` to `last`, and replay them."""
+) -> str:
+    """Compare the entries with the seals that cover `first` to `last`, and replay them; returns the file's SHA-256."""
     covering = [seal for seal in seals if seal.first >= first and seal.last <= last]
     if not covering or covering[0].first != first or covering[-1].last != last:
         raise Wrong(f"the seals do not cover the entries {first} to {last} exactly")
-    entries = entries_of(path, findings)
+    whole = hashlib.sha256()
+    entries = entries_of(path, findings, whole.update)
     expected = first
     for seal in covering:
         leaves: list[bytes] = []
@@ -336,6 +375,7 @@ def check_entries(
             findings.add(f"the entries {seal.first} to {seal.last} are not those of seal {seal.number}")
     if next(entries, None) is not None:
         findings.add(f"there are entries beyond {last}")
+    return whole.hexdigest()
 
 
 def verify_journal(folder: Path, trusted: Json, head: Head, wanted: tuple[int, int] | None) -> Findings:
@@ -347,59 +387,81 @@ def verify_journal(folder: Path, trusted: Json, head: Head, wanted: tuple[int, i
         seals = [read_seal(shown) for shown in manifest["seals"]]
         check_chain(seals, Keys(trusted, manifest["keys"], ledger), ledger, head)
         first, last = int(manifest["first"]), int(manifest["last"])
-        needed = wanted or (1, next(seal.last for seal in seals if seal.number == head.number))
+        noted = next(seal.last for seal in seals if seal.number == head.number)
+        needed = wanted or (1, noted)
         if first > needed[0] or last < needed[1]:
             raise Wrong(
                 f"the export has the entries {first} to {last}, not all of {needed[0]} to {needed[1]}"
             )
         replay = Replay(findings, ledger, whole=first == 1)
-        check_entries(folder / "journal.jsonl", seals, first, last, replay, findings)
-        replay.close()
+        with decimal.localcontext(EXACT):
+            digest = check_entries(folder / "journal.jsonl", seals, first, last, replay, findings)
+            replay.close()
+        for name, found in (("entries", last - first + 1), ("sha256", digest)):
+            if manifest.get(name, found) != found:
+                findings.add(f"the manifest says {manifest[name]} as its {name}, and it is {found}")
         if not findings.found:
-            accounts = len(replay.accounts)
-            print(
-                f"sound: entries {first} to {last} of {ledger}, {len(seals)} seals, {accounts} accounts recomputed"
+            _say(
+                f"sound: entries {first} to {last} of {ledger}, {len(seals)} seals, {len(replay.accounts)} accounts recomputed"
             )
+            if last > noted:
+                _say(
+                    f"the entries from {max(first, noted + 1)} on are beyond your head: the keys alone vouch for them"
+                )
     except Wrong as wrong:
         findings.add(str(wrong))
-    except (KeyError, TypeError, ValueError, InvalidOperation) as unreadable:
+    except UNREADABLE as unreadable:
         findings.add(f"something is not written as it must be: {unreadable!r}")
     return findings
 
 
+def _check_shown(digests: list[str], shown: Json) -> None:
+    """Raises `Wrong` unless each posting shown, by its leg, is the one whose digest was sealed."""
+    for leg, posting in shown.items():
+        if leg not in (str(number) for number in range(1, len(digests) + 1)):
+            raise Wrong(f"the entry has no posting {leg}")
+        if sha256(b"\x03", canonical(posting)).hex() != digests[int(leg) - 1]:
+            raise Wrong(f"posting {leg} is not the one that was sealed")
+
+
 def verify_proof(proof: Json, trusted: Json, head: Head | None) -> Findings:
-    """That the entry shown is under the seal shown, and the seal is signed. A head that is this very seal is compared."""
+    """That the entry shown is under the seal shown, and the seal is signed. A head must be this very seal."""
     findings = Findings()
     try:
         header, seal = proof["header"], read_seal(proof["seal"])
         Keys(trusted, proof["keys"], seal.ledger).check(seal)
-        for leg, posting in proof["postings"].items():
-            if sha256(b"\x03", canonical(posting)).hex() != header["postings"][int(leg) - 1]:
-                raise Wrong(f"posting {leg} is not the one that was sealed")
-        if header["ledger"] != seal.ledger or header["sequence"] != seal.first + proof["index"]:
+        _check_shown(header["postings"], proof["postings"])
+        index, size = _whole(proof["index"]), _whole(proof["size"])
+        if header["ledger"] != seal.ledger or header["sequence"] != seal.first + index:
             raise Wrong("the entry is not where the proof says")
-        if proof["size"] != seal.last - seal.first + 1:
+        if size != seal.last - seal.first + 1:
             raise Wrong("the seal has another number of entries than the proof says")
         path = [bytes.fromhex(each) for each in proof["path"]]
         leaf = sha256(b"\x00", canonical(header))
-        if root_by_path(leaf, proof["index"], proof["size"], path).hex() != seal.root:
+        if root_by_path(leaf, index, size, path).hex() != seal.root:
             raise Wrong("the entry is not under the seal's root")
-        if head and head.number == seal.number and head.hash != seal.hash:
+        if head and head.number != seal.number:
+            raise Wrong(
+                f"the proof is under seal {seal.number}, of which a head of seal {head.number} says nothing"
+            )
+        if head and head.hash != seal.hash:
             raise Wrong(f"seal {seal.number} is not the expected head")
-        print(
+        _say(
             f"sound: entry {header['id']} is number {header['sequence']} of {seal.ledger}, under seal {seal.number}:{seal.hash}"
         )
     except Wrong as wrong:
         findings.add(str(wrong))
-    except (KeyError, IndexError, TypeError, ValueError) as unreadable:
+    except UNREADABLE as unreadable:
         findings.add(f"something is not written as it must be: {unreadable!r}")
     return findings
 
 
 def _read(text: bytes, what: str) -> Json:
     try:
-        value = json.loads(text, parse_float=_no_floats)
-    except ValueError as error:
+        value = json.loads(
+            text, parse_float=_no_floats, parse_constant=_no_floats, object_pairs_hook=_named_once
+        )
+    except (ValueError, RecursionError) as error:
         raise Wrong(f"{what} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise Wrong(f"{what} is not an object")
@@ -408,6 +470,19 @@ def _read(text: bytes, what: str) -> Json:
 
 def _no_floats(text: str) -> Any:
     raise ValueError(f"a number with a fraction: {text}")
+
+
+def _named_once(members: list[tuple[str, Any]]) -> Json:
+    """One reader takes the first of two members of a name and another the last: what they are shown differs."""
+    value = dict(members)
+    if len(value) != len(members):
+        raise ValueError("a member is named twice")
+    return value
+
+
+def _say(text: str) -> None:
+    """A line for people. The files are not trusted, so nothing of them moves a cursor, ends a line or turns it around."""
+    print("".join(each if each.isprintable() else f"\\u{{{ord(each):x}}}" for each in text))
 
 
 def _base64(text: object, what: str) -> bytes:
@@ -461,7 +536,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     for each in findings.found:
-        print(each)
+        _say(each)
     return 1 if findings.found else 0
 
 

@@ -23,6 +23,100 @@ _NOT_LOOKED_UP = "finished: Mapping[UUID, Outcome] = {}"
 
 CODE = (
     CodeGuard(
+        "seals: a file that two readers read differently is not sound",
+        "tools/verify_journal.py",
+        "    if len(value) != len(members):",
+        "    if False:",
+        (
+            f"{LT}/test_proofs.py::test_a_proof_that_two_readers_read_differently_does_not_hold",
+            f"{LT}/test_verify_journal.py::test_lines_that_can_be_read_in_two_ways_are_found",
+        ),
+    ),
+    CodeGuard(
+        "seals: sums are told to the last digit",
+        "tools/verify_journal.py",
+        "        with decimal.localcontext(EXACT):",
+        "        with decimal.localcontext():",
+        (f"{LT}/test_verify_journal.py::test_the_rules_of_money_are_verified_even_under_sound_seals",),
+    ),
+    CodeGuard(
+        "seals: an account stays what it was opened as",
+        "tools/verify_journal.py",
+        "            if now != once:",
+        "            if False:",
+        (f"{LT}/test_verify_journal.py::test_the_rules_of_money_are_verified_even_under_sound_seals",),
+    ),
+    CodeGuard(
+        "seals: an account has a side",
+        "tools/verify_journal.py",
+        "        if side not in (1, -1):",
+        "        if False:",
+        (f"{LT}/test_verify_journal.py::test_the_rules_of_money_are_verified_even_under_sound_seals",),
+    ),
+    CodeGuard(
+        "seals: an amount is written in one way",
+        "tools/verify_journal.py",
+        "    if not isinstance(text, str) or AMOUNT.fullmatch(text) is None:",
+        "    if not isinstance(text, str):",
+        (f"{LT}/test_verify_journal.py::test_the_rules_of_money_are_verified_even_under_sound_seals",),
+    ),
+    CodeGuard(
+        "seals: what is shown beside a statement is what was signed",
+        "tools/verify_journal.py",
+        "        if name in signed and value != signed[name] and not",
+        "        if False and not",
+        (
+            f"{LT}/test_proofs.py::test_a_changed_proof_does_not_hold",
+            f"{LT}/test_verify_journal.py::test_what_a_manifest_says_besides_is_verified_too",
+        ),
+    ),
+    CodeGuard(
+        "seals: what a manifest says of its journal is verified",
+        "tools/verify_journal.py",
+        "            if manifest.get(name, found) != found:",
+        "            if False:",
+        (f"{LT}/test_verify_journal.py::test_what_a_manifest_says_besides_is_verified_too",),
+    ),
+    CodeGuard(
+        "seals: a posting is shown under its own leg",
+        "tools/verify_journal.py",
+        "        if leg not in (str(number) for number in range(1, len(digests) + 1)):",
+        "        if False:",
+        (f"{LT}/test_proofs.py::test_a_changed_proof_does_not_hold",),
+    ),
+    CodeGuard(
+        "seals: a head is never left out",
+        "tools/verify_journal.py",
+        "        if head and head.number != seal.number:",
+        "        if False:",
+        (f"{LT}/test_proofs.py::test_a_head_is_never_left_out",),
+    ),
+    CodeGuard(
+        "seals: a file cannot make the verifier say what it does not",
+        "tools/verify_journal.py",
+        "        _say(each)\n    return 1",
+        "        print(each)\n    return 1",
+        (f"{LT}/test_verify_journal.py::test_a_file_cannot_make_the_verifier_say_what_it_does_not",),
+    ),
+    CodeGuard(
+        "seals: what is believed in the house is what was signed",
+        f"{L}/sealing/checking.py",
+        "        elif _statement(seal, name, before).signing_bytes() != seal.statement:",
+        "        elif False:",
+        (
+            f"{LT}/test_seals.py::test_a_changed_journal_does_not_fit_for_its_seals_having_been_changed_as_well",
+        ),
+    ),
+    CodeGuard(
+        "seals: one that is missing is missed in the house, too",
+        f"{L}/sealing/checking.py",
+        "        if (seal.number, seal.first) != (number + 1, last + 1):",
+        "        if False:",
+        (
+            f"{LT}/test_seals.py::test_a_changed_journal_does_not_fit_for_its_seals_having_been_changed_as_well",
+        ),
+    ),
+    CodeGuard(
         "ledger: a batch that is refused goes by halves down to the guilty",
         f"{L}/engine/batch.py",
         "        if len(groups) == 1:\n            return _guilty(groups[0], broken)",
@@ -220,6 +314,13 @@ CODE = (
         "return connection if needs == 0 or await head(connection, ledger) >= needs else None",
         "return connection",
         (f"{_REPLICA}::test_what_must_be_shown_is_never_left_out",),
+    ),
+    CodeGuard(
+        "ledger: a replica does not say that something does not exist",
+        f"{L}/replica.py",
+        "        except (NotFound, DatabaseUnavailable):\n            if source is PRIMARY or heavy:",
+        "        except (NotFound, DatabaseUnavailable):\n            if True:",
+        (f"{_REPLICA}::test_that_there_is_no_such_thing_is_for_the_books_to_say",),
     ),
     CodeGuard(
         "ledger: a heavy report is never read from the primary",

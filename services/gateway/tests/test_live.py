@@ -268,8 +268,10 @@ async def test_nobodys_session_is_nobodys_image() -> None:
 async def test_an_image_is_not_kept_for_who_left_while_it_was_read() -> None:
     """Nothing would keep it true, and the next one who comes would be shown a market that has long been closed."""
     source, answers = Betting(), asyncio.Event()
+    asked: list[str] = []
 
     async def slow(market: str) -> Image:
+        asked.append(market)
         await answers.wait()
         return await source.fetch(market)
 
@@ -277,7 +279,8 @@ async def test_an_image_is_not_kept_for_who_left_while_it_was_read() -> None:
     await hub.watch(watcher, str(MARKET), None, slow)
     source.moves("50.00")  # never arrives
     missed = asyncio.create_task(hub.take(source.moves("40.00")))
-    await asyncio.sleep(0)
+    while not asked:
+        await asyncio.sleep(0)
     hub.left(watcher)
     answers.set()
     await missed

@@ -11,20 +11,22 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import Literal, TypeVar
 
 import asyncpg
-from common.errors import Unavailable
+from common.errors import NotFound, Unavailable
 from common.pg import Connection, DatabaseUnavailable, Pool, transaction, unavailable
 from prometheus_client import Counter, Gauge
 
 from ledger.store.moments import head
 
 log = logging.getLogger(__name__)
+
+What = TypeVar("What")
 
 LAG = Gauge("ledger_replica_lag_seconds", "Age of what the read replica shows")
 REPORTS = Counter("ledger_reports", "Reports by where they were read", ["source"])
@@ -114,6 +116,34 @@ class Sources:
             "lag_seconds": round(lag, 3) if isfinite(lag) else None,
             "max_lag_seconds": self.replica.max_lag_seconds,
         }
+
+    async def read(
+        self,
+        ledger: int,
+        read: Callable[[Connection], Awaitable[What]],
+        *,
+        needs: int = 0,
+        heavy: bool = False,
+    ) -> tuple[What, Source]:
+        """What `read` finds in a `report`, and where.
+
+        A replica that is a moment behind cannot know that something does not exist, and one that goes away answers nothing:
+        a page is then read from the books themselves. A heavy report has said how far the replica must have come.
+
+        Raises:
+            NotFound: there is no such thing.
+            ReplicaBehind: as `report` does.
+        """
+        source = PRIMARY
+        try:
+            async with self.report(ledger, needs=needs, heavy=heavy) as (connection, source):
+                return await read(connection), source
+        except (NotFound, DatabaseUnavailable):
+            if source is PRIMARY or heavy:
+                raise
+        async with _snapshot(self.primary) as connection:
+            REPORTS.labels("primary").inc()
+            return await read(connection), PRIMARY
 
     @asynccontextmanager
     async def report(

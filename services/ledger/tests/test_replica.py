@@ -19,6 +19,7 @@ import pytest
 from common.pg import create_pool
 from common.testing import VARIABLE, Database, fresh_database, in_database, stack
 from ledger.domain.chart import Chart
+from ledger.domain.refusals import NoSuchAccount, NoSuchReference
 from ledger.replica import Replica, ReplicaBehind, Sources
 from ledger.service import Exporting, Finding, Reading
 from ledger.service.finding import EntryFilter
@@ -167,6 +168,31 @@ async def test_what_must_be_shown_is_never_left_out(reports: Office) -> None:
     await reports.caught_up()
     trial = await reports.reading.trial_balance(1, AsOf(sequence=2))
     assert (trial.source.name, trial.what.sequence) == ("replica", 2)
+
+
+async def test_that_there_is_no_such_thing_is_for_the_books_to_say(reports: Office) -> None:
+    """A replica that is fresh enough has not heard of an account that was opened a moment ago, nor of its entry."""
+    await reports.bank.fund("100.00")
+    await reports.caught_up()
+    await reports.standby.pause(on=True)
+    try:
+        player, market = await reports.bank.fund("50.00"), str(uuid4())
+        assert posted(await reports.bank.engine.post(hold(player, Decimal(30), market, uuid4())))
+        path = f"players/{player}/available"
+        told = await reports.reading.statement(1, path, "MXN", after=None, limit=10)
+        assert (told.source.name, len(told.what.lines)) == ("primary", 2)
+        for wanted in (EntryFilter(account=path), EntryFilter(reference=f"markets/{market}")):
+            page = await reports.finding.entries(1, reports.chart, wanted, after=None, limit=10)
+            assert (page.source.name, len(page.what.entries) > 0) == ("primary", True)
+        assert reports.replica.is_fresh
+        with pytest.raises(NoSuchAccount):
+            await reports.reading.statement(1, "players/nobody/available", "MXN", after=None, limit=10)
+        with pytest.raises(NoSuchReference):
+            await reports.finding.entries(1, reports.chart, EntryFilter(reference="x"), after=None, limit=10)
+    finally:
+        await reports.standby.pause(on=False)
+    await reports.caught_up()
+    assert (await reports.reading.statement(1, path, "MXN", after=None, limit=10)).source.name == "replica"
 
 
 async def test_beyond_the_bound_pages_fall_back_and_heavy_reports_wait(reports: Office) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from common.errors import Invalid, Unavailable
+from common.pg import transaction
 from contracts.envelope import Envelope
 from contracts.ledger import SealMade
 from hypothesis import given
@@ -21,6 +22,7 @@ from ledger.domain.seals import Statement, inclusion_path, merkle_root, moment
 from ledger.sealing import SealingKeys, check_seals, make_key, rotate_key
 from ledger.sealing.keys import NoSealYet
 from ledger.sealing.sealer import JournalIncomplete, Sealer
+from ledger.store import seals as store
 
 from services.ledger.tests.sealed import SealedBank, runs, sealed_bank
 from services.ledger.tests.vocabulary import Bank, connected
@@ -81,7 +83,7 @@ async def test_every_entry_is_sealed_once_in_runs_that_join(sealed: SealedBank) 
     assert await sealed.sealer.seal_due() == []
     await sealed.bank.fund()
     assert runs(tuple(await sealed.sealer.seal_due())) == [(4, 13, 13)]
-    assert [finding.wrong async for finding in check_seals(sealed.reading, 1)] == [""] * 4
+    assert [finding.wrong async for finding in check_seals(sealed.reading, 1, "el-carril")] == [""] * 4
 
 
 async def test_sealers_that_race_make_one_chain(sealed: SealedBank) -> None:
@@ -97,7 +99,7 @@ async def test_sealers_that_race_make_one_chain(sealed: SealedBank) -> None:
     assert [number for number, _, _ in chain] == list(range(1, len(chain) + 1))
     assert [first for _, first, _ in chain] == [1, *(last + 1 for _, _, last in chain[:-1])]
     assert chain[-1][2] == 18
-    assert not [finding async for finding in check_seals(sealed.reading, 1) if finding.wrong]
+    assert not [finding async for finding in check_seals(sealed.reading, 1, "el-carril") if finding.wrong]
 
 
 async def test_sealing_takes_no_lock_that_posting_takes(sealed: SealedBank) -> None:
@@ -132,7 +134,7 @@ async def test_sealing_beside_a_storm_of_posts_misses_nothing(sealed: SealedBank
     await storming
     assert [first for _, first, _ in runs(made)] == [1, *(last + 1 for _, _, last in runs(made)[:-1])]
     assert made[-1].last == 60
-    assert not [finding async for finding in check_seals(sealed.reading, 1) if finding.wrong]
+    assert not [finding async for finding in check_seals(sealed.reading, 1, "el-carril") if finding.wrong]
 
 
 async def test_a_batch_in_flight_is_waited_for_not_skipped(sealed: SealedBank) -> None:
@@ -408,9 +410,35 @@ async def test_no_sealed_column_can_be_changed_unseen(sealed: SealedBank, change
     """Whoever has the superuser's powers can write; the seals tell that they did."""
     await sealed.history(races=1)
     await sealed.sealer.seal_due()
-    assert not [finding async for finding in check_seals(sealed.reading, 1) if finding.wrong]
+    assert not [finding async for finding in check_seals(sealed.reading, 1, "el-carril") if finding.wrong]
     async with connected(sealed.bank.database, "superuser") as connection:
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("ALTER TABLE entry DROP CONSTRAINT IF EXISTS entry_settlement_is_whole")
         assert await connection.execute(change) != "UPDATE 0"
-    assert [finding async for finding in check_seals(sealed.reading, 1) if finding.wrong]
+    assert [finding async for finding in check_seals(sealed.reading, 1, "el-carril") if finding.wrong]
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        ("UPDATE seal SET root = '{root}' WHERE number = 1", "not what was signed"),
+        ("DELETE FROM seal WHERE number = 1", "seals before it are missing"),
+    ],
+)
+async def test_a_changed_journal_does_not_fit_for_its_seals_having_been_changed_as_well(
+    sealed: SealedBank, change: str, telling: str
+) -> None:
+    """Whoever has the superuser's powers and not the sealing key makes an amount larger, and the seal's columns fit."""
+    await sealed.history(races=1)
+    await sealed.sealer.seal_due()
+    async with connected(sealed.bank.database, "superuser") as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("UPDATE posting SET amount = amount * 2 WHERE sequence = 1")
+    async with transaction(sealed.reading, readonly=True) as connection:
+        entries = await store.journal(connection, 1, 1, 5)
+    root = merkle_root([entry.leaf() for entry in entries]).hex()
+    async with connected(sealed.bank.database, "superuser") as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(change.format(root=f"\\x{root}"))
+    found = [finding.wrong async for finding in check_seals(sealed.reading, 1, "el-carril")]
+    assert telling in found[0], found

@@ -5,6 +5,7 @@ It runs as an auditor runs it: alone, on files, with a key and a head that came 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from base64 import b64decode, b64encode
@@ -130,6 +131,7 @@ async def test_a_whole_seal_cut_off_the_end_is_found_by_the_head_alone(sealed: S
     def shorten(manifest: Json) -> None:
         manifest["seals"].pop()
         manifest["last"] = manifest["entries"] = 10
+        manifest["sha256"] = hashlib.sha256((folder / "journal.jsonl").read_bytes()).hexdigest()
 
     change_manifest(folder, shorten)
     status, told = await sealed.verify(folder, head_of(export))
@@ -156,6 +158,8 @@ def reseal(folder: Path, private: Ed25519PrivateKey, lines: Lines) -> str:
                 "statement": statement.decode(), "hash": previous, "signature": b64encode(private.sign(statement)).decode()
             }  # fmt: skip
         manifest["keys"][0]["public_key"] = b64encode(private.public_key().public_bytes_raw()).decode()
+
+        manifest["sha256"] = hashlib.sha256((folder / "journal.jsonl").read_bytes()).hexdigest()
 
     change_manifest(folder, forge)
     seals = json.loads((folder / "manifest.json").read_text())["seals"]
@@ -222,9 +226,60 @@ def side_changed(lines: Lines) -> str:
     return "has changed its side"
 
 
+def no_side(lines: Lines) -> str:
+    """What stands on neither side is never below a floor."""
+    for line in lines:
+        for posting in line["postings"]:
+            posting["side"] = 0
+    return "has no side"
+
+
+def floor_taken_away(lines: Lines) -> str:
+    lines[1]["postings"][0]["floored"] = False
+    return "has changed its floor"
+
+
+def class_changed(lines: Lines) -> str:
+    lines[1]["postings"][0]["class"] = "house.income"
+    return "has changed its class"
+
+
+def too_large_to_add_up(lines: Lines) -> str:
+    """The difference is beyond the digits that Python adds by itself."""
+    first = lines[0]["postings"]
+    for posting, sign in zip(first, ("", "-"), strict=True):
+        posting["amount"] = f"{sign}1{'0' * 29}.00"
+    first.insert(1, {**first[0], "account": "players/thief/available", "amount": "0.01", "balance": "0.01"})
+    return "does not balance: 0.01 MXN"
+
+
+def told_in_other_digits(lines: Lines) -> str:
+    lines[0]["postings"][0]["amount"] = "\N{FULLWIDTH DIGIT SIX}0.00"
+    return "not an amount"
+
+
+def a_zero_with_a_sign(lines: Lines) -> str:
+    lines[0]["postings"][0]["balance"] = "-0.00"
+    return "a zero with a sign"
+
+
 @pytest.mark.parametrize(
     "break_rule",
-    [not_balanced, false_balance, below_the_floor, skipped_posting, one_leg, nothing_moved, side_changed],
+    [
+        not_balanced,
+        false_balance,
+        below_the_floor,
+        skipped_posting,
+        one_leg,
+        nothing_moved,
+        side_changed,
+        no_side,
+        floor_taken_away,
+        class_changed,
+        too_large_to_add_up,
+        told_in_other_digits,
+        a_zero_with_a_sign,
+    ],
 )
 async def test_the_rules_of_money_are_verified_even_under_sound_seals(
     sealed: SealedBank, break_rule: Callable[[Lines], str]
@@ -282,6 +337,77 @@ async def test_bytes_that_say_the_same_in_another_way_are_found(sealed: SealedBa
     assert (status, "line 1 is not written canonically" in told) == (1, True), told
 
 
+def _twice(text: str) -> str:
+    """One reader takes the first, the verifier's the last: an auditor would be shown what is not verified."""
+    return text.replace('"amount":"60.00"', '"amount":"99.00","amount":"60.00"', 1)
+
+
+def _deep(text: str) -> str:
+    return "[" * 200_000 + "\n" + text
+
+
+def _not_a_number(text: str) -> str:
+    return text.replace('"sequence":3', '"sequence":NaN', 1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "telling"), [(_twice, "named twice"), (_deep, "cannot be read"), (_not_a_number, "NaN")]
+)
+async def test_lines_that_can_be_read_in_two_ways_are_found(
+    sealed: SealedBank, spoil: Callable[[str], str], telling: str
+) -> None:
+    folder, export = await sealed.export()
+    text = (folder / "journal.jsonl").read_text()
+    assert spoil(text) != text
+    (folder / "journal.jsonl").write_text(spoil(text))
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, telling in told, "Traceback" in told) == (1, True, False), told
+
+
+@pytest.mark.parametrize(
+    ("name", "telling"),
+    [("entries", "as its entries"), ("sha256", "as its sha256"), ("hash", "another hash")],
+)
+async def test_what_a_manifest_says_besides_is_verified_too(
+    sealed: SealedBank, name: str, telling: str
+) -> None:
+    folder, export = await sealed.export()
+
+    def lie(manifest: Json) -> None:
+        told = manifest["seals"][0] if name == "hash" else manifest
+        told[name] = 13 if name == "entries" else "00" * 32
+
+    change_manifest(folder, lie)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, telling in told) == (1, True), told
+
+
+async def test_a_file_cannot_make_the_verifier_say_what_it_does_not(sealed: SealedBank) -> None:
+    """An account's name ends the line and begins another, and hides what comes after it from a terminal."""
+    folder, export = await sealed.export()
+    lines = lines_of(folder)
+    lines[0]["postings"][0] |= {
+        "account": "x\nsound: entries 1 to 12 of el-carril\n\x1b[8m", "account_sequence": 7
+    }  # fmt: skip
+    write(folder, lines)
+    status, told = await sealed.verify(folder, head_of(export))
+    assert status == 1
+    assert not [line for line in told.splitlines() if line.startswith("sound")], told
+    assert "\x1b" not in told
+
+
+async def test_what_lies_beyond_the_head_is_said_to_have_only_a_key_for_it(sealed: SealedBank) -> None:
+    """A head from before a rotation, and a thief with the key that was replaced, who leaves the rotation out."""
+    _, before = await sealed.export()
+    await sealed.history(races=1)
+    await sealed.sealer.seal_due()
+    folder, export = await sealed.export()
+    status, told = await sealed.verify(folder, head_of(before))
+    assert (status, "the entries from 13 on are beyond your head" in told) == (0, True), told
+    status, told = await sealed.verify(folder, head_of(export))
+    assert (status, "beyond your head" in told) == (0, False), told
+
+
 async def test_a_question_that_makes_no_sense_is_told_apart(sealed: SealedBank, tmp_path: Path) -> None:
     folder, export = await sealed.export()
     assert (await sealed.verify(folder, head_of(export), trust=tmp_path / "none.json"))[0] == 2
@@ -334,7 +460,10 @@ async def test_a_key_that_was_replaced_signs_no_more(sealed: SealedBank) -> None
     def forge(manifest: Json) -> None:
         last = manifest["seals"][-1]
         statement = canonical(json.loads(last["statement"]) | {"key": "seal-1"})
-        last |= {"statement": statement.decode(), "signature": b64encode(old.sign(statement)).decode()}
+        last |= {
+            "statement": statement.decode(), "hash": seal_hash(statement).hex(),
+            "signature": b64encode(old.sign(statement)).decode(),
+        }  # fmt: skip
 
     change_manifest(folder, forge)
     status, told = await sealed.verify(folder, head_of(export))

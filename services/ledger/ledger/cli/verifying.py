@@ -42,7 +42,7 @@ async def _verify(wanted: argparse.Namespace) -> int:
             async with transaction(pool, readonly=True) as connection:
                 newest = await store.last_seal(connection, ledger)
             task = progress.add_task("seals", total=newest.number if newest else 0)
-            async for finding in check_seals(pool, ledger):
+            async for finding in check_seals(pool, ledger, wanted.ledger):
                 progress.advance(task)
                 checked += 1
                 if finding.wrong:

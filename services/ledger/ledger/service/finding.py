@@ -100,15 +100,18 @@ class Finding:
         span = Span(span.after, min(span.upto, upto))
         if after is not None:
             span = _beyond(span, after, newest_first)
-        async with self._sources.report(ledger, needs=_reached(span), heavy=heavy) as (connection, source):
+
+        async def read(connection: Connection) -> Page:
             if wanted.by_effect:
                 places = await self._by_effect(connection, ledger, wanted, after, limit + 1, newest_first)
             else:
                 found = await self._by_sequence(connection, ledger, wanted, span, limit + 1, newest_first)
                 places = [Place(sequence) for sequence in found]
             whole = await entries_at(connection, ledger, [place.sequence for place in places[:limit]])
-        shown = tuple(whole[place.sequence] for place in places[:limit] if place.sequence <= upto)
-        return Told(Page(shown, places[limit - 1] if len(places) > limit else None), source)
+            shown = tuple(whole[place.sequence] for place in places[:limit] if place.sequence <= upto)
+            return Page(shown, places[limit - 1] if len(places) > limit else None)
+
+        return Told(*await self._sources.read(ledger, read, needs=_reached(span), heavy=heavy))
 
     async def _span(self, ledger: int, wanted: EntryFilter) -> Span:
         after = await self._reading.before(ledger, wanted.posted_from)

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from common.errors import Invalid
-from common.pg import transaction
+from common.pg import Connection, transaction
 
 from ledger.balance_cache import BalanceCache
 from ledger.domain import refusals
@@ -161,8 +161,8 @@ class Reading:
         """
         upto = await self.cut(ledger, as_of)
         begin = await self.before(ledger, since)
-        needs = max(upto or 0, begin)
-        async with self.sources.report(ledger, needs=needs, heavy=heavy) as (connection, source):
+
+        async def read(connection: Connection) -> Statement:
             known = await accounts.account(connection, ledger, path, currency)
             if known is None:
                 raise _no_account(path, currency)
@@ -173,7 +173,9 @@ class Reading:
             lines = await statements.statement(
                 connection, known, first, last, limit + 1, newest_first=newest_first
             )
-        return Told(Statement(known, lines[:limit], len(lines) > limit), source)
+            return Statement(known, lines[:limit], len(lines) > limit)
+
+        return Told(*await self.sources.read(ledger, read, needs=max(upto or 0, begin), heavy=heavy))
 
     async def trial_balance(self, ledger: int, as_of: AsOf = NOW) -> Told[TrialBalance]:
         """All balances by class, now or then."""
