@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from contracts.wire import (
     AccountPath,
@@ -59,6 +59,19 @@ class Posting(Request):
     hold: UUID | None = None
 
 
+MOST_CHUNKS = 2**31 - 1
+
+
+def _counted(number: int) -> int:
+    if number > MOST_CHUNKS:
+        raise ValueError(f"must not be greater than {MOST_CHUNKS}")
+    return number
+
+
+Counted = Annotated[Ordinal, AfterValidator(_counted)]
+"""An ordinal as the ledger keeps versions and chunks. Its schema says no maximum, since published ones only grow."""
+
+
 class SettlementPart(Request):
     """Which chunk (from 1) of which version of a market's settlement an entry is.
 
@@ -67,10 +80,10 @@ class SettlementPart(Request):
     """
 
     market: UUID
-    version: Ordinal
+    version: Counted
     total: PositiveAmount
-    chunk: Ordinal
-    chunks: Ordinal
+    chunk: Counted
+    chunks: Counted
 
     @model_validator(mode="after")
     def _chunk_is_one_of_chunks(self) -> Self:

@@ -85,6 +85,10 @@ def test_an_amount_is_never_rewritten(amount: str) -> None:
             {"settlement": {"market": str(ID), "version": 1, "total": "1", "chunk": 2, "chunks": 1}},
             "settlement",
         ),
+        (
+            {"settlement": {"market": str(ID), "version": 1, "total": "1", "chunk": 1, "chunks": 2**31}},
+            "settlement",
+        ),
     ],
 )
 def test_a_command_that_says_too_much_or_nonsense_is_refused(changes: dict[str, object], field: str) -> None:

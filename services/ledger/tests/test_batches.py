@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -218,6 +219,18 @@ async def test_the_database_refuses_only_the_guilty(database: Database) -> None:
         async with connected(database, "ledger_reader") as connection:
             await assert_sound(connection)
             assert await connection.fetchval("SELECT count(*) FROM refusal") == 0, "a defect is no answer"
+
+
+@pytest.mark.parametrize("text", ["a\0b", token_hex(10_000)], ids=["no text at all", "too much of it"])
+async def test_what_no_column_can_hold_hurts_no_neighbour(database: Database, text: str) -> None:
+    """It breaks no rule by name, yet it can no more be written the next time; so its neighbours are not to wait for it."""
+    async with AsyncExitStack() as stack:
+        shop = await open_shop(database, stack)
+        bad = replace(shop.transfer(CASH, ANA, "1.00"), metadata={"note": text})
+        groups = [(shop.transfer(CASH, ANA, "1.00"),), (bad,), (shop.transfer(CASH, BETO, "1.00"),)]
+        for _ in range(2):
+            answers = await shop.engine.post_groups(groups)
+            assert [refused(answer) for (answer,) in answers] == ["posted", "refused-by-database", "posted"]
 
 
 async def test_the_same_group_many_times_at_once_through_two_engines(database: Database) -> None:

@@ -280,9 +280,16 @@ async def test_only_who_is_permitted_sets_policies(door: Door, database: Databas
         ({"version": 0}, "version"),
         ({"caps": [{**cap, "amount": 1.5}]}, "caps.0.amount"),
         ({"caps": [{**cap, "measure": "luck"}]}, "caps.0.measure"),
+        ({"version": 2**63}, "version"),
+        ({"caps": [{**cap, "amount": "0.00001"}]}, "caps.0.amount"),
+        ({"caps": [cap, {**cap, "amount": "1.00"}]}, "caps"),
     ):
         status, told = await door.ask(identity.secret, "PUT", "/v1/player-policies", {**body, **change})
         assert (status, told["field"]) == (400, named), change
+    for currency in ("USD", "ZZZ"):  # a limit that would never be reached is none
+        elsewhere = {**body, "version": 2, "caps": [cap, {**cap, "currency": currency}]}
+        status, told = await door.ask(identity.secret, "PUT", "/v1/player-policies", elsewhere)
+        assert (status, told["field"]) == (422, "caps.1.currency")
     async with connected(database, "ledger_reader") as connection:
         assert (
             await connection.fetchval("SELECT cap FROM player_cap WHERE player = $1", body["player"])

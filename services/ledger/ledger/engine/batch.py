@@ -54,6 +54,9 @@ class Answer:
 Answered = dict[UUID, Answer]
 """Answers by command."""
 
+REFUSED = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+"""How the database refuses what is asked of it: by a rule, or as a value that its columns cannot hold."""
+
 
 async def commit_batch(
     pool: Pool, memory: Memory, groups: Sequence[Group], begun: Awaitable[Answered]
@@ -93,7 +96,7 @@ async def write(pool: Pool, memory: Memory, sent: Sent) -> Answered:
     try:
         async with borrowed(pool) as connection:
             posted_at = await store.write(connection, sent.after, sent.decided)
-    except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError) as broken:
+    except (*REFUSED, asyncpg.TransactionRollbackError) as broken:
         WRONG_MEMORIES.labels("refused").inc()
         log.info("a batch decided from memory was refused, going under the lock: %s", broken)
         memory.failed(sent)
@@ -116,7 +119,7 @@ async def _under_lock(pool: Pool, memory: Memory, groups: Sequence[Group]) -> di
     try:
         async with transaction(pool) as connection:
             done = await _commit_on(connection, memory.chart, groups)
-    except asyncpg.IntegrityConstraintViolationError as broken:
+    except REFUSED as broken:
         memory.forget()
         if len(groups) == 1:
             return _guilty(groups[0], broken)
@@ -134,7 +137,7 @@ async def _under_lock(pool: Pool, memory: Memory, groups: Sequence[Group]) -> di
     return {**first, **await _under_lock(pool, memory, groups[middle:])}
 
 
-def _guilty(group: Group, broken: asyncpg.IntegrityConstraintViolationError) -> dict[UUID, Answer]:
+def _guilty(group: Group, broken: asyncpg.PostgresError) -> dict[UUID, Answer]:
     NETS_DISAGREED.inc()
     rule = getattr(broken, "constraint_name", None) or "unnamed"
     kinds = ", ".join(sorted({command.kind for command in group}))
