@@ -397,12 +397,6 @@ DECLARE
     moved bigint;
     here bigint;
 BEGIN
-    SELECT count(*) AS entries, count(e.link) AS linked, sum(e.legs) AS legs, min(r.id::text) AS refused INTO batch
-      FROM added e LEFT JOIN LATERAL (SELECT id FROM refusal WHERE id = e.id OFFSET 0) r ON true;
-    IF batch.refused IS NOT NULL THEN
-        PERFORM refuse('command_has_one_outcome', format('command %s was refused before', batch.refused));
-    END IF;
-
     WITH moving AS (
         UPDATE head h SET sequence = m.last
           FROM (SELECT ledger_id, count(*) AS n, min(sequence) AS first, max(sequence) AS last
@@ -410,6 +404,12 @@ BEGIN
          WHERE h.ledger_id = m.ledger_id AND h.sequence = m.first - 1 AND m.last - m.first + 1 = m.n
         RETURNING m.n)
     SELECT coalesce(sum(n), 0) INTO moved FROM moving;
+    -- The head is ours by now: nobody refuses one of these any more that we do not see.
+    SELECT count(*) AS entries, count(e.link) AS linked, sum(e.legs) AS legs, min(r.id::text) AS refused INTO batch
+      FROM added e LEFT JOIN LATERAL (SELECT id FROM refusal WHERE id = e.id OFFSET 0) r ON true;
+    IF batch.refused IS NOT NULL THEN
+        PERFORM refuse('command_has_one_outcome', format('command %s was refused before', batch.refused));
+    END IF;
     IF moved <> batch.entries THEN
         PERFORM refuse_stale('entry_sequence_is_next', 'the ledger has moved since this batch was decided');
     END IF;
@@ -526,6 +526,7 @@ CREATE FUNCTION public.move_holds(lines public.journal_line[], OUT tells boolean
     LANGUAGE plpgsql
     AS $$
 DECLARE
+    openings bigint;
     wanted bigint;
     drawn record;
 BEGIN
@@ -540,10 +541,15 @@ BEGIN
                 WINDOW entry AS (PARTITION BY ledger_id, sequence, currency)) p
          WHERE hold IS NOT NULL
         RETURNING hold.tells, hold.expires_at)
-    SELECT coalesce(bool_or(o.tells), false), coalesce(bool_or(o.expires_at IS NOT NULL), false) INTO tells, ends
+    SELECT coalesce(bool_or(o.tells), false), coalesce(bool_or(o.expires_at IS NOT NULL), false), count(*) INTO tells, ends, openings
       FROM opening o;
 
     SELECT count(*) INTO wanted FROM unnest(lines) WHERE hold IS NOT NULL AND hold_effect = 'draw';
+    IF wanted > 0 AND openings > 0 THEN
+        PERFORM refuse('hold_is_drawn_once_open', format('hold %s is drawn before it is opened', h.hold))
+           FROM unnest(lines) h WHERE h.hold IS NOT NULL GROUP BY h.ledger_id, h.hold
+         HAVING min(h.sequence) FILTER (WHERE h.hold_effect = 'draw') <= max(h.sequence) FILTER (WHERE h.hold_effect = 'open');
+    END IF;
     IF wanted > 0 THEN
         WITH drawing AS (
             UPDATE hold h SET remaining = h.remaining - d.amount, captured = h.captured + d.captured,
@@ -632,6 +638,13 @@ DECLARE
     has record;
     held record;
 BEGIN
+    -- Whoever writes waits here for whoever writes the same ledger, and then sees what they have written: every look below
+    -- is younger than that, however the statement was put together.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM refuse('journal_is_written_read_committed', 'a transaction that looks back does not see what the rules ask for');
+    END IF;
+    PERFORM FROM head WHERE ledger_id = ANY (ARRAY (SELECT DISTINCT ledger_id FROM added)) ORDER BY ledger_id FOR UPDATE;
+
     -- One look: what each entry's postings come to together, the entry itself, and what its kind says of entries of
     -- that shape, which is looked up once for all that look alike. The events are written from the same look.
     WITH told AS MATERIALIZED (
@@ -749,18 +762,18 @@ BEGIN
     END IF;
 
     -- Balances move by the sum of the new postings, and by nothing else. The account sequence is a compare-and-swap:
-    -- a posting decided on an older state finds no row to move. `start` is what each posting says its account had
+    -- a posting decided on an older state finds no row to move. An account's postings are numbered in the order of the
+    -- entries and their legs, so all of them name the same number `before` theirs. `start` is what each posting says its account had
     -- before the batch: all must say the same, and the truth. The floor holds after each posting, not only the last.
     WITH moving AS (
-        UPDATE balance b SET amount = b.amount + m.amount, sequence = m.last
-          FROM (SELECT account_id, sum(amount) AS amount, count(*) AS n, min(account_sequence) AS first,
-                       max(account_sequence) AS last, min(start) AS start, max(start) AS other_start,
-                       min(balance) AS lowest, max(balance) AS highest
-                  FROM (SELECT account_id, account_sequence, amount, balance,
-                               balance - sum(amount) OVER (PARTITION BY account_id ORDER BY account_sequence) AS start
-                          FROM added) p
+        UPDATE balance b SET amount = b.amount + m.amount, sequence = m.before + m.n
+          FROM (SELECT account_id, sum(amount) AS amount, count(*) AS n, min(before) AS before, max(before) AS other_before,
+                       min(start) AS start, max(start) AS other_start, min(balance) AS lowest, max(balance) AS highest
+                  FROM (SELECT account_id, amount, balance, account_sequence - row_number() OVER so_far AS before,
+                               balance - sum(amount) OVER so_far AS start
+                          FROM added WINDOW so_far AS (PARTITION BY account_id ORDER BY sequence, leg)) p
                  GROUP BY account_id) m
-         WHERE b.account_id = m.account_id AND b.sequence = m.first - 1 AND m.last - m.first + 1 = m.n AND NOT b.closed
+         WHERE b.account_id = m.account_id AND b.sequence = m.before AND m.other_before = m.before AND NOT b.closed
         RETURNING m.n, b.account_id, b.floored AND CASE WHEN b.side > 0 THEN m.lowest < 0 ELSE m.highest > 0 END AS below,
                   m.start <> m.other_start OR m.start <> b.amount - m.amount AS untrue)
     SELECT coalesce(sum(n), 0) AS postings, min(account_id) FILTER (WHERE below) AS below,
@@ -847,6 +860,7 @@ CREATE FUNCTION public.refusal_added() RETURNS trigger
     SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
+    PERFORM FROM head WHERE ledger_id = ANY (ARRAY (SELECT DISTINCT ledger_id FROM added)) ORDER BY ledger_id FOR UPDATE;
     PERFORM refuse('command_has_one_outcome', format('command %s was posted before', e.id))
        FROM added r JOIN entry e ON e.id = r.id LIMIT 1;
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
@@ -1021,6 +1035,16 @@ BEGIN
                JOIN balance b ON b.account_id = a.id
               WHERE p.ledger_id = part.ledger_id AND p.sequence = part.sequence AND p.path LIKE 'players/%/debt'
                 AND b.amount <> 0;
+            PERFORM refuse('settlement_recovers_what_it_paid', format('%s gives back more than %s brought', got.whom, part.reference))
+               FROM (SELECT coalesce(a.owner, a.path) AS whom
+                       FROM entry e
+                       JOIN LATERAL (SELECT account_id, amount FROM posting
+                                      WHERE ledger_id = e.ledger_id AND sequence = e.sequence OFFSET 0) p ON true
+                       JOIN LATERAL (SELECT owner_kind, owner, path FROM account WHERE id = p.account_id OFFSET 0) a
+                            ON a.owner_kind IS DISTINCT FROM 'market'
+                      WHERE e.ledger_id = part.ledger_id AND e.reference = part.reference
+                        AND e.settlement_version IS NOT NULL AND e.sequence <= part.sequence
+                      GROUP BY coalesce(a.owner, a.path) HAVING sum(p.amount) > 0) got;
         END IF;
 
         INSERT INTO settlement (ledger_id, reference, version, escrow_id, total, chunks)

@@ -131,6 +131,20 @@ CODE = (
         _HALVES,
     ),
     CodeGuard(
+        "ledger: what no column can hold is refused alone",
+        f"{L}/engine/batch.py",
+        "REFUSED = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)",
+        "REFUSED = (asyncpg.IntegrityConstraintViolationError,)",
+        (f"{LT}/test_batches.py::test_what_no_column_can_hold_hurts_no_neighbour",),
+    ),
+    CodeGuard(
+        "ledger: a market takes back no more than it brought",
+        f"{L}/domain/decide.py",
+        '        if kind.settlement == "recover" and after[key] < 0:',
+        "        if False:",
+        (f"{LT}/test_resettle.py::test_a_market_takes_back_no_more_than_it_brought",),
+    ),
+    CodeGuard(
         "ledger: linked entries are committed together",
         f"{L}/engine/queue.py",
         "return await commit_batch(self._pool, self._memory, groups, begun)",
@@ -456,6 +470,26 @@ def _deep(name: str, test: str) -> DatabaseGuard:
     return _rule(name, f"test_attacks_depth.py::{test}")
 
 
+def _without(name: str, function: str, guard: str, test: str, instead: str = "") -> DatabaseGuard:
+    """`guard`, a piece of that function, made a comment, or something else."""
+    change = (
+        "DO $change$ BEGIN /* FUNCTION {function} */ EXECUTE replace(pg_get_functiondef('{function}'::regproc), "
+        "$old${old}$old$, $new${new}$new$); END $change$"
+    )
+    silent = instead or f"/* {guard} */"
+    return DatabaseGuard(
+        f"ledger: {name}",
+        "ledger",
+        change.format(function=function, old=guard, new=silent),
+        change.format(function=function, old=silent, new=guard),
+        (f"{LT}/test_attacks_on_order.py::{test}",),
+    )
+
+
+def _order(name: str, test: str) -> DatabaseGuard:
+    return _rule(name, f"test_attacks_on_order.py::{test}")
+
+
 _CLOSER = "test_closes.py::test_only_the_closer_closes_and_only_what_is_over"
 _WRONG_FIGURES = "test_closes_refused.py::test_a_day_whose_figures_do_not_hold_stays_open"
 _OWNER = "test_attacks_of_roles.py::test_not_even_the_owner_rewrites_history_by_accident"
@@ -484,6 +518,16 @@ DATABASE = (
     _attack("receipt_matches_bank", "test_a_receipt_is_spent_once"),
     _attack("settlement_matches_header", "test_an_escrow_pays_its_contributors_whole_once"),
     _attack("settlement_pays_contributors", "test_an_escrow_pays_its_contributors_whole_once"),
+    _order("hold_is_drawn_once_open", "test_a_hold_is_not_drawn_before_it_is_opened"),
+    _order("journal_is_written_read_committed", "test_nobody_writes_who_looks_back"),
+    _without("postings are numbered in the order of their entries", "posting_added", "ORDER BY sequence, leg",
+             "test_postings_are_numbered_in_the_order_of_their_entries", "ORDER BY account_sequence"),
+    _without("postings are numbered without a gap", "posting_added", "AND m.other_before = m.before",
+             "test_the_legs_of_an_entry_are_numbered"),
+    _without("who writes waits before it looks", "posting_added", "FOR UPDATE",
+             "test_a_rule_does_not_look_before_the_one_in_front_has_committed"),
+    _without("who refuses waits for who posts", "refusal_added", "FOR UPDATE",
+             "test_a_command_that_is_being_posted_is_not_refused"),
     _deep("account_currency_is_in_chart", "test_an_account_is_kept_in_its_charts_currencies"),
     _deep("closed_account_has_no_holds", "test_an_account_with_money_or_holds_is_not_closed"),
     _deep("closed_account_is_empty", "test_an_account_with_money_or_holds_is_not_closed"),
@@ -514,6 +558,7 @@ DATABASE = (
     _rule("month_has_all_days", "test_closes_refused.py::test_a_month_waits_for_its_days"),
     _rule("entry_effective_in_open_day", "test_closes.py::test_the_database_too_refuses_to_change_a_closed_day"),
     _rule("debt_only_for_what_is_missing", "test_resettle.py::test_the_database_keeps_them_too"),
+    _rule("settlement_recovers_what_it_paid", "test_resettle.py::test_the_database_takes_back_no_more_either"),
     _rule("principal_may_set_limits", "test_limits.py::test_the_database_knows_who_may_set_limits"),
     _rule("receipt_origin_is_booked", "test_cards_and_suspense.py::test_nothing_leaves_suspense_that_was_not_put_there"),
     _rule("seal_covers_every_entry", _CHAIN),

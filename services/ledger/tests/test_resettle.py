@@ -15,6 +15,7 @@ from services.ledger.tests.vocabulary import (
     Bank,
     a_key,
     connected,
+    deposit,
     hold,
     match,
     posted,
@@ -110,23 +111,75 @@ async def test_a_later_version_keeps_the_rules_of_the_first(bank: Bank, settled:
 async def test_the_database_keeps_them_too(bank: Bank, settled: Settled) -> None:
     """What the rules of the journal refuse when the domain is not asked: forged in one statement."""
     async with connected(bank.database, "superuser") as connection:
-        assert await forged(connection, settled, "player.debt", 197) == "debt_only_for_what_is_missing"
+        debt = f"players/{settled.winner}/debt"
+        assert await forged(connection, settled, debt, 197) == "debt_only_for_what_is_missing"
         assert (
-            await forged(connection, settled, "player.available", 197, version=3)
+            await forged(connection, settled, available(settled.winner), 197, version=3)
             == "settlement_matches_header"
         )
         assert (
-            await forged(connection, settled, "player.available", 197, total=100)
+            await forged(connection, settled, available(settled.winner), 197, total=100)
             == "settlement_recovers_its_total"
         )
-        again = await forged(connection, settled, "player.available", 197, version=1)
+        again = await forged(connection, settled, available(settled.winner), 197, version=1)
         assert again == "entry_settlement_chunk_is_unique"
+
+
+async def enriched(bank: Bank, player: str) -> None:
+    """Money of theirs that no market has to do with."""
+    receipt = await bank.receipt(player, Decimal(500))
+    assert posted(await bank.engine.post(deposit(player, Decimal(500), receipt)))
+
+
+async def test_a_market_takes_back_no_more_than_it_brought(bank: Bank, settled: Settled) -> None:
+    """Not from the money a player has besides, not as a debt, not from other markets' commission, not in pieces."""
+    winner, loser, house = available(settled.winner), available(settled.loser), "house/commission"
+    await enriched(bank, settled.winner)
+    too_much = {winner: 2 * STAKE - COMMISSION + Decimal("0.01")}
+    for takes in (too_much, {winner: Decimal(10_000_000)}, {loser: Decimal("0.01")}, {house: COMMISSION + 1}):
+        wrong = recover(settled, takes, total=Decimal(10_000_000))
+        assert refused(await bank.engine.post(wrong)) == "settlement-mismatch", takes
+    total = 2 * STAKE
+    first = recover(settled, {winner: STAKE}, total=total, chunks=4)
+    assert posted(await bank.engine.post(first))
+    second = recover(settled, {winner: STAKE - COMMISSION + 1}, total=total, chunk=2, chunks=4)
+    assert refused(await bank.engine.post(second)) == "settlement-mismatch"
+    rest = recover(settled, {winner: STAKE - COMMISSION, house: COMMISSION}, total=total, chunk=3, chunks=4)
+    assert posted(await bank.engine.post(rest))
+    await bank.check()
+
+
+async def test_what_a_later_version_paid_is_taken_back_by_the_next(bank: Bank, settled: Settled) -> None:
+    """Thrice wrong: each version takes back all that the one before it has paid, from whoever got it."""
+    total, payee = 2 * STAKE, (settled.winner, settled.loser)
+    for version in (2, 3, 4):
+        had, gets = payee[version % 2], payee[(version + 1) % 2]
+        back = recover(
+            settled, {available(had): total - COMMISSION}, total=total - COMMISSION, version=version
+        )
+        assert posted(await bank.engine.post(back)), version
+        pays = {available(gets): total - COMMISSION}
+        paid = settle(settled.market, pays, chunk=2, chunks=2, version=version)
+        assert posted(await bank.engine.post(paid)), version
+    await bank.check()
+
+
+async def test_the_database_takes_back_no_more_either(bank: Bank, settled: Settled) -> None:
+    await enriched(bank, settled.winner)
+    async with connected(bank.database, "superuser") as connection:
+        for path, amount, rule in (
+            (available(settled.winner), 198, "settlement_recovers_what_it_paid"),
+            (f"players/{settled.loser}/debt", 1, "settlement_recovers_what_it_paid"),
+            (available(settled.winner), 197, "posted"),
+            ("house/commission", 3, "posted"),
+        ):
+            assert await forged(connection, settled, path, amount, total=1_000) == rule, path
 
 
 async def forged(
     connection: asyncpg.Connection,
     settled: Settled,
-    cls: str,
+    path: str,
     amount: int,
     *,
     version: int = 2,
@@ -136,7 +189,6 @@ async def forged(
     escrow = await connection.fetchval(
         "SELECT id FROM account WHERE path = $1", f"markets/{settled.market}/escrow"
     )
-    path = f"players/{settled.winner}/{'debt' if cls.endswith('debt') else 'available'}"
     transaction = connection.transaction()
     await transaction.start()
     try:

@@ -23,6 +23,9 @@ AccountKey = tuple[str, str]
 StakeKey = tuple[str, str]
 """An entry's reference (its market) and a player."""
 
+ShareKey = tuple[str, str]
+"""A market's reference and a player, or the path of an account that is nobody's."""
+
 
 class Account(NamedTuple):
     """An account and its state after `sequence` postings. `balance` is signed, debit positive."""
@@ -118,6 +121,8 @@ class Books:
     stakes: MutableMapping[StakeKey, Stake] = field(default_factory=dict)
     escrowed: MutableMapping[str, Decimal] = field(default_factory=dict)
     """What all players together contributed to each market, by reference."""
+    shares: MutableMapping[ShareKey, Decimal] = field(default_factory=dict)
+    """What settling a market has brought each so far, less what was taken back; read where something is to be."""
     originals: MutableMapping[UUID, Original] = field(default_factory=dict)
     standings: MutableMapping[str, Standing] = field(default_factory=dict)
     """Where players with a policy stand; empty where nobody has read them."""
@@ -135,6 +140,7 @@ class Books:
             ChainMap({}, self.settlements),
             ChainMap({}, self.stakes),
             ChainMap({}, self.escrowed),
+            ChainMap({}, self.shares),
             ChainMap({}, self.originals),
             ChainMap({}, self.standings),
             self.closed_until,
@@ -148,6 +154,7 @@ class Books:
         self.settlements.update(_written(trial.settlements))
         self.stakes.update(_written(trial.stakes))
         self.escrowed.update(_written(trial.escrowed))
+        self.shares.update(_written(trial.shares))
         self.originals.update(_written(trial.originals))
         self.standings.update(_written(trial.standings))
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ledger.domain import limits, refusals
-from ledger.domain.books import Account, Books, Hold, Settlement, Stake
+from ledger.domain.books import Account, Books, Hold, Settlement, ShareKey, Stake
 from ledger.domain.chart import Kind, Side
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.domain.derived import check_derivation, legs_of, with_debts
@@ -66,6 +66,7 @@ def decide(command: Command, books: Books) -> Decision:
     settlement = _settlement_after(command, kind, lines, books)
     if settlement:
         stakes = _returned_stakes(command, kind, lines, books)
+    shares = _shares_after(command, kind, lines, books) if settlement else {}
     postings = _post(lines)
     standings = _standings_after(command, kind, lines, books)
 
@@ -73,6 +74,7 @@ def decide(command: Command, books: Books) -> Decision:
         books.accounts[posting.account.path, posting.account.currency] = posting.account
     books.holds.update(holds)
     books.stakes.update(stakes)
+    books.shares.update(shares)
     books.standings.update(standings)
     if kind.stake:
         books.escrowed[command.reference] = books.escrowed.get(command.reference, ZERO) + _into_market(lines)
@@ -361,6 +363,23 @@ def _returned_stakes(
                     f"{line.account.path} staked only {stake.contributed}", field=f"{line.field}.amount"
                 )
             after[key] = stake
+    return after
+
+
+def _shares_after(command: Command, kind: Kind, lines: list[_Line], books: Books) -> dict[ShareKey, Decimal]:
+    """What settling the market has brought each. From nobody is more taken back than that, be it only as a debt."""
+    after: dict[ShareKey, Decimal] = {}
+    for line in lines:
+        if line.account.cls.owner_kind == "market":
+            continue
+        key = (command.reference, line.account.owner or line.account.path)
+        before = after.get(key, books.shares.get(key, ZERO))
+        after[key] = before - line.amount
+        if kind.settlement == "recover" and after[key] < 0:
+            raise refusals.SettlementMismatch(
+                f"{command.reference} has brought {line.account.path} no more than {before}",
+                field=f"{line.field}.amount",
+            )
     return after
 
 

@@ -15,12 +15,21 @@ from uuid import UUID
 from common.errors import DomainError
 from common.pg import Connection
 
-from ledger.domain.books import Account, AccountKey, Books, Hold, Receipt, Settlement, Stake, StakeKey
+from ledger.domain.books import (
+    Account,
+    AccountKey,
+    Books,
+    Hold,
+    Receipt,
+    Settlement,
+    Stake,
+    StakeKey,
+)
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Leg, canonical
 from ledger.domain.decide import Decision
 from ledger.domain.derived import debt_of
-from ledger.store.derivations import load_drained, load_originals
+from ledger.store.derivations import load_drained, load_originals, load_shares
 from ledger.store.limits import load_standings
 
 
@@ -251,6 +260,11 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
         references = sorted({command.reference for command in markets})
         books.settlements = await load_settlements(connection, ledger, references)
         books.escrowed = await load_escrowed(connection, ledger, references)
+        taking_back = sorted(
+            {each.reference for each in markets if chart.kinds[each.kind].settlement == "recover"}
+        )
+        if taking_back:
+            books.shares = await load_shares(connection, ledger, taking_back)
         stakes = {
             (command.reference, account.owner)
             for command in markets

@@ -1,14 +1,15 @@
-"""What the journal knows about entries to be mirrored and holds to be drained."""
+"""What the journal knows about entries to be mirrored, holds to be drained and payouts to be taken back."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from common.pg import Connection
 
-from ledger.domain.books import Hold, Original
+from ledger.domain.books import Hold, Original, ShareKey
 from ledger.domain.commands import Leg
 
 
@@ -71,3 +72,22 @@ async def load_drained(connection: Connection, ledger: int, ids: Sequence[UUID])
         )
         for row in rows
     }
+
+
+async def load_shares(
+    connection: Connection, ledger: int, references: Sequence[str]
+) -> dict[ShareKey, Decimal]:
+    """What settling each market has brought each player, and each account that is nobody's, so far."""
+    rows = await connection.fetch(
+        """
+        SELECT e.reference, coalesce(a.owner, a.path) AS whom, -sum(p.amount) AS share
+          FROM entry e
+          JOIN posting p ON p.ledger_id = e.ledger_id AND p.sequence = e.sequence
+          JOIN account a ON a.id = p.account_id AND a.owner_kind IS DISTINCT FROM 'market'
+         WHERE e.ledger_id = $1 AND e.reference = ANY ($2::text[]) AND e.settlement_version IS NOT NULL
+         GROUP BY e.reference, coalesce(a.owner, a.path)
+        """,
+        ledger,
+        references,
+    )
+    return {(row["reference"], row["whom"]): row["share"] for row in rows}
