@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from betting.api.registry_views import SuspensionView
 from betting.domain.errors import MarketNotOpen, OfficialHasBet
+from betting.domain.events import Event
+from betting.domain.ids import EventId
 from betting.domain.markets import CloseRule
 from betting.domain.offers import Options
 from betting.store.desk import DeskStore, Written
 from betting.store.exchange import ExchangeStore, Waiting
+from betting.store.programme import ProgrammeStore
 from betting.store.suspensions import Scope
 from common.idempotency import Answer
 
@@ -65,6 +68,25 @@ async def test_nothing_is_placed_or_matched_after_post_time_though_nobody_has_cl
     await venue.deliver()
     assert venue.books.of(ana) == {"available": "1000.00", "held": "0.00"}
     await venue.check_money()
+
+
+async def test_a_market_is_closed_after_its_last_bet(
+    venue: Venue, floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offers still meet while the gate waits for the market's row; the moment it closed is later than all of them."""
+    look = ProgrammeStore.event_for_update
+
+    async def look_slowly(store: ProgrammeStore, event_id: EventId) -> Event:
+        for side in (0, 1):
+            await floor.place(venue.bettor(), side, (1, 1), 50)
+        return await look(store, event_id)
+
+    monkeypatch.setattr(ProgrammeStore, "event_for_update", look_slowly)
+    await floor.close()
+    last, closed_at = await venue.owner.fetchrow(
+        "SELECT max(f.matched_at), max(m.closed_at) FROM fill f JOIN market m ON m.id = f.market_id"
+    )
+    assert last < closed_at
 
 
 async def test_who_is_betting_at_this_moment_does_not_officiate(

@@ -199,7 +199,7 @@ class Gates:
 
     async def _at_gate(self, conn: Connection, call: Call, race_id: RaceId) -> list[Market]:
         """Every market of the race that was open, closed. Drafts are closed with them."""
-        programme, now = ProgrammeStore(conn), self._clock()
+        programme = ProgrammeStore(conn)
         race = (await programme.race_for_update(race_id)).moved(RaceStatus.AT_GATE)
         event = await programme.event_for_update(race.event_id)
         if event.status is EventStatus.PUBLISHED:
@@ -208,6 +208,7 @@ class Gates:
             )
         markets = await ExchangeStore(conn).markets_of_race_for_update(race_id)
         await self._tell(conn, call, [race], "at the gate")
+        now = self._clock()  # not before they are locked: until then offers meet
         return [
             await close_market(conn, market, Ending.MARKET_CLOSED, now, actor=call.user_id, why="at the gate")
             for market in markets
