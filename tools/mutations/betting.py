@@ -80,6 +80,20 @@ CODE = (
         (f"{_TIME}::test_who_is_suspended_while_the_floor_is_busy_with_their_offer_rests_nowhere",),
     ),
     CodeGuard(
+        "bets: a market that opens while its event is suspended is suspended with it",
+        f"{B}/service/suspending.py",
+        "                    await ProgrammeStore(conn).event_for_update(EventId(subject))",
+        "                    await ProgrammeStore(conn).race_numbers(EventId(subject))",
+        (f"{_TIME}::test_a_market_that_opens_while_its_event_is_suspended_is_suspended_with_it",),
+    ),
+    CodeGuard(
+        "bets: a market closes after its last bet",
+        f"{B}/service/gates.py",
+        "        now = self._clock()  # not before they are locked: until then offers meet\n",
+        "        now = race.starts_at.replace(year=2000)\n",
+        (f"{_TIME}::test_a_market_is_closed_after_its_last_bet",),
+    ),
+    CodeGuard(
         "bets: an offer is finished once",
         f"{B}/service/placing.py",
         "if waiting is None or offer.status is not OfferStatus.PENDING:",

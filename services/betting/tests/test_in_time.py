@@ -10,13 +10,13 @@ import pytest
 from betting.api.registry_views import SuspensionView
 from betting.domain.errors import MarketNotOpen, OfficialHasBet
 from betting.domain.events import Event
-from betting.domain.ids import EventId
+from betting.domain.ids import EventId, MarketId
 from betting.domain.markets import CloseRule
 from betting.domain.offers import Options
 from betting.store.desk import DeskStore, Written
 from betting.store.exchange import ExchangeStore, Waiting
 from betting.store.programme import ProgrammeStore
-from betting.store.suspensions import Scope
+from betting.store.suspensions import Scope, Suspension, SuspensionStore
 from common.idempotency import Answer
 
 from services.betting.tests.asking import JUDGES, call
@@ -83,10 +83,10 @@ async def test_a_market_is_closed_after_its_last_bet(
 
     monkeypatch.setattr(ProgrammeStore, "event_for_update", look_slowly)
     await floor.close()
-    last, closed_at = await venue.owner.fetchrow(
-        "SELECT max(f.matched_at), max(m.closed_at) FROM fill f JOIN market m ON m.id = f.market_id"
+    in_order: bool = await venue.owner.fetchval(
+        "SELECT bool_and(f.matched_at < m.closed_at) FROM fill f JOIN market m ON m.id = f.market_id"
     )
-    assert last < closed_at
+    assert in_order
 
 
 async def test_who_is_betting_at_this_moment_does_not_officiate(
@@ -135,3 +135,36 @@ async def test_who_is_suspended_while_the_floor_is_busy_with_their_offer_rests_n
     made = await floor.place(ana, 0, (1, 1), 100)
     await imposing[0]
     assert stood[0][made.id] == (await floor.offers())[made.id] == "CANCELLED"
+
+
+async def test_a_market_that_opens_while_its_event_is_suspended_is_suspended_with_it(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The opening has looked for suspensions, and has not been committed when one is imposed."""
+    race = await venue.race()
+    look = SuspensionStore.stopping
+    imposing: list[asyncio.Task[Answer]] = []
+    stood: list[str] = []
+
+    async def impose() -> Answer:
+        answer = await venue.suspending.impose(
+            call(JUDGES[0]),
+            Scope.EVENT,
+            race.event_id,
+            "storm",
+            lambda each: Answer.of(SuspensionView.of(each)),
+        )
+        stood.append(await venue.owner.fetchval("SELECT status FROM market WHERE race_id = $1", race.id))
+        return answer
+
+    async def look_slowly(store: SuspensionStore, market: MarketId) -> Suspension | None:
+        found = await look(store, market)
+        monkeypatch.undo()
+        imposing.append(asyncio.create_task(impose()))
+        await asyncio.wait(imposing, timeout=0.5)
+        return found
+
+    monkeypatch.setattr(SuspensionStore, "stopping", look_slowly)
+    await venue.market(race=race)
+    await imposing[0]
+    assert stood == ["SUSPENDED"]

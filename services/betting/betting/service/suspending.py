@@ -13,13 +13,14 @@ from common.outbox import announce_all
 from common.pg import Connection, Pool, transaction
 
 from betting.chronicle import Chronicle
-from betting.domain.errors import EventNotFound, MarketStateConflict
+from betting.domain.errors import MarketStateConflict
 from betting.domain.ids import EventId, MarketId, SuspensionId, UserId
 from betting.domain.markets import Market, MarketStatus
 from betting.domain.offers import Ending, Offer, OfferStatus
 from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
 from betting.service.floor import session_in, write
 from betting.store.exchange import Change, ExchangeStore
+from betting.store.programme import ProgrammeStore
 from betting.store.suspensions import Scope, Suspension, SuspensionStore
 
 log = logging.getLogger(__name__)
@@ -50,9 +51,10 @@ class Suspending:
                 await store.impose(suspension)
                 if market.status is not MarketStatus.SUSPENDED:
                     await self._suspend(conn, market, suspension)
-            elif scope is Scope.EVENT and subject is not None and not await store.is_event(EventId(subject)):
-                raise EventNotFound("no such event")
             else:
+                if scope is Scope.EVENT and subject is not None:
+                    # A market that is just being opened there has the event's row: it is seen by `keep_step`.
+                    await ProgrammeStore(conn).event_for_update(EventId(subject))
                 await store.impose(suspension)
             return show(suspension)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from common.pg import Connection, translate
 
 from betting.domain.errors import BettingSuspended, SuspensionNotFound
-from betting.domain.ids import EventId, MarketId, SuspensionId, UserId
+from betting.domain.ids import MarketId, SuspensionId, UserId
 from betting.domain.offers import Ending
 
 
@@ -113,7 +113,3 @@ class SuspensionStore:
             limit,
         )
         return {UserId(row["user_id"]): Ending(row["why"]) for row in rows}
-
-    async def is_event(self, event_id: EventId) -> bool:
-        found: bool = await self._conn.fetchval("SELECT EXISTS (SELECT FROM event WHERE id = $1)", event_id)
-        return found
