@@ -8,6 +8,7 @@ A connection is in the lane as long as each request begins with the very line of
 begins with anything else it is handed over to aiohttp, as it came and for good. See docs/adr/0072-fast-lane.md.
 """
 
-from common.http.lane.port import EDGE, Lane, lane
+from common.http.lane.port import lane
+from common.http.lane.served import EDGE, Lane
 
 __all__ = ["EDGE", "Lane", "lane"]

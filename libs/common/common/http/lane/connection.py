@@ -4,13 +4,11 @@ Compressed bodies and `Expect` other than `100-continue` are refused. Requests s
 more than a few wait, no more is read. Every wait is bounded.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import httptools
 from aiohttp import web
@@ -18,9 +16,7 @@ from multidict import CIMultiDict
 
 from common.http.lane.answers import Refused, written
 from common.http.lane.request import LaneRequest
-
-if TYPE_CHECKING:
-    from common.http.lane.port import Lane
+from common.http.lane.served import Lane
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 """Of a request's first line and headers together."""
