@@ -55,6 +55,13 @@ BEGIN
        FROM added c JOIN balance b ON b.account_id = c.account_id WHERE b.amount <> 0;
     PERFORM refuse('closed_account_has_no_holds', format('hold %s is open', h.id))
        FROM added c JOIN hold h ON h.origin_id = c.account_id AND h.remaining > 0;
+    PERFORM refuse('closed_account_has_no_stakes', format('a stake in %s is not settled', h.reference))
+       FROM added c
+       JOIN account a ON a.id = c.account_id
+       JOIN hold h ON h.origin_id = c.account_id AND h.captured > 0
+       JOIN stake s ON s.ledger_id = h.ledger_id AND s.reference = h.reference AND s.player = a.owner
+      WHERE coalesce((SELECT t.state FROM settlement t WHERE t.ledger_id = s.ledger_id AND t.reference = s.reference
+                       ORDER BY t.version DESC LIMIT 1), 'OPEN') = 'OPEN' LIMIT 1;
     UPDATE balance SET closed = true WHERE account_id IN (SELECT account_id FROM added);
     INSERT INTO outbox (shard, event_id, exchange, routing_key, aggregate, version, body)
     SELECT hashtextextended(a.path, 0) & 15, md5('closed' || a.id)::uuid, 'events', 'ledger.account.closed.v1', a.path,

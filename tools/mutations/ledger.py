@@ -530,6 +530,7 @@ DATABASE = (
              "test_a_command_that_is_being_posted_is_not_refused"),
     _deep("account_currency_is_in_chart", "test_an_account_is_kept_in_its_charts_currencies"),
     _deep("closed_account_has_no_holds", "test_an_account_with_money_or_holds_is_not_closed"),
+    _rule("closed_account_has_no_stakes", "test_resettle.py::test_an_account_is_not_closed_under_a_stake"),
     _deep("closed_account_is_empty", "test_an_account_with_money_or_holds_is_not_closed"),
     _deep("entry_hold_expiry_as_kind_says", "test_a_hold_expires_when_it_is_due_and_whole"),
     _deep("entry_reverses_as_kind_says", "test_a_reversal_is_a_true_mirror_once"),

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from ledger.domain.commands import Command, Leg, SettlementPart
+from ledger.domain.refusals import AccountNotEmpty
+from ledger.service import AccountKeeping
 
 from services.ledger.tests.vocabulary import (
     PRINCIPAL,
@@ -174,6 +176,38 @@ async def test_the_database_takes_back_no_more_either(bank: Bank, settled: Settl
             ("house/commission", 3, "posted"),
         ):
             assert await forged(connection, settled, path, amount, total=1_000) == rule, path
+
+
+async def test_an_account_is_not_closed_under_a_stake(bank: Bank, settled: Settled) -> None:
+    """Nothing is on it and nothing is held of it, but what becomes of the stake could never be paid."""
+    accounts, market = AccountKeeping(bank.pool), str(uuid4())
+    players, offers = (await bank.fund(), await bank.fund()), (uuid4(), uuid4())
+    for player, offer in zip(players, offers, strict=True):
+        assert posted(await bank.engine.post(hold(player, STAKE, market, offer)))
+    pair = match(market, (players[0], offers[0], STAKE), (players[1], offers[1], STAKE))
+    assert posted(await bank.engine.post(pair))
+    with pytest.raises(AccountNotEmpty):
+        await accounts.close(1, PRINCIPAL, available(players[1]), "MXN")
+    assert await closed_in_sql(bank, available(players[1])) == "closed_account_has_no_stakes"
+    assert posted(await bank.engine.post(settle(market, {available(players[0]): 2 * STAKE})))
+    assert (await accounts.close(1, PRINCIPAL, available(players[1]), "MXN")).closed_at is not None
+
+    assert posted(await bank.engine.post(recover(settled, {available(settled.winner): STAKE}, total=STAKE)))
+    with pytest.raises(AccountNotEmpty):  # it is about to be paid after all
+        await accounts.close(1, PRINCIPAL, available(settled.loser), "MXN")
+    assert await closed_in_sql(bank, available(settled.loser)) == "closed_account_has_no_stakes"
+
+
+async def closed_in_sql(bank: Bank, path: str) -> str:
+    async with connected(bank.database, "ledger_posting") as connection:
+        try:
+            return await connection.execute(
+                "INSERT INTO account_closing (account_id, principal) SELECT id, $1 FROM account WHERE path = $2",
+                PRINCIPAL,
+                path,
+            )
+        except asyncpg.CheckViolationError as refusal:
+            return str(refusal.constraint_name)
 
 
 async def forged(

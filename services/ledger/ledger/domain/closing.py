@@ -1,4 +1,4 @@
-"""What may be done to an account itself. Closing is for ever, and only when nothing is left on it or held of it."""
+"""What may be done to an account itself. Closing is for ever, and only when nothing is left on it, held of it or staked."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class AccountState:
     metadata: Mapping[str, str]
 
 
-def check_closing(account: AccountState, permitted: frozenset[str]) -> None:
-    """Whether a principal that may do what is `permitted` may close the account now, or did before.
+def check_closing(account: AccountState, permitted: frozenset[str], *, staked_in: str | None) -> None:
+    """Whether a principal that may do what is `permitted` may close the account now, or did before. `staked_in` is a
+    market that has yet to pay what became of its owner's stake.
 
     Raises:
         MayNotClose, AccountNotEmpty.
@@ -53,6 +54,10 @@ def check_closing(account: AccountState, permitted: frozenset[str]) -> None:
         raise refusals.AccountNotEmpty(
             f"{account.held:.{account.exponent}f} {account.currency} of {account.account} is held",
             field="account",
+        )
+    if staked_in is not None:
+        raise refusals.AccountNotEmpty(
+            f"a stake of {account.account} in {staked_in} is not settled", field="account"
         )
 
 

@@ -144,7 +144,7 @@ class NoSuchHold(NotFound):
 
 
 class AccountNotEmpty(Conflict):
-    slug, title = "account-not-empty", "The account has a balance or open holds"
+    slug, title = "account-not-empty", "The account has a balance, open holds or stakes"
 
 
 class MayNotClose(Forbidden):

@@ -28,13 +28,13 @@ class AccountKeeping:
 
         Raises:
             NoSuchAccount, MayNotClose.
-            AccountNotEmpty: it has a balance, or open holds keep some of its money.
+            AccountNotEmpty: it has a balance, open holds keep some of its money, or a stake of it is not settled.
         """
         async with transaction(self._pool) as connection:
             await lock_head(connection, ledger)  # the books stand still between look and act
             found = await _found(connection, ledger, account, currency)
             permitted = (await load_permitted(connection, ledger)).get(principal, frozenset())
-            check_closing(found, permitted)
+            check_closing(found, permitted, staked_in=await store.staked_in(connection, found.id))
             if found.closed_at is None:
                 await store.close(connection, found.id, principal)
             return await _found(connection, ledger, account, currency)

@@ -48,6 +48,24 @@ async def account_state(
     )
 
 
+async def staked_in(connection: Connection, account: int) -> str | None:
+    """A market in which money held of this account became a stake that is not settled, if there is one."""
+    reference: str | None = await connection.fetchval(
+        """
+        SELECT s.reference
+          FROM hold h
+          JOIN account a ON a.id = h.origin_id
+          JOIN stake s ON s.ledger_id = h.ledger_id AND s.reference = h.reference AND s.player = a.owner
+         WHERE h.origin_id = $1 AND h.captured > 0
+           AND coalesce((SELECT t.state FROM settlement t WHERE t.ledger_id = s.ledger_id AND t.reference = s.reference
+                          ORDER BY t.version DESC LIMIT 1), 'OPEN') = 'OPEN'
+         LIMIT 1
+        """,
+        account,
+    )
+    return reference
+
+
 async def close(connection: Connection, account: int, principal: str) -> None:
     """Close the account; its triggers check that it may be. Call it under the head's lock.
 
