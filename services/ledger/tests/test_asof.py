@@ -153,6 +153,21 @@ async def test_reading_a_moment_waits_for_a_writer_in_flight(database: Database)
         assert (await reader.balance(1, f"players/{player}/available", "MXN"))[0].amount == 100
 
 
+async def test_a_class_that_was_opened_later_is_not_part_of_an_earlier_answer(bank: Bank) -> None:
+    """Whether it is reached from the end of the journal or from its beginning, a moment's trial balance is the same rows."""
+    player, _ = [await bank.fund("10.00") for _ in range(2)]
+    await bank.engine.post(hold(player, Decimal(1), str(uuid4()), uuid4()))
+    async with AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(reading(bank.database))
+        backwards = (await reader.trial_balance(1, AsOf(sequence=2))).what.rows
+        for _ in range(4):
+            await bank.fund("10.00")
+        assert (await reader.trial_balance(1, AsOf(sequence=2))).what.rows == backwards
+        assert {row.cls for row in backwards} == {"bank", "player.available"}
+        now = (await reader.trial_balance(1)).what
+        assert (await reader.trial_balance(1, AsOf(sequence=now.sequence))).what == now
+
+
 async def test_every_sequence_of_every_account(bank: Bank) -> None:
     """Balances at each sequence, for accounts open and not yet open, against the bare postings."""
     players = [await bank.fund("10.00") for _ in range(3)]

@@ -227,6 +227,21 @@ async def test_one_key_at_both_doors_is_one_entry(desk: Desk, plain: Desk) -> No
     assert await balance(desk) == "1.00"
 
 
+async def test_white_space_around_a_key_is_no_part_of_it_at_either_door(
+    desk: Desk, plain: Desk, wire: Wire
+) -> None:
+    """The same bytes sent to one door and then, since no answer came, to the other are one request."""
+    request = wire.request(body(), key="once  ", more="Connection: close\r\n")
+    reader, writer = await asyncio.open_connection("127.0.0.1", plain.door.client.port)
+    other = Wire(reader, writer, desk)
+    for each in (wire, other):
+        await each.send(request)
+    (status, first), (again, second) = await wire.answer(), await other.answer()
+    writer.close()
+    assert (status, again, first["id"]) == (201, 201, second["id"])
+    assert await balance(desk) == "1.00"
+
+
 async def test_limits_scopes_and_signatures_hold_at_the_lane(desk: Desk) -> None:
     ledger, wanted = f"shop-{desk.ledger}", transfer_body(CASH, ANA, "1.00")
     door = desk.door

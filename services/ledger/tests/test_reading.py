@@ -19,6 +19,7 @@ from common.http.cursors import write_cursor
 from common.testing import Database
 from ledger.api import EXPORTING
 from ledger.service import exporting
+from ledger.service.reading import AsOf
 
 from services.ledger.tests.commands import Operator
 from services.ledger.tests.door import Door, Json, open_door
@@ -138,6 +139,16 @@ BAD: list[Case] = [
     ("/v1/holds", {"reference": "offers/none"}, 404, "reference"),
     ("/v1/holds", {"account": "bank/spei", "after": FOREIGN}, 400, "after"),
     ("/v1/holds", {"account": "bank/spei", "after": write_cursor("holds", "no id")}, 400, "after"),
+    ("/v1/closes", {"after": write_cursor("closes", "soon")}, 400, "after"),
+    ("/v1/accounts", {"after": write_cursor("accounts", "\ud800", "MXN")}, 400, "after"),
+    *(
+        (path, {**wanted, "after": write_cursor(order, moment, *rest)}, 400, "after")
+        for moment in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00")
+        for path, wanted, order, rest in (
+            ("/v1/entries", {"effective_from": PAST}, "entries.effective", (1,)),
+            ("/v1/refusals", {}, "refusals", (str(uuid4()),)),
+        )
+    ),
     ("/v1/holds", {"account": "bank/spei", "limit": 0}, 400, "limit"),
     ("/v1/refusals", {"after": write_cursor("refusals", "soon", str(uuid4()))}, 400, "after"),
     ("/v1/refusals", {"after": write_cursor("refusals", PAST, "no id")}, 400, "after"),
@@ -271,6 +282,26 @@ async def test_an_export_is_made_of_many_pages_and_ends_where_it_began(desk: Des
             told = [json.loads(line) for line in (first + await answer.read()).splitlines()]
     assert [row["sequence"] for row in told[:-1]] == [entry["sequence"] for entry in before]
     assert told[-1] == {"end": len(before), "sequence": len(before)}
+
+
+async def test_an_export_has_one_header_whatever_its_first_page_leaves_out(desk: Desk) -> None:
+    """In the order of effective times what was posted after the export began may come first, and is not shown."""
+    assert desk.door.client.app is not None
+    reading = desk.door.client.app[EXPORTING]._reading
+    reached, before = reading.reached, datetime.now(UTC) - timedelta(minutes=1)
+
+    async def and_then_more(ledger: int, as_of: AsOf) -> int:
+        upto = await reached(ledger, as_of)
+        for _ in range(4):
+            late = hold(desk.player, Decimal(1), desk.market, uuid4())
+            assert posted(await desk.bank.engine.post(replace(late, effective_at=before)))
+        return upto
+
+    with patch.object(exporting, "PAGE", 3), patch.object(reading, "reached", and_then_more):
+        _, text = await desk.text("/v1/entries/export", effective_from=before.isoformat())
+    assert [row["sequence"] for row in csv.DictReader(io.StringIO(text))] == [
+        str(sequence) for sequence in range(2, 12) for _ in range(2)
+    ]
 
 
 async def test_an_export_that_breaks_off_is_seen_to(desk: Desk) -> None:

@@ -40,6 +40,8 @@ def read_cursor(
             raise ValueError("of another shape")
         if any(isinstance(each, str) and "\0" in each for each in place):
             raise ValueError("with a NUL")
+        for each in place:
+            str(each).encode()  # half of a surrogate pair is no text
         if any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in place):
             raise ValueError("beyond every number")
     except (ValueError, binascii.Error, RecursionError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from aiohttp import web
+from common.errors import Invalid
 from common.http import Route, read_query, reply
 from common.http.cursors import read_cursor, write_cursor
 from common.wire import Body, View
@@ -99,7 +100,7 @@ class ClosedAccountsView(View):
 async def list_closes(request: web.Request) -> web.Response:
     """Closed days or months, newest first."""
     wanted = read_query(request, ClosesQuery)
-    before = _day(str(read_cursor(wanted.after, "closes", str)[0]), "after") if wanted.after else None
+    before = _cursor_day(str(read_cursor(wanted.after, "closes", str)[0])) if wanted.after else None
     found = await request.app[READER].closes(request[HOLDER].ledger, wanted.period, before, wanted.limit + 1)
     shown = found[: wanted.limit]
     more = len(found) > wanted.limit
@@ -142,14 +143,21 @@ def _named(request: web.Request) -> tuple[Period, date]:
             period = "month"
         case _:
             raise refusals.NoSuchClose("a period is a day or a month", field="period")
-    return period, _day(request.match_info["starts_on"], "starts_on")
+    return period, _day(request.match_info["starts_on"])
 
 
-def _day(text: str, field: str) -> date:
+def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise refusals.NoSuchClose("a day is written YYYY-MM-DD", field=field) from None
+        raise refusals.NoSuchClose("a day is written YYYY-MM-DD", field="starts_on") from None
+
+
+def _cursor_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid("take the cursor from the page before", field="after") from None
 
 
 def _close(close: Close) -> CloseView:

@@ -139,9 +139,9 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError("a moment has an offset")
-    except ValueError as error:
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Invalid("take the cursor from the page before", field="after") from error
-    return moment
 
 
 def _hold(row: HoldRow) -> ListedHoldView:

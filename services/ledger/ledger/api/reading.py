@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from aiohttp import web
 from common.errors import Invalid
@@ -56,9 +56,9 @@ def read_place(cursor: str | None, fitting: EntryFilter) -> Place | None:
         moment = datetime.fromisoformat(str(effective_at))
         if moment.tzinfo is None:
             raise ValueError("a moment has an offset")
-    except ValueError as error:
+        return Place(int(sequence), moment.astimezone(UTC))
+    except (ValueError, OverflowError) as error:
         raise Invalid("take the cursor from the page before", field="after") from error
-    return Place(int(sequence), moment)
 
 
 async def list_accounts(request: web.Request) -> web.Response:

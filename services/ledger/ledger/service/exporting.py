@@ -93,7 +93,7 @@ class Exporting:
                 )
                 page = told.what
                 lines = [_line(page.account, line) for line in page.lines]
-                async for part in _written(lines, form, _LINE_COLUMNS, rows):
+                async for part in _written(lines, form, _LINE_COLUMNS, rows, first=after is None):
                     yield part
                 rows += len(lines)
                 if not page.more:
@@ -118,7 +118,7 @@ class Exporting:
                     ledger, chart, wanted, after=after, limit=PAGE, upto=upto, heavy=True
                 )
                 lines = [row for entry in told.what.entries for row in spread(entry, chart)]
-                async for part in _written(lines, form, _LEG_COLUMNS, rows):
+                async for part in _written(lines, form, _LEG_COLUMNS, rows, first=after is None):
                     yield part
                 rows += len(lines)
                 after = told.what.next
@@ -225,15 +225,15 @@ _OF_A_LEG = ("account", "side", "amount", "currency", "balance", "account_sequen
 
 
 async def _written(
-    rows: Sequence[Row], form: Format, columns: Sequence[str], before: int
+    rows: Sequence[Row], form: Format, columns: Sequence[str], before: int, *, first: bool
 ) -> AsyncIterator[Part]:
-    """The rows as text, with a header when they are the first."""
-    if form == "csv" and before == 0:
+    """The rows of a page as text, with a header before the first one."""
+    if form == "csv" and first:
         yield Part(_csv([dict(zip(columns, columns, strict=True))], columns), 0)
-    for first in range(0, len(rows), SLICE):
-        some = rows[first : first + SLICE]
+    for begin in range(0, len(rows), SLICE):
+        some = rows[begin : begin + SLICE]
         text = _csv(some, columns) if form == "csv" else _jsonl(some)
-        yield Part(text, before + first + len(some))
+        yield Part(text, before + begin + len(some))
         await asyncio.sleep(0)
 
 

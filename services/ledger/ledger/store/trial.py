@@ -1,5 +1,6 @@
 """Trial balances: all accounts by class, now and at any sequence.
 
+A class on whose accounts nothing is has no row: whether it was opened by then is seen from one side only.
 At a sequence the books are reached from the nearest point that is known: the newest close before it, the
 beginning, or the end; only the postings between are summed.
 """
@@ -41,7 +42,8 @@ async def trial_balance(connection: Connection, ledger: int) -> list[TrialBalanc
                    coalesce(sum(b.amount) FILTER (WHERE b.amount > 0), 0) AS debit,
                    coalesce(-sum(b.amount) FILTER (WHERE b.amount < 0), 0) AS credit
               FROM account a JOIN balance b ON b.account_id = a.id
-             WHERE a.ledger_id = $1 GROUP BY a.class, a.currency, a.exponent ORDER BY a.class, a.currency
+             WHERE a.ledger_id = $1 AND b.amount <> 0
+             GROUP BY a.class, a.currency, a.exponent ORDER BY a.class, a.currency
             """,
             ledger,
         )
@@ -70,6 +72,7 @@ _BY_CLASS = """
            coalesce(sum(x.amount) FILTER (WHERE x.amount > 0), 0) AS debit,
            coalesce(-sum(x.amount) FILTER (WHERE x.amount < 0), 0) AS credit
       FROM reached x JOIN account a ON a.id = x.account_id
+     WHERE x.amount <> 0
      GROUP BY a.class, a.currency, a.exponent ORDER BY a.class, a.currency
 """
 

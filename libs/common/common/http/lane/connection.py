@@ -171,7 +171,8 @@ class Connection(asyncio.Protocol):
         if len(self._headers) >= MAX_HEADERS:
             raise _too_large()
         self._take(len(name) + len(value))
-        self._headers.append((_text(name), value.decode("utf-8", "surrogateescape")))
+        # White space around a value is no part of it (RFC 9110 §5.5), but the parser leaves what comes after.
+        self._headers.append((_text(name), value.strip(b" \t").decode("utf-8", "surrogateescape")))
 
     def _take(self, size: int) -> None:
         """Count what a head has that has been read; `data_received` counts what is still to come together."""
