@@ -406,7 +406,7 @@ CODE = (
     CodeGuard(
         "exports: every one gives its turn back",
         f"{L}/service/exporting.py",
-        "self._running -= 1",
+        "self._running[ledger] -= 1",
         "pass",
         (f"{LT}/test_reading.py::test_exports_take_turns",),
     ),

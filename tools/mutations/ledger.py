@@ -365,6 +365,13 @@ CODE = (
         (f"{LT}/test_asof.py::test_a_class_that_was_opened_later_is_not_part_of_an_earlier_answer",),
     ),
     CodeGuard(
+        "reading: one house's exports do not keep another's waiting",
+        f"{L}/service/exporting.py",
+        "        if self._running[ledger] >= MOST_AT_ONCE",
+        "        if self._running.total() >= MOST_AT_ONCE",
+        (f"{LT}/test_reading.py::test_exports_take_turns",),
+    ),
+    CodeGuard(
         "reading: an export has one header",
         f"{L}/service/exporting.py",
         '    if form == "csv" and first:',

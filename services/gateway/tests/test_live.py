@@ -66,7 +66,7 @@ async def watching(
 ) -> tuple[Hub, Watcher, Clock]:
     clock = Clock()
     hub, watcher = hub or Hub(), Watcher(str(ANA), heartbeat_seconds=0.05, clock=clock)
-    hub.joined()
+    hub.joined(watcher)
     await hub.watch(watcher, str(MARKET), clk, betting_.fetch)
     return hub, watcher, clock
 
@@ -233,7 +233,7 @@ async def test_nobody_is_left_in_the_dark_by_who_logged_out() -> None:
     await told(ana)
     gone, ended = Watcher(str(BETO), heartbeat_seconds=0.05), Watcher(str(uuid4()), heartbeat_seconds=0.05)
     for other in (gone, ended):
-        hub.joined()
+        hub.joined(other)
         await hub.watch(other, str(MARKET), None, logged_out)
     hub.left(gone)
     await hub.take(suspended(source))

@@ -17,7 +17,7 @@ from common.roles import Role
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain import Service
-from gateway.live.hub import Hub
+from gateway.live.hub import Hub, TooManyClients
 from gateway.live.images import Image, is_nothing
 from gateway.live.watchers import MOST_MARKETS, TooSlow, Watcher
 from gateway.sessions import NoSession, TokenExchange, session_secret
@@ -164,15 +164,16 @@ async def live(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=30.0, max_msg_size=MOST_MESSAGE_BYTES, compress=False, timeout=SEND_SECONDS
     )
-    await socket.prepare(request)
     watcher = Watcher(subject)
     hub = request.app[HUB]
-    hub.joined()
-    tasks = [
-        asyncio.create_task(_send_to(socket, watcher)),
-        asyncio.create_task(_end_with_session(request, secret, socket)),
-    ]
+    hub.joined(watcher)
+    tasks: list[asyncio.Task[None]] = []
     try:
+        await socket.prepare(request)
+        tasks = [
+            asyncio.create_task(_send_to(socket, watcher)),
+            asyncio.create_task(_end_with_session(request, secret, socket)),
+        ]
         await _listen_to(request, socket, watcher, secret)
     finally:
         hub.left(watcher)
@@ -237,7 +238,7 @@ async def live_events(request: web.Request) -> web.StreamResponse:
     except ValidationError:
         raise Invalid("name a channel: ?ch=market:<id>&ch=me", field="ch") from None
     hub = request.app[HUB]
-    hub.joined()
+    hub.joined(watcher)
     try:
         await subscribe(request, watcher, secret, wanted)
         response = web.StreamResponse(
@@ -281,6 +282,12 @@ def _clocks(last_event_id: str) -> dict[str, int]:
 
 
 ROUTES = (
-    Route("GET", "/v1/live", live, auth="none"),
-    Route("GET", "/v1/live/events", live_events, auth="none"),
+    Route("GET", "/v1/live", live, auth="none", refusals=(NoSession, TooManyClients)),
+    Route(
+        "GET",
+        "/v1/live/events",
+        live_events,
+        auth="none",
+        refusals=(NoSession, TooManyClients, NotFound, MarketUnavailable),
+    ),
 )

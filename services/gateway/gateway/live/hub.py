@@ -9,11 +9,11 @@ import asyncio
 import json
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from common.errors import Unauthenticated, Unavailable
+from common.errors import TooMany, Unauthenticated, Unavailable
 from contracts import betting
 from contracts.envelope import Envelope
 from contracts.ledger import EntryCommitted, Side
@@ -37,6 +37,9 @@ STATUS: Final[Mapping[str, str]] = {
 ENTRY: Final = "ledger.entry.committed.v1"
 PLAYERS: Final = "players/"
 MARKETS: Final = "markets/"
+MOST_OF_A_PERSON: Final = 64
+MOST_CLIENTS: Final = 10_000
+"""Connections that last. Requests are bounded where they come in, but these would stay and take what requests need."""
 MISSED: Final = json.dumps({"op": "missed", "ch": "me"})
 MOST_READINGS: Final = 5
 MOST_ASKED: Final = 8
@@ -47,6 +50,13 @@ _watching = Gauge("gateway_live_clients", "Clients that watch.")
 log = logging.getLogger(__name__)
 
 
+class TooManyClients(TooMany):
+    """The person, or everybody together, watches by more connections than there may be."""
+
+    slug = "too-many-live-connections"
+    title = "Too many live connections"
+
+
 class Hub:
     """Everything this replica's clients watch. `reread` is asked for an image when one cannot be believed any more."""
 
@@ -54,6 +64,7 @@ class Hub:
         self._images: dict[str, Image] = {}
         self._watchers: dict[str, dict[Watcher, Fetch]] = {}
         self._mine: dict[str, set[Watcher]] = defaultdict(set)
+        self._clients: Counter[str] = Counter()
         self._reading: dict[str, asyncio.Task[Image]] = {}
         self._ahead: dict[str, int] = {}
         self._stale: set[str] = set()
@@ -78,12 +89,19 @@ class Hub:
         watcher.hears_me = True
         self._mine[watcher.subject].add(watcher)
 
-    def joined(self) -> None:
-        _watching.inc()
+    def joined(self, watcher: Watcher) -> None:
+        """Take a client in. Raises TooManyClients; nothing is to be forgotten of it then."""
+        if self._clients[watcher.subject] >= MOST_OF_A_PERSON or self._clients.total() >= MOST_CLIENTS:
+            raise TooManyClients("Close one, or try again later.", retry_after=30)
+        self._clients[watcher.subject] += 1
+        _watching.set(self._clients.total())
 
     def left(self, watcher: Watcher) -> None:
         """Forget a client, and what nobody watches any more."""
-        _watching.dec()
+        self._clients[watcher.subject] -= 1
+        if not self._clients[watcher.subject]:
+            del self._clients[watcher.subject]
+        _watching.set(self._clients.total())
         for market in watcher.markets:
             self._unwatch(watcher, market)
         self._mine[watcher.subject].discard(watcher)

@@ -11,6 +11,7 @@ import asyncio
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ PAGE = 500
 SLICE = 100
 """Rows written at once: writing must not keep a posting waiting on the same event loop."""
 MOST_AT_ONCE = 4
+"""Of one ledger. Whoever reads theirs slowly holds up their own house alone."""
+MOST_OF_ALL = 16
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -58,7 +61,7 @@ class Exporting:
     def __init__(self, reading: Reading, finding: Finding) -> None:
         self._reading = reading
         self._finding = finding
-        self._running = 0
+        self._running: Counter[int] = Counter()
 
     async def statement(
         self,
@@ -76,7 +79,7 @@ class Exporting:
             NoSuchAccount, Invalid, ReplicaBehind: as `Reading.statement` does, before anything is written.
             TooManyExports: try again later.
         """
-        async with self._turn():
+        async with self._turn(ledger):
             upto = await self._reading.reached(ledger, as_of)
             after: int | None = None
             rows = 0
@@ -109,7 +112,7 @@ class Exporting:
         Raises:
             As `Finding.entries` does, before anything is written; TooManyExports.
         """
-        async with self._turn():
+        async with self._turn(ledger):
             upto = await self._reading.reached(ledger, AsOf())
             after, rows = None, 0
             spread: Callable[[PostedEntry, Chart], Iterator[Row]] = _legs if form == "csv" else _whole
@@ -127,14 +130,14 @@ class Exporting:
             yield Part(_end(form, rows, upto), rows)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._running >= MOST_AT_ONCE:
+    async def _turn(self, ledger: int) -> AsyncIterator[None]:
+        if self._running[ledger] >= MOST_AT_ONCE or self._running.total() >= MOST_OF_ALL:
             raise TooManyExports(f"at most {MOST_AT_ONCE} exports run at once", retry_after=5)
-        self._running += 1
+        self._running[ledger] += 1
         try:
             yield
         finally:
-            self._running -= 1
+            self._running[ledger] -= 1
 
 
 _LINE_COLUMNS = (
