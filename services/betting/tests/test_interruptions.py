@@ -133,6 +133,19 @@ async def test_a_placement_cut_off_anywhere_is_finished(venue: Venue, floor: Flo
     venue.check_history()
 
 
+async def test_what_an_outage_left_pending_is_taken_up_in_one_round(venue: Venue, floor: Floor) -> None:
+    venue.ledger.mood = Mood.DEAF
+    told = await asyncio.gather(
+        *(floor.place(venue.bettor(), 0, (1, 1), 100) for _ in range(100)), return_exceptions=True
+    )
+    assert {type(each) for each in told} == {OfferPending}
+    venue.ledger.mood = Mood.WELL
+    venue.clock.ahead = timedelta(seconds=11)
+    assert await venue.placing.resume() == 100
+    assert set((await floor.offers()).values()) == {"OPEN"}
+    await venue.check_money()
+
+
 @pytest.mark.parametrize("mood", [Mood.DEAF, Mood.MUTE, Mood.BUSY, Mood.BROKEN, Mood.UNDECIDED])
 async def test_a_hold_without_an_answer_is_asked_again_with_its_key(
     venue: Venue, floor: Floor, mood: Mood

@@ -230,7 +230,7 @@ class Venue:
     async def sweep(self) -> None:
         """Let the sweeper take up whatever is pending, however fresh."""
         self.clock.ahead += timedelta(minutes=10)
-        while await self.placing.resume(limit=500):
+        while await self.placing.resume():
             self.clock.ahead += timedelta(minutes=10)
 
     async def check_money(self) -> None:

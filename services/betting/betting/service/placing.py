@@ -77,8 +77,12 @@ class Placing:
             return written
         return await self._finish(written, wanted.currency)
 
-    async def resume(self, *, limit: int = 32) -> int:
-        """Take up offers left PENDING whose time has come. How many there were."""
+    async def resume(self, *, limit: int = 256) -> int:
+        """Take up offers left PENDING whose time has come. How many there were.
+
+        As many as a second brings at the full rate: their holds are asked for together and they are placed together, so
+        what an outage left pending is finished in about as long as the outage took.
+        """
         async with transaction(self._pool) as conn:
             offers = await ExchangeStore(conn).due(
                 now=self._clock(), longest_wait_seconds=LONGEST_WAIT_SECONDS, limit=limit
