@@ -345,16 +345,9 @@ CODE = (
     ),
     CodeGuard(
         "reading: a cursor with a moment beyond all moments is none of ours",
-        f"{L}/api/lists.py",
+        "libs/common/common/http/cursors.py",
         "        return moment.astimezone(UTC)",
         "        return moment",
-        (f"{LT}/test_reading.py::test_bad_input_names_its_field",),
-    ),
-    CodeGuard(
-        "reading: a cursor with an effective time beyond all times is none of ours",
-        f"{L}/api/reading.py",
-        "        return Place(int(sequence), moment.astimezone(UTC))",
-        "        return Place(int(sequence), moment)",
         (f"{LT}/test_reading.py::test_bad_input_names_its_field",),
     ),
     CodeGuard(

@@ -7,6 +7,7 @@ read as a place in this one.
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 from typing import Final
 
 from common.errors import Invalid
@@ -47,3 +48,14 @@ def read_cursor(
     except (ValueError, binascii.Error, RecursionError) as error:
         raise Invalid("take the cursor from the page before, with the same filters", field=field) from error
     return place
+
+
+def cursor_moment(text: str, *, field: str = "after") -> datetime:
+    """A moment out of a cursor, in UTC. Raises `Invalid`, naming `field`, for one without an offset or beyond the calendar."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("a moment has an offset")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Invalid("take the cursor from the page before", field=field) from error

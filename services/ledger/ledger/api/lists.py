@@ -9,7 +9,7 @@ from uuid import UUID
 from aiohttp import web
 from common.errors import Invalid
 from common.http import Route, read_query, reply
-from common.http.cursors import read_cursor, write_cursor
+from common.http.cursors import cursor_moment, read_cursor, write_cursor
 from common.wire import Body, CurrencyText, View
 from pydantic import Field
 
@@ -113,7 +113,7 @@ async def list_refusals(request: web.Request) -> web.Response:
     place = (END, LAST_ID) if newest_first else (BEGINNING, FIRST_ID)
     if wanted.after:
         moment, id = read_cursor(wanted.after, "refusals", str, str)
-        place = _moment(str(moment)), _id(str(id))
+        place = cursor_moment(str(moment)), _id(str(id))
     found = await request.app[READER].refusals(
         request[HOLDER].ledger, place, wanted.limit + 1, newest_first=newest_first
     )
@@ -131,16 +131,6 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise Invalid("take the cursor from the page before", field="after") from error
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("a moment has an offset")
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
         raise Invalid("take the cursor from the page before", field="after") from error
 
 

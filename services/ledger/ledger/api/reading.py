@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from aiohttp import web
-from common.errors import Invalid
 from common.http import Route, read_query, reply
-from common.http.cursors import read_cursor
+from common.http.cursors import cursor_moment, read_cursor
 
 from ledger.api import queries, views
 from ledger.api.parts import CHARTS, FINDING, READER, path_id
@@ -52,13 +49,7 @@ def read_place(cursor: str | None, fitting: EntryFilter) -> Place | None:
         (sequence,) = read_cursor(cursor, "entries", int)
         return Place(int(sequence))
     effective_at, sequence = read_cursor(cursor, "entries.effective", str, int)
-    try:
-        moment = datetime.fromisoformat(str(effective_at))
-        if moment.tzinfo is None:
-            raise ValueError("a moment has an offset")
-        return Place(int(sequence), moment.astimezone(UTC))
-    except (ValueError, OverflowError) as error:
-        raise Invalid("take the cursor from the page before", field="after") from error
+    return Place(int(sequence), cursor_moment(str(effective_at)))
 
 
 async def list_accounts(request: web.Request) -> web.Response:

@@ -116,6 +116,7 @@ class Connection(asyncio.Protocol):
                 return len(data)
             return found + 4 - len(self._tail)
         length = self._request.content_length
+        # At least one byte, so that whatever the parser makes of a length the end of `data` is reached.
         return len(data) if length is None else min(len(data), max(1, length - self._size))
 
     def _feed(self, piece: bytes) -> None:

@@ -22,27 +22,23 @@ class LaneRequest(dict[object, Any]):
     The body is whole when the request is handled, or `failed` says why it is not.
     """
 
-    __slots__ = ("app", "body", "client_max_size", "failed", "headers", "match_info", "method", "target")
+    __slots__ = ("app", "body", "client_max_size", "failed", "headers", "match_info", "method", "path")
 
-    def __init__(self, app: web.Application, method: str, target: str, headers: CIMultiDict[str]) -> None:
+    def __init__(self, app: web.Application, method: str, path: str, headers: CIMultiDict[str]) -> None:
         super().__init__()
         self.app = app
         self.client_max_size: int = app._client_max_size
         self.method = method
-        self.target = target
+        self.path = path
         self.headers = headers
         self.body = b""
         self.failed: Exception | None = None
         self.match_info = Matched(None)
 
     @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
     def rel_url(self) -> URL:
-        path, _, query = self.target.partition("?")
-        return URL.build(path=path, query_string=query, encoded=True)
+        """Without a query: a request that has one is not the lane's."""
+        return URL.build(path=self.path, encoded=True)
 
     @property
     def content_type(self) -> str:

@@ -76,7 +76,7 @@ class Lane:
 
     async def answer(self, request: LaneRequest) -> web.Response:
         """What the application answers, its errors included."""
-        place = self._places[request.method, request.target]
+        place = self._places[request.method, request.path]
         request.match_info = place.match
         told = cast(web.Request, request)
         response = cast(web.Response, await self._around(told, place.handler))
