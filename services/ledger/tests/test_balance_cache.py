@@ -223,7 +223,7 @@ async def test_a_hundred_who_miss_at_once_read_once(counter: Counter) -> None:
 
 def _looked() -> float:
     """How many looks at the cache brought nothing."""
-    return sum(LOOKED.labels(result)._value.get() for result in ("miss", "trouble"))
+    return sum(float(LOOKED.labels(result)._value.get()) for result in ("miss", "trouble"))
 
 
 async def test_a_failed_read_is_everybodys_and_nobodys_for_long(counter: Counter) -> None:

@@ -15,14 +15,22 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ledger.domain import limits, refusals
-from ledger.domain.books import Account, Books, Hold, Settlement, ShareKey, Stake
+from ledger.domain.books import Account, Books, Hold
 from ledger.domain.chart import Kind, Side
-from ledger.domain.commands import Command, Leg, SettlementPart
+from ledger.domain.commands import Command, Leg
 from ledger.domain.derived import check_derivation, legs_of, with_debts
+from ledger.domain.lines import Line, lines_of
+from ledger.domain.settling import (
+    MARKETS,
+    ZERO,
+    into_market,
+    returned_stakes,
+    settlement_after,
+    shares_after,
+    stakes_after,
+)
 from ledger.domain.standings import Standing
 
-ZERO = Decimal(0)
-MARKETS = "markets/"
 OWNERS = ("player", "account")
 """Whose money a kind may bind to each other. A market owns nothing."""
 
@@ -55,18 +63,18 @@ def decide(command: Command, books: Books) -> Decision:
     legs = command.legs if command.plain else legs_of(command, books)
     if kind.settlement == "recover":
         legs = with_debts(legs, books)
-    lines = _lines(legs, books)
+    lines = lines_of(legs, books)
     _check_template(command, kind, lines)
     _check_balance(legs)
     _check_bindings(command, kind, lines)
     _check_effect(command, books)
     holds = _holds_after(command, kind, lines, books)
     _check_receipt(command, kind, books)
-    stakes = _stakes_after(command, kind, lines, books)
-    settlement = _settlement_after(command, kind, lines, books)
+    stakes = stakes_after(command, kind, lines, books)
+    settlement = settlement_after(command, kind, lines, books)
     if settlement:
-        stakes = _returned_stakes(command, kind, lines, books)
-    shares = _shares_after(command, kind, lines, books) if settlement else {}
+        stakes = returned_stakes(command, kind, lines, books)
+    shares = shares_after(command, kind, lines, books) if settlement else {}
     postings = _post(lines)
     standings = _standings_after(command, kind, lines, books)
 
@@ -77,7 +85,7 @@ def decide(command: Command, books: Books) -> Decision:
     books.shares.update(shares)
     books.standings.update(standings)
     if kind.stake:
-        books.escrowed[command.reference] = books.escrowed.get(command.reference, ZERO) + _into_market(lines)
+        books.escrowed[command.reference] = books.escrowed.get(command.reference, ZERO) + into_market(lines)
     if settlement:
         books.settlements[command.reference] = settlement
     if command.receipt:
@@ -85,15 +93,6 @@ def decide(command: Command, books: Books) -> Decision:
     if command.reverses:
         books.originals[command.reverses] = replace(books.originals[command.reverses], reversed=True)
     return Decision(command, postings)
-
-
-class _Line(NamedTuple):
-    """A leg with the account it names."""
-
-    account: Account
-    amount: Decimal
-    hold: UUID | None
-    field: str
 
 
 def _permitted_kind(command: Command, books: Books) -> Kind:
@@ -114,27 +113,7 @@ def _check_effect(command: Command, books: Books) -> None:
         )
 
 
-def _lines(legs: Sequence[Leg], books: Books) -> list[_Line]:
-    lines = []
-    for at, leg in enumerate(legs):
-        exponent = books.chart.exponents.get(leg.currency)
-        if exponent is None:
-            raise refusals.WrongCurrency(f"{leg.currency} is not kept here", field=f"postings.{at}.currency")
-        if not leg.amount or leg.amount.as_tuple().exponent < -exponent:  # type: ignore[operator] # finite
-            raise refusals.WrongCurrency(
-                f"an amount in {leg.currency} has at most {exponent} decimals and is not zero",
-                field=f"postings.{at}.amount",
-            )
-        account = books.accounts.get((leg.account, leg.currency))
-        if account is None:
-            raise refusals.UnknownAccount(f"no account {leg.account}", field=f"postings.{at}.account")
-        if account.closed:
-            raise refusals.AccountClosed(f"{leg.account} is closed", field=f"postings.{at}.account")
-        lines.append(_Line(account, leg.amount, leg.hold, f"postings.{at}"))
-    return lines
-
-
-def _check_template(command: Command, kind: Kind, lines: list[_Line]) -> None:
+def _check_template(command: Command, kind: Kind, lines: list[Line]) -> None:
     if len(lines) < 2:
         raise refusals.TemplateViolation("an entry has at least 2 postings", field="postings")
     for line in lines:
@@ -170,7 +149,7 @@ def _check_balance(legs: Sequence[Leg]) -> None:
             )
 
 
-def _check_bindings(command: Command, kind: Kind, lines: list[_Line]) -> None:
+def _check_bindings(command: Command, kind: Kind, lines: list[Line]) -> None:
     if kind.players is not None:
         owners = {line.account.owner for line in lines if line.account.cls.owner_kind in OWNERS}
         if len(owners) != kind.players:
@@ -184,7 +163,7 @@ def _check_bindings(command: Command, kind: Kind, lines: list[_Line]) -> None:
             )
 
 
-def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books) -> dict[UUID, Hold]:
+def _holds_after(command: Command, kind: Kind, lines: list[Line], books: Books) -> dict[UUID, Hold]:
     after: dict[UUID, Hold] = {}
     for line in lines:
         if line.hold is None:
@@ -221,13 +200,13 @@ def _holds_after(command: Command, kind: Kind, lines: list[_Line], books: Books)
     return after
 
 
-def _origin(lines: list[_Line], currency: str) -> str | None:
+def _origin(lines: list[Line], currency: str) -> str | None:
     """The one account that the money held in this currency was taken from."""
     origins = {line.account.path for line in lines if line.amount > 0 and line.account.currency == currency}
     return origins.pop() if len(origins) == 1 else None
 
 
-def _only_player(lines: list[_Line]) -> str | None:
+def _only_player(lines: list[Line]) -> str | None:
     return next((line.account.owner for line in lines if line.account.cls.owner_kind == "player"), None)
 
 
@@ -254,136 +233,7 @@ def _check_receipt(command: Command, kind: Kind, books: Books) -> None:
         )
 
 
-def _stakes_after(
-    command: Command, kind: Kind, lines: list[_Line], books: Books
-) -> dict[tuple[str, str], Stake]:
-    if not kind.stake:
-        return {}
-    if command.reference in books.settlements:
-        raise refusals.EscrowFrozen(f"{command.reference} is already settling", field="reference")
-    after: dict[tuple[str, str], Stake] = {}
-    for line in lines:
-        if line.account.cls.owner_kind == "player" and line.account.owner is not None:
-            key = (command.reference, line.account.owner)
-            stake = after.get(key) or books.stakes.get(key) or Stake(ZERO, ZERO)
-            after[key] = replace(stake, contributed=stake.contributed + line.amount)
-    return after
-
-
-def _settlement_after(command: Command, kind: Kind, lines: list[_Line], books: Books) -> Settlement | None:
-    part = command.settlement
-    if part is None:
-        return None
-    if command.reference != f"{MARKETS}{part.market}":
-        raise refusals.SettlementMismatch("the reference names another market", field="settlement.market")
-    escrow = next((line.account for line in lines if line.account.cls.owner_kind == "market"), None)
-    if escrow is None:
-        raise refusals.TemplateViolation(f"{kind.name} pays out of an escrow", field="postings")
-    header = _header(command, kind, part, escrow, books)
-    if part.chunk in header.seen:
-        raise refusals.SettlementMismatch(f"chunk {part.chunk} was posted before", field="settlement.chunk")
-    if kind.settlement == "recover":
-        return _recovered(header, part.chunk, _into_market(lines))
-    paid = header.paid + _out_of_market(lines)
-    last = len(header.seen) + 1 == header.chunks
-    if paid > header.total or (last and paid != header.total):
-        raise refusals.SettlementMismatch(
-            f"the chunks pay {paid} of {header.total} {'in all' if last else 'so far'}",
-            field="settlement.total",
-        )
-    return replace(header, paid=paid, seen=header.seen | {part.chunk})
-
-
-def _header(command: Command, kind: Kind, part: SettlementPart, escrow: Account, books: Books) -> Settlement:
-    """The open settlement this chunk belongs to, or a new one: a first version when the whole escrow is there, a
-    later one when something is recovered for it."""
-    known = books.settlements.get(command.reference)
-    if known is not None and known.version == part.version:
-        if known.closed or (known.total, known.chunks, known.escrow_id) != (
-            part.total,
-            part.chunks,
-            escrow.id,
-        ):
-            raise refusals.SettlementMismatch(
-                "the chunk does not fit its settlement's header", field="settlement"
-            )
-        if known.version > 1 and kind.settlement != "recover" and known.recovered < known.total:
-            raise refusals.EscrowNotReady(
-                f"{known.recovered} of {known.total} has been recovered",
-                field="settlement.total",
-                retry_after=1,
-            )
-        return known
-    if known is not None and known.closed and part.version == known.version + 1:
-        if kind.settlement != "recover":
-            raise refusals.EscrowNotReady("nothing has been recovered yet", field="settlement", retry_after=1)
-        return Settlement(part.version, part.total, ZERO, part.chunks, escrow.id, frozenset())
-    if part.version != 1 or known is not None or kind.settlement == "recover":
-        raise refusals.SettlementMismatch(f"version {part.version} is not next", field="settlement.version")
-    escrowed = books.escrowed.get(command.reference, ZERO)
-    if escrowed < part.total:
-        raise refusals.EscrowNotReady(
-            f"{escrowed} of {part.total} has reached the escrow", field="settlement.total", retry_after=1
-        )
-    if escrowed > part.total:
-        raise refusals.SettlementMismatch(
-            f"the escrow holds {escrowed}, not {part.total}", field="settlement.total"
-        )
-    return Settlement(part.version, part.total, ZERO, part.chunks, escrow.id, frozenset())
-
-
-def _recovered(header: Settlement, chunk: int, amount: Decimal) -> Settlement:
-    """The header after a chunk that takes back; the last chunk is one that pays."""
-    recovered = header.recovered + amount
-    if recovered > header.total or len(header.seen) + 1 == header.chunks:
-        raise refusals.SettlementMismatch(
-            f"the chunks recover {recovered} of {header.total}", field="settlement.total"
-        )
-    return replace(header, recovered=recovered, seen=header.seen | {chunk})
-
-
-def _returned_stakes(
-    command: Command, kind: Kind, lines: list[_Line], books: Books
-) -> dict[tuple[str, str], Stake]:
-    """Every player paid must have staked; a void returns no more than the stake."""
-    after: dict[tuple[str, str], Stake] = {}
-    for line in lines:
-        if line.account.cls.owner_kind != "player" or line.account.owner is None:
-            continue
-        key = (command.reference, line.account.owner)
-        stake = after.get(key) or books.stakes.get(key)
-        if stake is None:
-            raise refusals.SettlementMismatch(
-                f"{line.account.path} has no stake in {command.reference}", field=f"{line.field}.account"
-            )
-        if kind.settlement == "void":
-            stake = replace(stake, returned=stake.returned - line.amount)
-            if stake.returned > stake.contributed:
-                raise refusals.SettlementMismatch(
-                    f"{line.account.path} staked only {stake.contributed}", field=f"{line.field}.amount"
-                )
-            after[key] = stake
-    return after
-
-
-def _shares_after(command: Command, kind: Kind, lines: list[_Line], books: Books) -> dict[ShareKey, Decimal]:
-    """What settling the market has brought each. From nobody is more taken back than that, be it only as a debt."""
-    after: dict[ShareKey, Decimal] = {}
-    for line in lines:
-        if line.account.cls.owner_kind == "market":
-            continue
-        key = (command.reference, line.account.owner or line.account.path)
-        before = after.get(key, books.shares.get(key, ZERO))
-        after[key] = before - line.amount
-        if kind.settlement == "recover" and after[key] < 0:
-            raise refusals.SettlementMismatch(
-                f"{command.reference} has brought {line.account.path} no more than {before}",
-                field=f"{line.field}.amount",
-            )
-    return after
-
-
-def _post(lines: list[_Line]) -> tuple[Posting, ...]:
+def _post(lines: list[Line]) -> tuple[Posting, ...]:
     """The accounts after each leg; refuses any step that crosses a floor."""
     after: dict[int, Account] = {}
     postings = []
@@ -401,20 +251,10 @@ def _post(lines: list[_Line]) -> tuple[Posting, ...]:
     return tuple(postings)
 
 
-def _standings_after(
-    command: Command, kind: Kind, lines: list[_Line], books: Books
-) -> Mapping[str, Standing]:
+def _standings_after(command: Command, kind: Kind, lines: list[Line], books: Books) -> Mapping[str, Standing]:
     """Where players with a policy stand. Most have none, and for them this is a look at each leg."""
     if not any(line.account.limited for line in lines):
         return {}
     counting = books.chart.kinds[books.originals[command.reverses].kind] if command.reverses else kind
     moves = [(line.account, line.amount) for line in lines]
     return limits.after(counting, moves, books.standings, capped=kind.capped)
-
-
-def _into_market(lines: list[_Line]) -> Decimal:
-    return -sum((line.amount for line in lines if line.account.cls.owner_kind == "market"), ZERO)
-
-
-def _out_of_market(lines: list[_Line]) -> Decimal:
-    return sum((line.amount for line in lines if line.account.cls.owner_kind == "market"), ZERO)

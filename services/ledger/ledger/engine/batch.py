@@ -29,6 +29,7 @@ from ledger.domain.decide import Decision
 from ledger.domain.groups import LinkRefused, decide_group
 from ledger.engine.memory import Memory, Sent
 from ledger.store import books as store
+from ledger.store import journal
 from ledger.store.outcomes import Outcome, PostedEntry, PostedLeg, StoredRefusal, outcomes
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ async def write(pool: Pool, memory: Memory, sent: Sent) -> Answered:
     """Write what was decided from memory, after all that was sent before it; the answers, or none when memory was wrong."""
     try:
         async with borrowed(pool) as connection:
-            posted_at = await store.write(connection, sent.after, sent.decided)
+            posted_at = await journal.write(connection, sent.after, sent.decided)
     except (*REFUSED, asyncpg.TransactionRollbackError) as broken:
         WRONG_MEMORIES.labels("refused").inc()
         log.info("a batch decided from memory was refused, going under the lock: %s", broken)
@@ -180,9 +181,9 @@ async def _commit_on(connection: Connection, chart: Chart, groups: Sequence[Grou
     books = await store.load_books(connection, ledger, chart, commands)
     decided, refused = _decide_all(fresh, books, answers)
     if refused:
-        await store.write_refusals(connection, refused)
+        await journal.write_refusals(connection, refused)
     if decided:
-        posted_at = await store.write(connection, before, decided)
+        posted_at = await journal.write(connection, before, decided)
         if posted_at is None:
             raise asyncpg.SerializationError("the head moved under its own lock")
         for at, decision in enumerate(decided, before + 1):

@@ -1,7 +1,7 @@
 """What an engine remembers of its ledger from batch to batch, so that most batches are decided unread.
 
 Memory is never the authority. A batch decided on it is written only if the ledger's head is still where
-memory has it (`store.write` compares and swaps), and the journal's triggers check every rule again. So a
+memory has it (`journal.write` compares and swaps), and the journal's triggers check every rule again. So a
 wrong memory costs a second try, never an entry: whatever does not fit is forgotten and read anew.
 """
 
