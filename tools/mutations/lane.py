@@ -6,6 +6,7 @@ from tools.mutations.guards import CodeGuard
 
 F = "libs/common/common/http/lane/connection.py"
 T = "services/ledger/tests/test_fast_lane.py"
+HANDED = "services/ledger/tests/test_lane_handing_over.py"
 
 CODE = (
     CodeGuard(
@@ -20,21 +21,21 @@ CODE = (
         F,
         "        if self._task is not None:\n            self._foreign = data\n",
         "        if self._lane.closing:\n            self._foreign = data\n",
-        (f"{T}::test_what_is_not_the_lanes_waits_for_the_answers_before_it",),
+        (f"{HANDED}::test_what_is_not_the_lanes_waits_for_the_answers_before_it",),
     ),
     CodeGuard(
         "lane: where a request ends is known before the next is looked at",
         F,
         "                end = self._end_of_piece(data)\n",
         "                end = len(data)\n",
-        (f"{T}::test_what_is_not_the_lanes_waits_for_the_answers_before_it",),
+        (f"{HANDED}::test_what_is_not_the_lanes_waits_for_the_answers_before_it",),
     ),
     CodeGuard(
         "lane: what is sent ahead behind chunks is not taken for a post",
         F,
         "        if not self._lane.knows(method, target):",
         "        if False:",
-        (f"{T}::test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_unread",),
+        (f"{HANDED}::test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_unread",),
     ),
     CodeGuard(
         "lane: a body is bounded while it arrives",

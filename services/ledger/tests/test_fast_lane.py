@@ -1,12 +1,10 @@
-"""The fast lane and aiohttp's server: the same requests, the same answers; what only a transport gets wrong; handing over."""
+"""The fast lane and aiohttp's server: the same requests, the same answers; what only a transport gets wrong."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
@@ -15,12 +13,24 @@ from common.http import lane as lanes
 from common.http.app import READINESS
 from common.http.lane import connection as lane_connection
 from common.signing import RequestSigner
-from ledger.app import FAST_LANE
 from yarl import URL
 
-from services.ledger.tests.door import Client, Json
+from services.ledger.tests.at_the_lane import (
+    ANA,
+    BATCH,
+    POST,
+    TwoDoors,
+    Wire,
+    balance,
+    beside,
+    body,
+    desk,
+    plain,
+    wire,
+)
+from services.ledger.tests.door import Json
 from services.ledger.tests.shop import CASH, Desk, slug, transfer_body
-from services.ledger.tests.test_batches import (  # collected here once more: at the lane, by this file's `desk`
+from services.ledger.tests.test_batches import (  # collected here once more: at the lane, by the `desk` above
     test_a_key_in_another_group_is_another_request,
     test_a_thousand_entries_in_one_request,
     test_linked_entries_happen_all_or_none,
@@ -28,118 +38,13 @@ from services.ledger.tests.test_batches import (  # collected here once more: at
 from services.ledger.tests.vocabulary import PRINCIPAL, a_key
 
 __all__ = [
+    "desk",
+    "plain",
     "test_a_key_in_another_group_is_another_request",
     "test_a_thousand_entries_in_one_request",
     "test_linked_entries_happen_all_or_none",
+    "wire",
 ]
-
-POST, BATCH = "/v1/entries", "/v1/entries/batch"
-ANA = "liabilities/ana"
-
-
-class TwoDoors:
-    """A client that asks at the port with the lane."""
-
-    def __init__(self, client: Client, port: int) -> None:
-        self._client = client
-        self.lane = URL(f"http://127.0.0.1:{port}")
-
-    def request(self, method: str, path: str, **rest: Any) -> Any:
-        return self._client.session.request(method, self.lane.join(URL(path)), **rest)
-
-
-@pytest.fixture
-async def plain(desk: Desk) -> Desk:
-    """The desk as every other test has it."""
-    return replace(desk, door=replace(desk.door, client=desk.door.client._client))  # type: ignore[attr-defined] # TwoDoors
-
-
-@pytest.fixture
-async def desk(desk: Desk) -> AsyncIterator[Desk]:
-    async with beside(desk) as port:
-        two = TwoDoors(desk.door.client, port)
-        yield replace(desk, door=replace(desk.door, client=cast(Client, two)))
-
-
-@asynccontextmanager
-async def beside(desk: Desk) -> AsyncIterator[int]:
-    """A port with a lane for the desk's application, whose server takes what is not the lane's."""
-    app, runner = desk.door.client.app, desk.door.client.server.runner
-    assert app is not None
-    assert runner is not None
-    assert runner.server is not None
-    async with lanes.lane(
-        app, FAST_LANE, runner.server, host="127.0.0.1", port=0, shutdown_seconds=5
-    ) as port:
-        yield port
-
-
-@dataclass
-class Wire:
-    """A connection to the port with the lane, byte by byte."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    desk: Desk
-
-    def request(
-        self, body: bytes, path: str = POST, key: str | None = None, more: str = "", *, length: bool = True
-    ) -> bytes:
-        sized = f"Content-Length: {len(body)}\r\n" if length else ""
-        return (
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.desk.secret}\r\n"
-            f"Idempotency-Key: {key or a_key()}\r\nContent-Type: application/json\r\n{sized}{more}\r\n"
-        ).encode() + body
-
-    def reading(self, more: str = "") -> bytes:
-        """A request that is not the lane's."""
-        return (
-            f"GET /v1/account?account={ANA}&currency=USD HTTP/1.1\r\nHost: x\r\n"
-            f"Authorization: Bearer {self.desk.secret}\r\n{more}\r\n"
-        ).encode()
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self) -> tuple[int, Json]:
-        """The next answer: its status and its body."""
-        async with asyncio.timeout(15):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-            status = int(head.split()[1])
-            length = next(
-                int(line.split(":")[1])
-                for line in head.lower().split("\r\n")
-                if line.startswith("content-length")
-            )
-            body = await self.reader.readexactly(length)
-        return status, json.loads(body) if body else {}
-
-    async def ended(self) -> bool:
-        """Whether the lane hangs up."""
-        async with asyncio.timeout(15):
-            try:
-                return await self.reader.read() == b""
-            except ConnectionResetError:
-                return True
-
-
-@pytest.fixture
-async def wire(desk: Desk) -> AsyncIterator[Wire]:
-    port = cast(TwoDoors, desk.door.client).lane.port
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    yield Wire(reader, writer, desk)
-    writer.close()
-
-
-def body(amount: str = "1.00", **more: object) -> bytes:
-    return json.dumps({**transfer_body(CASH, ANA, amount), **more}).encode()
-
-
-async def balance(desk: Desk) -> str:
-    status, told = await desk.get("/v1/account", account=ANA, currency="USD")
-    return str(told["balance"]) if status == 200 else "none"
-
 
 # The same at both doors.
 
@@ -463,82 +368,3 @@ async def test_a_route_that_does_not_exist_is_told_at_once(plain: Desk) -> None:
     assert app is not None
     with pytest.raises(LookupError):
         lanes.Lane(app, [("POST", "/v1/nothing")], cast(web.Server, None))
-
-
-# Handing over.
-
-
-async def test_one_connection_posts_and_reads_and_posts(wire: Wire) -> None:
-    for amount in ("1.00", "2.00"):
-        await wire.send(wire.request(body("1.00")))
-        assert (await wire.answer())[0] == 201
-        await wire.send(wire.reading())
-        status, told = await wire.answer()
-        assert (status, told["balance"]) == (200, amount)
-
-
-async def test_what_is_not_the_lanes_waits_for_the_answers_before_it(wire: Wire) -> None:
-    whole = b"".join(wire.request(body("1.00")) for _ in range(30)) + wire.reading()
-    await wire.send(whole + wire.request(body("1.00"), more="Connection: close\r\n"))
-    assert [(await wire.answer())[0] for _ in range(30)] == [201] * 30
-    assert (await wire.answer())[1]["balance"] == "30.00"
-    assert (await wire.answer())[0] == 201
-    assert await wire.ended()
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 1_000])
-async def test_wherever_it_is_cut_it_is_read_the_same(wire: Wire, size: int) -> None:
-    whole = (
-        wire.request(body("1.00")) + wire.request(body("2.00")) + wire.reading() + wire.request(body("4.00"))
-    )
-    for first in range(0, len(whole), size):
-        wire.writer.write(whole[first : first + size])
-        await asyncio.sleep(0)
-    assert [(await wire.answer())[0] for _ in range(2)] == [201, 201]
-    assert (await wire.answer())[1]["balance"] == "3.00"
-    assert (await wire.answer())[0] == 201
-    assert await balance(wire.desk) == "7.00"
-
-
-async def test_what_is_sent_ahead_in_one_piece_with_the_end_of_chunks_is_left_unread(
-    wire: Wire, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nobody can tell how much of it was done: none of it."""
-    sent = body("1.00")
-    chunked = wire.request(b"", more="Transfer-Encoding: chunked\r\n", length=False)
-    chunked += b"%x\r\n%s\r\n0\r\n\r\n" % (len(sent), sent)
-    await wire.send(chunked + wire.reading() + wire.request(body("4.00")))
-    assert (await wire.answer())[0] == 201
-    wire.writer.write_eof()
-    assert await wire.ended()
-    assert not caplog.records, "the connection ends, it does not break"
-    assert await balance(wire.desk) == "1.00"
-
-
-async def test_a_request_with_a_query_or_of_an_older_kind_is_aiohttps(wire: Wire) -> None:
-    old = wire.request(body()).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
-    await wire.send(old)
-    assert (await wire.answer())[0] == 201
-    assert await wire.ended()
-
-
-async def test_a_body_of_whatever_was_handed_over_arrives(wire: Wire) -> None:
-    """Longer than one piece, so that it goes on arriving after the connection was handed over."""
-    sent = b'{"x":"' + b"a" * 300_000 + b'"}'
-    await wire.send(wire.request(sent, path=f"{POST}?a=1"))
-    status, told = await wire.answer()
-    assert status in (400, 422)
-    assert told["type"].startswith("/problems/")
-
-
-async def test_draining_answers_who_was_handed_over(plain: Desk) -> None:
-    app = plain.door.client.app
-    assert app is not None
-    async with beside(plain) as port:
-        wire = Wire(*(await asyncio.open_connection("127.0.0.1", port)), plain)
-        await wire.send(wire.reading())
-        assert (await wire.answer())[0] in (200, 404)
-        app[READINESS].draining = True
-    await wire.send(wire.request(body()))
-    assert (await wire.answer())[0] == 201, "the server it was handed to ends after the port"
-    assert await wire.ended()

@@ -15,9 +15,9 @@ from ledger.api import LEDGER
 from ledger.domain import refusals
 from ledger.engine import PostingEngine
 
+from services.ledger.tests.at_the_lane import Wire, beside
 from services.ledger.tests.door import Json
 from services.ledger.tests.shop import CASH, Desk, Shop, open_desk, open_shop, slug, transfer_body
-from services.ledger.tests.test_fast_lane import Wire, beside
 from services.ledger.tests.vocabulary import a_key, connected, locked
 
 ANA = "liabilities/ana"
