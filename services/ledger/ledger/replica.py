@@ -11,11 +11,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import asyncpg
 from common.errors import NotFound, Unavailable
@@ -34,6 +34,9 @@ REPORTS = Counter("ledger_reports", "Reports by where they were read", ["source"
 SAMPLE_SECONDS = 0.25
 SAMPLES = 4_000
 """A thousand seconds: a replica further behind than that is simply that far behind."""
+PATIENCE_SECONDS = 1.0
+"""How long a page waits for the replica before it is read from the books, and how long the replica may owe a measurement
+before nobody asks it anything: one that is frozen refuses nothing and answers nothing."""
 
 
 class ReplicaBehind(Unavailable):
@@ -63,6 +66,7 @@ class Replica:
         self._primary = primary
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._fresh_at: float | None = None
+        self._asked_at: float | None = None
         LAG.set_function(lambda: self.lag_seconds)
 
     @property
@@ -74,7 +78,9 @@ class Replica:
 
     @property
     def is_fresh(self) -> bool:
-        return self.lag_seconds <= self.max_lag_seconds
+        """Whether it may be asked: it has come far enough, and owes no measurement for too long."""
+        silent = self._asked_at is not None and time.monotonic() - self._asked_at > PATIENCE_SECONDS
+        return self.lag_seconds <= self.max_lag_seconds and not silent
 
     async def watch(self) -> None:
         """Measure for ever; cancel it to end."""
@@ -91,9 +97,12 @@ class Replica:
         with unavailable():
             written = await self._primary.fetchval("SELECT (pg_current_wal_lsn() - '0/0')::bigint", timeout=2)
             self._samples.append((now, written))
+            if self._asked_at is None:
+                self._asked_at = now
             replayed = await self.pool.fetchval(
                 "SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint WHERE pg_is_in_recovery()", timeout=2
             )
+        self._asked_at = None
         while replayed is not None and self._samples and self._samples[0][1] <= replayed:
             self._fresh_at = self._samples.popleft()[0]
 
@@ -104,6 +113,7 @@ class Sources:
     def __init__(self, primary: Pool, replica: Replica | None = None) -> None:
         self.primary = primary
         self.replica = replica
+        self._asked: set[asyncio.Task[Any]] = set()
 
     def standing(self) -> dict[str, object]:
         """For `/readyz`: a replica that is behind makes reports wait, not this process unready."""
@@ -125,59 +135,64 @@ class Sources:
         needs: int = 0,
         heavy: bool = False,
     ) -> tuple[What, Source]:
-        """What `read` finds in a `report`, and where.
+        """What `read` finds in a snapshot of the books that has reached the sequence `needs`, and where.
 
-        A replica that is a moment behind cannot know that something does not exist, and one that goes away answers nothing:
-        a page is then read from the books themselves. A heavy report has said how far the replica must have come.
+        From the replica if it is fresh. If not, a page is read from the primary; a `heavy` report never is when there is
+        a replica, so that reading cannot slow posting down. A replica that is a moment behind cannot know that something
+        does not exist, and one that goes away or freezes answers nothing: a page is then read from the books themselves. A
+        heavy report has said how far the replica must have come.
 
         Raises:
             NotFound: there is no such thing.
-            ReplicaBehind: as `report` does.
+            ReplicaBehind: a heavy report, and the replica is too far behind or does not answer.
         """
-        source = PRIMARY
-        try:
-            async with self.report(ledger, needs=needs, heavy=heavy) as (connection, source):
-                return await read(connection), source
-        except (NotFound, DatabaseUnavailable):
-            if source is PRIMARY or heavy:
-                raise
+        fresh = self.replica if self.replica is not None and self.replica.is_fresh else None
+        if heavy and self.replica is not None:
+            found = await _from(fresh, ledger, read, needs) if fresh else None
+            if found is None:
+                raise ReplicaBehind("the reports' replica is too far behind", retry_after=5)
+            return found
+        if fresh:
+            found = await self._soon(_from(fresh, ledger, read, needs))
+            if found is not None:
+                return found
         async with _snapshot(self.primary) as connection:
             REPORTS.labels("primary").inc()
             return await read(connection), PRIMARY
 
-    @asynccontextmanager
-    async def report(
-        self, ledger: int, *, needs: int = 0, heavy: bool = False
-    ) -> AsyncIterator[tuple[Connection, Source]]:
-        """A snapshot of the books that has reached the sequence `needs`.
-
-        From the replica if it is fresh. If not, a page is read from the primary; a `heavy` report never is
-        when there is a replica, so that reading cannot slow posting down.
-
-        Raises:
-            ReplicaBehind: a heavy report, and the replica is too far behind.
-        """
-        if self.replica is not None and self.replica.is_fresh:
-            async with AsyncExitStack() as stack:
-                connection = await _reached(stack, self.replica.pool, ledger, needs)
-                if connection is not None:
-                    REPORTS.labels("replica").inc()
-                    yield connection, Source("replica", self.replica.lag_seconds)
-                    return
-        if heavy and self.replica is not None:
-            raise ReplicaBehind("the reports' replica is too far behind", retry_after=5)
-        async with _snapshot(self.primary) as connection:
-            REPORTS.labels("primary").inc()
-            yield connection, PRIMARY
+    async def _soon(
+        self, asked: Coroutine[None, None, tuple[What, Source] | None]
+    ) -> tuple[What, Source] | None:
+        """What the replica answers, if it does soon. Nobody waits until it has been given up: to tell a frozen server that
+        its answer is not wanted any more takes as long as waiting for it."""
+        task = asyncio.create_task(asked, name="replica-page")
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        try:
+            await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
+        finally:
+            if not task.done():
+                task.cancel()
+        try:
+            return task.result() if task.done() else None
+        except (NotFound, DatabaseUnavailable):
+            return None
 
 
-async def _reached(stack: AsyncExitStack, pool: Pool, ledger: int, needs: int) -> Connection | None:
-    """A snapshot of the replica if it answers and has reached `needs`."""
-    try:
-        connection = await stack.enter_async_context(_snapshot(pool))
-        return connection if needs == 0 or await head(connection, ledger) >= needs else None
-    except DatabaseUnavailable:
-        return None
+async def _from(
+    replica: Replica, ledger: int, read: Callable[[Connection], Awaitable[What]], needs: int
+) -> tuple[What, Source] | None:
+    """What `read` finds in the replica; None if that cannot be reached or has not come to `needs`."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(_snapshot(replica.pool))
+            reached = needs == 0 or await head(connection, ledger) >= needs
+        except DatabaseUnavailable:
+            return None
+        if not reached:
+            return None
+        REPORTS.labels("replica").inc()
+        return await read(connection), Source("replica", replica.lag_seconds)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isinf
@@ -20,7 +20,7 @@ from common.pg import create_pool
 from common.testing import VARIABLE, Database, fresh_database, in_database, stack
 from ledger.domain.chart import Chart
 from ledger.domain.refusals import NoSuchAccount, NoSuchReference
-from ledger.replica import Replica, ReplicaBehind, Sources
+from ledger.replica import PATIENCE_SECONDS, Replica, ReplicaBehind, Sources
 from ledger.service import Exporting, Finding, Reading
 from ledger.service.finding import EntryFilter
 from ledger.service.reading import AsOf
@@ -55,6 +55,21 @@ class Standby:
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
         await asyncio.to_thread(self.process.wait, 30)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Every process of it stopped, its connections left open: it takes what is sent and answers nothing."""
+        assert self.process is not None
+        main = self.process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii")
+        processes = [main, *map(int, children.split())]
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in processes:
+                os.kill(each, signal.SIGCONT)
 
     async def pause(self, *, on: bool) -> None:
         """Receive what is written, but do not replay it."""
@@ -261,3 +276,34 @@ async def test_until_it_was_seen_to_be_fresh_it_is_not_used(reports: Office) -> 
     assert isinf(new.lag_seconds)
     assert not new.is_fresh
     assert Sources(pool, new).standing()["lag_seconds"] is None
+
+
+async def test_a_frozen_replica_holds_nobody_up(reports: Office) -> None:
+    """Pages are read from the books within its patience, and at once when it has owed a measurement for so long; heavy
+    reports are told to come again. Once it answers it is asked again."""
+    player = await reports.bank.fund("100.00")
+    path = f"players/{player}/available"
+
+    async def page() -> tuple[str, int]:
+        async with asyncio.timeout(PATIENCE_SECONDS + 2):
+            told = await reports.reading.statement(1, path, "MXN", after=None, limit=10)
+        return told.source.name, len(told.what.lines)
+
+    await reports.caught_up()
+    assert await page() == ("replica", 1)
+    with reports.standby.frozen():
+        assert reports.replica.is_fresh, "nobody has noticed yet"
+        assert await asyncio.gather(*(page() for _ in range(8))) == [("primary", 1)] * 8
+        reports.replica.max_lag_seconds = 60
+        watching = asyncio.create_task(reports.replica.watch())
+        async with asyncio.timeout(20):
+            while reports.replica.is_fresh:
+                await asyncio.sleep(0.05)
+        assert await page() == ("primary", 1)
+        with pytest.raises(ReplicaBehind):
+            await reports.reading.trial_balance(1, AsOf(sequence=1))
+    async with asyncio.timeout(40):
+        while (await page())[0] != "replica":
+            await asyncio.sleep(0.1)
+    watching.cancel()
+    assert (await reports.reading.trial_balance(1, AsOf(sequence=1))).source.name == "replica"

@@ -180,13 +180,14 @@ class Reading:
     async def trial_balance(self, ledger: int, as_of: AsOf = NOW) -> Told[TrialBalance]:
         """All balances by class, now or then."""
         at = await self.cut(ledger, as_of)
-        heavy = at is not None
-        async with self.sources.report(ledger, needs=at or 0, heavy=heavy) as (connection, source):
+
+        async def read(connection: Connection) -> TrialBalance:
             end = await moments.head(connection, ledger)
             if at is None:
-                return Told(TrialBalance(end, await trial.trial_balance(connection, ledger)), source)
-            rows = await trial.trial_balance_at(connection, ledger, at, end)
-            return Told(TrialBalance(at, rows), source)
+                return TrialBalance(end, await trial.trial_balance(connection, ledger))
+            return TrialBalance(at, await trial.trial_balance_at(connection, ledger, at, end))
+
+        return Told(*await self.sources.read(ledger, read, needs=at or 0, heavy=at is not None))
 
     async def holds(self, ledger: int, after: UUID, limit: int) -> Sequence[lists.HoldRow]:
         """A page of all holds."""
