@@ -241,11 +241,13 @@ async def test_a_hold_that_comes_after_the_gate_goes_back(venue: Venue, floor: F
 
 async def test_request_and_sweeper_at_once_place_one_offer(venue: Venue, floor: Floor) -> None:
     ana = venue.bettor()
-    venue.ledger.slow_seconds = 0.3
+    venue.ledger.slow_seconds = 1.0
     venue.restart(timedelta(0))
     asked = asyncio.create_task(floor.place(ana, 0, (1, 1), 100, key="tap"))
-    await asyncio.sleep(0.1)
-    await asyncio.gather(*(venue.placing.resume() for _ in range(3)))
+    while "PENDING" not in (await floor.offers()).values():
+        await asyncio.sleep(0.01)
+    taken_up = await asyncio.gather(*(venue.placing.resume() for _ in range(3)))
+    assert sum(taken_up) == 1, "the request and one sweeper"
     with suppress(OfferPending):
         await asked
     again = await floor.place(ana, 0, (1, 1), 100, key="tap")
