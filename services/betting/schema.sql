@@ -2,6 +2,14 @@ CREATE DOMAIN public.amount AS numeric
 	CONSTRAINT amount_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT amount_is_finite_and_not_negative CHECK (((VALUE >= (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.bets_of(of_offer uuid) RETURNS TABLE(matched numeric)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(sum(stake), 0)
+      FROM (SELECT maker_stake AS stake FROM fill WHERE maker_offer = of_offer
+            UNION ALL SELECT taker_stake FROM fill WHERE taker_offer = of_offer) bet
+$$;
+
 CREATE FUNCTION public.check_impartial(judged uuid, official uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -94,6 +102,18 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.fill_is_in_both_offers() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('fill_is_in_both_offers', format('offer %s has matched %s, its bets %s', o.id, o.matched, bets.matched))
+       FROM (SELECT maker_offer AS id FROM added UNION SELECT taker_offer FROM added) met
+       JOIN LATERAL (SELECT id, matched FROM offer WHERE id = met.id OFFSET 0) o ON true
+       CROSS JOIN LATERAL bets_of(o.id) bets
+      WHERE bets.matched <> o.matched LIMIT 1;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.half_of(mine numeric, theirs numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -109,25 +129,80 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.market_begins_as_a_draft() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('market_begins_as_a_draft', format('market %s begins as %s', NEW.id, NEW.status));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.market_is_void_with_its_race() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.void_reason IS NULL OR coalesce(OLD.stopped_from, OLD.status) NOT IN ('DRAFT', 'OPEN', 'SUSPENDED', 'CLOSED')
+       OR NOT EXISTS (
+            SELECT FROM race r JOIN event e ON e.id = r.event_id
+             WHERE r.id = NEW.race_id
+               AND (r.status IN ('NO_CORRE', 'NO_CONTEST') OR r.status = 'POSTPONED' AND r.starts_at >= e.day_ends_at
+                    OR EXISTS (SELECT FROM runner h WHERE h.id IN (NEW.runner_a, NEW.runner_b)
+                                  AND h.scratched_at IS NOT NULL))) THEN
+        PERFORM refuse('market_is_void_with_its_race', format('nothing happened to the race of market %s', OLD.id));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.market_moves_forward() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF OLD.defect IS NOT NULL OR NOT (NEW.status = 'SUSPENDED' AND NEW.defect IS NOT NULL)
-       AND (OLD.status, NEW.status) NOT IN (
+    -- Into a stop and out of it: market_stops_and_restarts.
+    IF (OLD.defect IS NULL) = (NEW.defect IS NULL) AND (OLD.defect IS NOT NULL OR (OLD.status, NEW.status) NOT IN (
             ('DRAFT', 'OPEN'), ('DRAFT', 'CLOSED'), ('OPEN', 'SUSPENDED'), ('SUSPENDED', 'OPEN'), ('OPEN', 'CLOSED'),
             ('SUSPENDED', 'CLOSED'), ('CLOSED', 'SETTLING'), ('CLOSED', 'SETTLED'), ('CLOSED', 'VOID'),
-            ('SETTLING', 'SETTLED'), ('SETTLING', 'VOID'), ('SETTLED', 'SETTLING'), ('VOID', 'SETTLING')) THEN
+            ('SETTLING', 'SETTLED'), ('SETTLING', 'VOID'), ('SETTLED', 'SETTLING'), ('VOID', 'SETTLING'))) THEN
         PERFORM refuse('market_moves_forward', format('market %s from %s to %s', OLD.id, OLD.status, NEW.status));
     END IF;
     IF NEW.version <> OLD.version + 1 THEN
         PERFORM refuse('market_move_is_a_version', format('market %s keeps version %s', OLD.id, OLD.version));
+    END IF;
+    IF NEW.status = 'OPEN' AND NOT EXISTS (
+            SELECT FROM race r WHERE r.id = NEW.race_id AND r.status IN ('SCHEDULED', 'POSTPONED')) THEN
+        PERFORM refuse('market_opens_before_the_gate', format('the race of market %s has gone to the gate', OLD.id));
     END IF;
     IF NEW.status IN ('SETTLED', 'VOID') AND NOT EXISTS (
             SELECT FROM settlement s
              WHERE s.market_id = NEW.id AND s.version = NEW.settlement AND s.booked_at IS NOT NULL) THEN
         PERFORM refuse('market_ends_booked', format('market %s has no booked settlement', OLD.id));
     END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.market_stops_and_restarts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.version <> OLD.version + 1 THEN
+        PERFORM refuse('market_move_is_a_version', format('market %s keeps version %s', OLD.id, OLD.version));
+    END IF;
+    IF OLD.defect IS NULL THEN
+        NEW.stopped_from := OLD.status;
+        RETURN NEW;
+    END IF;
+    IF NEW.defect IS NOT NULL THEN
+        PERFORM refuse('market_defect_stays', format('market %s is stopped for: %s', OLD.id, OLD.defect));
+    END IF;
+    IF (SELECT count(*) FROM restart r WHERE r.market_id = OLD.id AND r.version = OLD.version) < 2
+       OR NOT EXISTS (SELECT FROM restart r WHERE r.market_id = OLD.id AND r.version = OLD.version
+                         AND r.official_id = NEW.moved_by) THEN
+        PERFORM refuse('market_restarts_by_two', format('two officials have not signed that market %s restarts', OLD.id));
+    END IF;
+    IF NEW.status <> (CASE WHEN OLD.stopped_from IN ('CLOSED', 'SETTLING', 'SETTLED', 'VOID')
+                           THEN OLD.stopped_from ELSE 'SUSPENDED' END) THEN
+        PERFORM refuse('market_restarts_where_it_was', format('market %s was %s', OLD.id, OLD.stopped_from));
+    END IF;
+    NEW.stopped_from := NULL;
     RETURN NEW;
 END $$;
 
@@ -138,6 +213,18 @@ CREATE FUNCTION public.note_beginnings() RETURNS trigger
 BEGIN
     INSERT INTO transition (noun, subject, became, actor, reason)
     SELECT TG_ARGV[0], a.id, a.status, a.moved_by, a.moved_why FROM after_it a;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.note_market_moves() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO transition (noun, subject, was, became, actor, reason)
+    SELECT 'market', a.id, b.status, a.status, a.moved_by, a.moved_why
+      FROM after_it a JOIN before_it b ON b.id = a.id
+     WHERE a.status <> b.status OR (a.defect IS NULL) <> (b.defect IS NULL);
     RETURN NULL;
 END $$;
 
@@ -175,6 +262,17 @@ BEGIN
        JOIN LATERAL (SELECT * FROM market WHERE id = a.market_id OFFSET 0) m ON true
        JOIN LATERAL (SELECT id FROM runner WHERE race_id = m.race_id AND stable_id = s.stable_id OFFSET 0) own ON true
       WHERE own.id <> CASE a.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END LIMIT 1;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.offer_is_matched_by_its_bets() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('offer_is_matched_by_its_bets', format('offer %s has matched %s, its bets %s', a.id, a.matched, bets.matched))
+       FROM after_it a JOIN before_it b ON b.id = a.id AND b.matched <> a.matched
+       CROSS JOIN LATERAL bets_of(a.id) bets
+      WHERE bets.matched <> a.matched LIMIT 1;
     RETURN NULL;
 END $$;
 
@@ -300,6 +398,20 @@ CREATE FUNCTION public.refuse(rule text, message text) RETURNS void
     AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = rule, MESSAGE = message;
+END $$;
+
+CREATE FUNCTION public.restart_is_of_a_stopped_market() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    m market;
+BEGIN
+    SELECT * INTO m FROM market WHERE id = NEW.market_id;
+    IF m.defect IS NULL OR m.version <> NEW.version THEN
+        PERFORM refuse('restart_is_of_a_stopped_market', format('market %s is not stopped at version %s', m.id, NEW.version));
+    END IF;
+    PERFORM check_impartial(m.race_id, NEW.official_id);
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION public.result_is_supported() RETURNS trigger
@@ -444,6 +556,14 @@ BEGIN
         AND (NEW.chunks <> c.chunks OR NEW.total <> c.paid
              OR m.escrow <> (SELECT coalesce(sum(pot), 0) FROM fill f WHERE f.market_id = m.id)
              OR CASE NEW.version WHEN 1 THEN NEW.total <> m.escrow OR c.recovered <> 0 ELSE c.paid <> c.recovered END);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.settlement_stays_booked() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('settlement_stays_booked', format('version %s of market %s was booked', OLD.version, OLD.market_id));
     RETURN NULL;
 END $$;
 
@@ -666,6 +786,7 @@ CREATE TABLE public.market (
     suspension uuid,
     moved_by uuid,
     moved_why text DEFAULT 'opened'::text NOT NULL,
+    stopped_from text,
     CONSTRAINT market_close_rule_is_known CHECK ((close_rule = ANY (ARRAY['GATE'::text, 'POST_TIME'::text]))),
     CONSTRAINT market_commission_in_range CHECK (((commission_bps >= 0) AND (commission_bps <= 2000))),
     CONSTRAINT market_currency_has_two_decimals CHECK ((currency = 'MXN'::text)),
@@ -822,6 +943,15 @@ CREATE TABLE public.race (
     CONSTRAINT race_scratch_reason_is_bounded CHECK (((length(scratch_reason) >= 1) AND (length(scratch_reason) <= 500)))
 );
 
+CREATE TABLE public.restart (
+    market_id uuid NOT NULL,
+    version integer NOT NULL,
+    official_id uuid NOT NULL,
+    reason text NOT NULL,
+    signed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT restart_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
+);
+
 CREATE TABLE public.result (
     race_id uuid NOT NULL,
     version smallint NOT NULL,
@@ -895,6 +1025,7 @@ CREATE TABLE public.settlement_chunk (
     entry_sequence bigint,
     booked_at timestamp with time zone,
     kind text DEFAULT 'PAY'::text NOT NULL,
+    refusals smallint DEFAULT 0 NOT NULL,
     CONSTRAINT settlement_chunk_booked_by_entry CHECK (((entry_sequence IS NULL) = (booked_at IS NULL))),
     CONSTRAINT settlement_chunk_is_numbered CHECK ((chunk >= 1)),
     CONSTRAINT settlement_chunk_kind_is_known CHECK ((kind = ANY (ARRAY['PAY'::text, 'RECOVER'::text]))),
@@ -1052,6 +1183,9 @@ ALTER TABLE public.market
     ADD CONSTRAINT market_status_is_known CHECK ((status = ANY (ARRAY['DRAFT'::text, 'OPEN'::text, 'SUSPENDED'::text, 'CLOSED'::text, 'SETTLING'::text, 'SETTLED'::text, 'VOID'::text]))) NOT VALID;
 
 ALTER TABLE public.market
+    ADD CONSTRAINT market_stopped_from_somewhere CHECK (((stopped_from IS NULL) = (defect IS NULL))) NOT VALID;
+
+ALTER TABLE public.market
     ADD CONSTRAINT market_terms_are_hashed CHECK (((terms IS NULL) OR (sha256(convert_to(terms, 'UTF8'::name)) = terms_hash))) NOT VALID;
 
 ALTER TABLE public.market
@@ -1120,6 +1254,9 @@ ALTER TABLE public.race
 ALTER TABLE public.race
     ADD CONSTRAINT race_status_is_known CHECK ((status = ANY (ARRAY['SCHEDULED'::text, 'POSTPONED'::text, 'AT_GATE'::text, 'OFF'::text, 'FINISHED'::text, 'DECLARED'::text, 'CONFIRMED'::text, 'DISPUTED'::text, 'FINAL'::text, 'NO_CONTEST'::text, 'NO_CORRE'::text]))) NOT VALID;
 
+ALTER TABLE ONLY public.restart
+    ADD CONSTRAINT restart_is_signed_once PRIMARY KEY (market_id, version, official_id);
+
 ALTER TABLE ONLY public.result
     ADD CONSTRAINT result_is_unique PRIMARY KEY (race_id, version);
 
@@ -1140,6 +1277,9 @@ ALTER TABLE ONLY public.schema_migrations
 
 ALTER TABLE ONLY public.settlement_chunk
     ADD CONSTRAINT settlement_chunk_is_unique PRIMARY KEY (market_id, version, kind, chunk);
+
+ALTER TABLE public.settlement_chunk
+    ADD CONSTRAINT settlement_chunk_refusals_in_range CHECK (((refusals >= 0) AND (refusals <= 1000))) NOT VALID;
 
 ALTER TABLE public.settlement
     ADD CONSTRAINT settlement_outcome_is_known CHECK ((outcome = ANY (ARRAY['A'::text, 'B'::text, 'PUSH'::text, 'SPLIT'::text, 'VOID'::text]))) NOT VALID;
@@ -1253,19 +1393,29 @@ CREATE TRIGGER exclusion_is_the_later BEFORE UPDATE ON public.exclusion FOR EACH
 
 CREATE TRIGGER fill_in_open_market AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_in_open_market();
 
+CREATE TRIGGER fill_is_in_both_offers AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_is_in_both_offers();
+
 CREATE TRIGGER level_change_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.level_change FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER market_beginning_is_noted AFTER INSERT ON public.market REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('market');
 
-CREATE TRIGGER market_moves_are_noted AFTER UPDATE ON public.market REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('market');
+CREATE TRIGGER market_begins_as_a_draft BEFORE INSERT ON public.market FOR EACH ROW WHEN ((((new.status <> 'DRAFT'::text) OR (new.version <> 0) OR (new.sequence <> 0) OR ((new.escrow)::numeric <> (0)::numeric) OR (new.settlement <> 0)) OR (new.defect IS NOT NULL) OR (new.void_reason IS NOT NULL))) EXECUTE FUNCTION public.market_begins_as_a_draft();
+
+CREATE TRIGGER market_is_void_with_its_race BEFORE UPDATE OF void_reason ON public.market FOR EACH ROW WHEN ((old.void_reason IS DISTINCT FROM new.void_reason)) EXECUTE FUNCTION public.market_is_void_with_its_race();
+
+CREATE TRIGGER market_moves_are_noted AFTER UPDATE ON public.market REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_market_moves();
 
 CREATE TRIGGER market_moves_forward BEFORE UPDATE OF status ON public.market FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.market_moves_forward();
+
+CREATE TRIGGER market_stops_and_restarts BEFORE UPDATE OF defect ON public.market FOR EACH ROW WHEN ((old.defect IS DISTINCT FROM new.defect)) EXECUTE FUNCTION public.market_stops_and_restarts();
 
 CREATE TRIGGER objection_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.objection FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER offer_has_ended BEFORE UPDATE ON public.offer FOR EACH ROW WHEN ((old.status = ANY (ARRAY['FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'EXPIRED'::text, 'KILLED'::text, 'REJECTED'::text]))) EXECUTE FUNCTION public.offer_has_ended();
 
 CREATE TRIGGER offer_is_by_a_stranger AFTER INSERT ON public.offer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.offer_is_by_a_stranger();
+
+CREATE TRIGGER offer_is_matched_by_its_bets AFTER UPDATE ON public.offer REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.offer_is_matched_by_its_bets();
 
 CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON public.offer FOR EACH ROW WHEN (((old.sequence IS DISTINCT FROM new.sequence) AND (old.sequence IS NOT NULL))) EXECUTE FUNCTION public.offer_keeps_its_place();
 
@@ -1279,15 +1429,23 @@ CREATE TRIGGER race_moves_are_noted AFTER UPDATE ON public.race REFERENCING OLD 
 
 CREATE TRIGGER race_moves_forward BEFORE UPDATE OF status ON public.race FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.race_moves_forward();
 
+CREATE TRIGGER restart_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.restart FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER restart_is_of_a_stopped_market BEFORE INSERT ON public.restart FOR EACH ROW EXECUTE FUNCTION public.restart_is_of_a_stopped_market();
+
 CREATE TRIGGER result_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.result FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER result_is_supported BEFORE INSERT ON public.result FOR EACH ROW EXECUTE FUNCTION public.result_is_supported();
 
 CREATE TRIGGER settlement_books_every_chunk BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_books_every_chunk();
 
+CREATE TRIGGER settlement_chunk_stays_booked BEFORE UPDATE ON public.settlement_chunk FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.settlement_stays_booked();
+
 CREATE TRIGGER settlement_follows_the_result AFTER INSERT ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_follows_the_result();
 
 CREATE CONSTRAINT TRIGGER settlement_is_exact AFTER INSERT ON public.settlement DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.settlement_is_exact();
+
+CREATE TRIGGER settlement_stays_booked BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.settlement_stays_booked();
 
 CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1350,6 +1508,9 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.race
     ADD CONSTRAINT race_event_id_fkey FOREIGN KEY (event_id) REFERENCES public.event(id);
 
+ALTER TABLE ONLY public.restart
+    ADD CONSTRAINT restart_market_id_fkey FOREIGN KEY (market_id) REFERENCES public.market(id);
+
 ALTER TABLE ONLY public.result
     ADD CONSTRAINT result_race_id_fkey FOREIGN KEY (race_id) REFERENCES public.race(id);
 
@@ -1385,6 +1546,9 @@ GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;
 
+REVOKE ALL ON FUNCTION public.bets_of(of_offer uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.bets_of(of_offer uuid) TO betting_app;
+
 REVOKE ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO betting_app;
 
@@ -1394,12 +1558,24 @@ REVOKE ALL ON FUNCTION public.declaration_is_impartial() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.fill_is_in_both_offers() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) TO betting_app;
 
+REVOKE ALL ON FUNCTION public.market_begins_as_a_draft() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.market_is_void_with_its_race() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.market_moves_forward() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.market_stops_and_restarts() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.note_market_moves() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.offer_has_ended() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.offer_is_matched_by_its_bets() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_keeps_its_place() FROM PUBLIC;
 
@@ -1419,11 +1595,15 @@ REVOKE ALL ON FUNCTION public.race_moves_forward() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.refuse(rule text, message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO betting_app;
 
+REVOKE ALL ON FUNCTION public.restart_is_of_a_stopped_market() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.settlement_books_every_chunk() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_follows_the_result() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_is_exact() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.settlement_stays_booked() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.word_is_the_later() FROM PUBLIC;
 
@@ -1515,15 +1695,35 @@ GRANT UPDATE(moved_why) ON TABLE public.market TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.objection TO betting_app;
 
-GRANT SELECT,INSERT ON TABLE public.offer TO betting_app;
+GRANT SELECT ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(id) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(market_id) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(market_version) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(user_id) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(idempotency_key) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(side) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(risk) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(win) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(rank) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(stake) ON TABLE public.offer TO betting_app;
 
 GRANT UPDATE(matched) ON TABLE public.offer TO betting_app;
 
-GRANT UPDATE(remaining) ON TABLE public.offer TO betting_app;
+GRANT INSERT(remaining),UPDATE(remaining) ON TABLE public.offer TO betting_app;
 
 GRANT UPDATE(released) ON TABLE public.offer TO betting_app;
 
-GRANT UPDATE(status) ON TABLE public.offer TO betting_app;
+GRANT INSERT(status),UPDATE(status) ON TABLE public.offer TO betting_app;
 
 GRANT UPDATE(ending) ON TABLE public.offer TO betting_app;
 
@@ -1531,13 +1731,33 @@ GRANT UPDATE(sequence) ON TABLE public.offer TO betting_app;
 
 GRANT UPDATE(attempts) ON TABLE public.offer TO betting_app;
 
-GRANT UPDATE(next_attempt_at) ON TABLE public.offer TO betting_app;
+GRANT INSERT(next_attempt_at),UPDATE(next_attempt_at) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(placed_at) ON TABLE public.offer TO betting_app;
 
 GRANT UPDATE(ended_at) ON TABLE public.offer TO betting_app;
 
-GRANT UPDATE(moved_by) ON TABLE public.offer TO betting_app;
+GRANT INSERT(owner) ON TABLE public.offer TO betting_app;
 
-GRANT UPDATE(moved_why) ON TABLE public.offer TO betting_app;
+GRANT INSERT(fill_or_kill) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(min_fill) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(expires_at) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(challenges) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(answers) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(repeated) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(session) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(record) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(moved_by),UPDATE(moved_by) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(moved_why),UPDATE(moved_why) ON TABLE public.offer TO betting_app;
 
 GRANT INSERT ON TABLE public.outbox TO betting_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO betting_relay;
@@ -1572,6 +1792,8 @@ GRANT UPDATE(moved_by) ON TABLE public.race TO betting_app;
 
 GRANT UPDATE(moved_why) ON TABLE public.race TO betting_app;
 
+GRANT SELECT,INSERT ON TABLE public.restart TO betting_app;
+
 GRANT SELECT,INSERT ON TABLE public.result TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.runner TO betting_app;
@@ -1594,6 +1816,8 @@ GRANT SELECT,INSERT ON TABLE public.settlement_chunk TO betting_app;
 GRANT UPDATE(entry_sequence) ON TABLE public.settlement_chunk TO betting_app;
 
 GRANT UPDATE(booked_at) ON TABLE public.settlement_chunk TO betting_app;
+
+GRANT UPDATE(refusals) ON TABLE public.settlement_chunk TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.settlement_share TO betting_app;
 

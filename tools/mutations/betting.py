@@ -17,6 +17,7 @@ _FLOORS = f"{BT}/test_floors.py"
 _PEOPLE = f"{BT}/test_people.py"
 _TIME = f"{BT}/test_in_time.py"
 _OPTIONS = f"{BT}/test_options.py"
+_RESTARTS = f"{BT}/test_restarts.py"
 _MATCHING = (f"{BT}/test_matching.py",)
 _RESULTS = f"{BT}/test_results.py"
 _REFUSED = (f"{BT}/test_second_net.py::test_the_tables_refuse",)
@@ -29,6 +30,44 @@ CODE = (
         "            if starts_at >= event.day_ends_at:",
         "            if starts_at.date() > event.day:",
         (f"{_RESULTS}::test_the_day_ends_by_the_venues_clock_in_whatever_offset_it_is_put_off",),
+    ),
+    CodeGuard(
+        "bets: nobody's word counts for the books",
+        f"{B}/service/restarting.py",
+        "        if named:\n",
+        "        if False:\n",
+        (
+            f"{_RESTARTS}::test_a_stopped_market_is_mended_signed_by_two_and_settled_to_the_centavo",
+            f"{_RESTARTS}::test_nobody_restarts_a_market_whose_bet_somebody_else_paid",
+        ),
+    ),
+    CodeGuard(
+        "bets: a signature is for books that were compared",
+        f"{B}/service/restarting.py",
+        "        if market != seen:\n",
+        "        if False:\n",
+        (f"{_RESTARTS}::test_what_happened_meanwhile_is_compared_again",),
+    ),
+    CodeGuard(
+        "bets: an escrow that is whole is not enough",
+        f"{B}/domain/agreement.py",
+        "    yield from _of_bettors(own, ledger, words)\n",
+        "",
+        (f"{_RESTARTS}::test_nobody_restarts_a_market_whose_bet_somebody_else_paid",),
+    ),
+    CodeGuard(
+        "bets: a stopped market of a race that is not run is void",
+        f"{B}/service/gates.py",
+        "            elif market.may_be_void:",
+        "            elif market.status is MarketStatus.CLOSED:",
+        (f"{_RESTARTS}::test_a_market_whose_race_was_scratched_meanwhile_is_void",),
+    ),
+    CodeGuard(
+        "bets: a refused chunk is asked for under a key of its own",
+        f"{B}/service/settling.py",
+        "refusals=key.refusals + 1)",
+        "refusals=1)",
+        (f"{_RESTARTS}::test_a_chunk_that_was_refused_is_asked_for_again",),
     ),
     CodeGuard(
         "bets: one request is to blame, and nobody else suffers",
@@ -314,6 +353,26 @@ DATABASE = (
     _trigger("offer", "offer_is_by_a_stranger", "officials and connections are barred"),
     _trigger("fill", "fill_in_open_market", "bets are made in open markets, between strangers, in time"),
     _trigger("market", "market_moves_forward", "a closed market never opens again"),
+    _trigger("offer", "offer_is_matched_by_its_bets", "an offer has matched what its bets say"),
+    _trigger("fill", "fill_is_in_both_offers", "a bet is in both its offers"),
+    _trigger(
+        "market", "market_stops_and_restarts", "a stopped market goes on by two signatures",
+        (f"{_RESTARTS}::test_the_database_wants_two_officials",),
+    ),
+    _trigger("market", "market_is_void_with_its_race", "a market is void with its race and by nothing else"),
+    _trigger(
+        "settlement", "settlement_stays_booked", "what was booked stays booked",
+        (f"{BT}/test_second_net.py::test_what_was_booked_stays_booked",),
+    ),
+    _trigger(
+        "settlement_chunk", "settlement_chunk_stays_booked", "a chunk that was booked stays booked",
+        (f"{BT}/test_second_net.py::test_what_was_booked_stays_booked",),
+    ),
+    _trigger("market", "market_begins_as_a_draft", "a market begins as a draft with nothing in it"),
+    _trigger(
+        "restart", "restart_is_of_a_stopped_market", "who has bet does not sign, and nobody for another stop",
+        (f"{_RESTARTS}::test_a_signature_is_for_one_stop_and_a_stop_keeps_its_reason",),
+    ),
     _trigger("race", "race_moves_forward", "a race passes its states in their order"),
     _trigger("declaration", "declaration_is_impartial", "whoever bet does not judge"),
     _trigger("result", "result_is_supported", "a result is signed by those who saw it"),

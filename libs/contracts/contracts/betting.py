@@ -194,6 +194,19 @@ class MarketResumed(Event):
     resumed_at: Moment
 
 
+class MarketRestarted(Event):
+    """Two officials signed that a market stopped for a defect goes on, since the books agree: it is where it was, or
+    suspended until it opens or closes."""
+
+    type: ClassVar[str] = "betting.market.restarted.v1"
+
+    market_id: UUID
+    status: Text
+    reason: Text
+    officials: tuple[UUID, UUID]
+    restarted_at: Moment
+
+
 class MarketResettling(Event):
     """An official error is being corrected: what was paid too much comes back, then this version is paid."""
 

@@ -35,6 +35,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     betting.MarketOpened,
     betting.MarketSuspended,
     betting.MarketResumed,
+    betting.MarketRestarted,
     betting.MarketClosed,
     betting.MarketSettled,
     betting.MarketResettling,

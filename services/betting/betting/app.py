@@ -17,7 +17,7 @@ from common.signing import RequestSigner, SigningKey
 
 from betting import api
 from betting.consumers import IdentityEvents, LedgerEvents, consume
-from betting.ledger import Holds, Purses
+from betting.ledger import Holds, MarketBooks, Purses
 from betting.service.calls import now_utc
 from betting.service.collecting import Collecting
 from betting.service.desk import Desk
@@ -30,13 +30,14 @@ from betting.service.placing import Placing
 from betting.service.programme import POST_TIME, Programme
 from betting.service.reading import Reading
 from betting.service.registry import Registry
+from betting.service.restarting import Restarting
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
 from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261122002000"
+NEWEST_MIGRATION = "20261122122000"
 
 POOL = web.AppKey("pool", pg.Pool)
 
@@ -89,6 +90,7 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         gates = app[api.GATES] = Gates(pool, programme)
         officiating = app[api.OFFICIATING] = Officiating(pool)
         suspending = app[api.SUSPENDING] = Suspending(pool)
+        app[api.RESTARTING] = Restarting(pool, MarketBooks(ledger), Settling(pool), suspending)
         app[api.REGISTRY] = Registry(pool)
         app[api.READING] = Reading(pool)
         for name, work, seconds in (

@@ -4,6 +4,8 @@ Every entry of a market has `markets/<id>` as its reference: that is the aggrega
 ledger's answers to them stay in order. The keys are made of the business's own ids, so a booking cannot happen twice.
 """
 
+import re
+from dataclasses import dataclass
 from uuid import UUID
 
 from common.money import Money
@@ -17,6 +19,9 @@ from betting.domain.settlement import Chunk, ChunkKind, Outcome, Settlement
 
 HOUSE_COMMISSION = "house/commission"
 RECOVERY = "bet.resettle"
+_CHUNK_KEY = re.compile(r"(?:re)?settle:([0-9a-f-]{36}):([0-9]{1,4}):([0-9]{1,6})(?::([0-9]{1,3}))?")
+PAYING = frozenset({"bet.settle", "bet.void", RECOVERY})
+"""The kinds that a settlement's chunks are booked under."""
 
 
 def reference(market: MarketId) -> str:
@@ -79,13 +84,45 @@ def match(fill: Fill, currency: str) -> PostRequested:
         postings=(
             _leg(Side.DEBIT, _held(maker.user_id), fill.maker_stake, currency, hold=maker.id),
             _leg(Side.DEBIT, _held(taker.user_id), fill.taker_stake, currency, hold=taker.id),
-            _leg(Side.CREDIT, _escrow(maker.market_id), fill.pot, currency),
+            _leg(Side.CREDIT, escrow(maker.market_id), fill.pot, currency),
         ),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """The key that a chunk is booked under. One that was refused is asked for again under the next: `refusals` counts."""
+
+    market: MarketId
+    number: int
+    chunk: int
+    refusals: int = 0
+
+    def of(self, kind: ChunkKind) -> str:
+        verb = "resettle" if kind is ChunkKind.RECOVER else "settle"
+        return f"{verb}:{self.market}:{self.number}:{self.chunk}" + (
+            f":{self.refusals}" if self.refusals else ""
+        )
+
+    @classmethod
+    def parse(cls, key: str) -> "ChunkKey | None":
+        """None for a key that is none of ours: somebody has posted by hand."""
+        found = _CHUNK_KEY.fullmatch(key)
+        if found is None:
+            return None
+        market, number, chunk, refusals = found.groups()
+        return cls(MarketId(UUID(market)), int(number), int(chunk), int(refusals or 0))
+
+
 def settle(
-    market: MarketId, number: int, settlement: Settlement, chunk: Chunk, tax: str | None, currency: str
+    market: MarketId,
+    number: int,
+    settlement: Settlement,
+    chunk: Chunk,
+    tax: str | None,
+    currency: str,
+    *,
+    refusals: int = 0,
 ) -> PostRequested:
     """One chunk of a settlement, the market's `number`th that moves money: the ledger's version of it. A correction that
     changes nobody's share is a version here, and none there.
@@ -103,10 +140,10 @@ def settle(
     if chunk.withheld and tax is not None:
         legs.append(_leg(given, f"tax/{tax}", chunk.withheld, currency))
     return PostRequested(
-        idempotency_key=f"{'resettle' if recovery else 'settle'}:{market}:{number}:{chunk.number}",
+        idempotency_key=ChunkKey(market, number, chunk.number, refusals).of(chunk.kind),
         kind=_kind(chunk, number, settlement),
         reference=reference(market),
-        postings=(_leg(taken, _escrow(market), chunk.total, currency), *legs),
+        postings=(_leg(taken, escrow(market), chunk.total, currency), *legs),
         settlement=SettlementPart(
             market=market,
             version=number,
@@ -132,7 +169,7 @@ def _held(user: UserId) -> str:
     return f"players/{user}/held"
 
 
-def _escrow(market: MarketId) -> str:
+def escrow(market: MarketId) -> str:
     return f"markets/{market}/escrow"
 
 

@@ -19,7 +19,7 @@ from contracts.wire import Event
 
 from betting import bookings
 from betting.domain.book import Level
-from betting.domain.ids import EventId, Minor
+from betting.domain.ids import EventId, Minor, UserId
 from betting.domain.markets import Market
 from betting.domain.matching import Fill
 from betting.domain.offers import Ending, Offer, OfferStatus
@@ -157,6 +157,17 @@ class Chronicle:
     def resumed(self, reason: str) -> None:
         self._tell_of_market(
             wire.MarketResumed(market_id=self.market.id, reason=reason[:200], resumed_at=self.now)
+        )
+
+    def restarted(self, officials: tuple[UserId, UserId], reason: str) -> None:
+        self._tell_of_market(
+            wire.MarketRestarted(
+                market_id=self.market.id,
+                status=self.market.status,
+                reason=reason[:200],
+                officials=officials,
+                restarted_at=self.now,
+            )
         )
 
     def resettling(self, reason: str) -> None:

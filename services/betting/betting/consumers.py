@@ -11,6 +11,7 @@ from contracts.identity import PlayPolicyChanged
 from contracts.ledger import EntryCommitted, PostRefused
 from contracts.topology import BETTING_IDENTITY_EVENTS, BETTING_LEDGER_EVENTS
 
+from betting.bookings import PAYING
 from betting.domain.ids import MarketId
 from betting.service.collecting import Collecting
 from betting.service.excluding import Excluding
@@ -19,7 +20,6 @@ from betting.service.settling import Settling
 PRINCIPAL: Final = "betting"
 """Our name at the ledger. What others asked of it, even about bets, is not ours to act on."""
 
-PAYING: Final = frozenset({"bet.settle", "bet.void", "bet.resettle"})
 FACTS: Final = frozenset({"bet.match", "bet.release", *PAYING})
 """What has happened here and must be booked. A hold is a question, and may be refused."""
 

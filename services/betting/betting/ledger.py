@@ -1,9 +1,11 @@
 """The ledger's HTTP door: for the one booking a bettor waits for, the hold, many bettors' in one request; and for what
-may be refused, the repayment of a debt."""
+may be refused, the repayment of a debt; and what its books say of a market that was stopped."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from http import HTTPStatus
+from typing import Final, TypeVar
+from uuid import UUID
 
 from common.client import RemoteProblem, Reply, ServiceClient, Unreachable
 from common.money import Money
@@ -12,6 +14,7 @@ from contracts.ledger_batches import BatchRequest
 from pydantic import BaseModel, ConfigDict
 
 from betting import bookings
+from betting.domain.agreement import Held, LedgerBooks
 from betting.domain.errors import (
     AccountClosed,
     HoldRefused,
@@ -20,7 +23,7 @@ from betting.domain.errors import (
     OfferPending,
     PlayerBlocked,
 )
-from betting.domain.ids import Minor, UserId
+from betting.domain.ids import MarketId, Minor, UserId
 from betting.domain.offers import Offer
 from betting.store.people import Debt
 
@@ -37,6 +40,9 @@ _REFUSALS: Final[Mapping[str, type[HoldRefused]]] = {
     "wrong-currency": HoldRefused,
 }
 """The ledger's lasting answers: it stores each under the command's key, so no hold exists and none ever will."""
+
+HOLDS_A_PAGE: Final = 500
+Page = TypeVar("Page", bound=BaseModel)
 
 _FAULTY: Final = frozenset((400, 413, 422))
 """Statuses by which a whole request is refused for what is in it."""
@@ -115,6 +121,72 @@ class Purses:
             EntryView,
             idempotency_key=key,
         )
+
+
+class MarketBooks:
+    """What the ledger has in its books of one market."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def of(self, market: MarketId, currency: str) -> LedgerBooks:
+        """As they are now, and not as some cache remembers them. Raises Unreachable."""
+        escrow = bookings.escrow(market)
+        accounts = await self._page("/v1/accounts", _Accounts, {"prefix": escrow})
+        there = {each.account: each.balance for each in accounts.accounts} if accounts else {}
+        holds: dict[UUID, Held] = {}
+        wanted = {"reference": bookings.reference(market), "currency": currency, "limit": str(HOLDS_A_PAGE)}
+        page = await self._page("/v1/holds", _HoldsPage, wanted)
+        while page is not None:
+            holds |= {hold.id: hold.read(currency) for hold in page.holds}
+            if page.next is None:
+                break
+            page = await self._page("/v1/holds", _HoldsPage, {**wanted, "after": page.next})
+        return LedgerBooks(Money.parse(there.get(escrow, "0.00"), currency).minor, holds)
+
+    async def _page(self, path: str, returns: type[Page], params: Mapping[str, str]) -> Page | None:
+        """None where the ledger knows nothing of the kind yet."""
+        try:
+            return await self._client.get(path, returns, params=params)
+        except RemoteProblem as problem:
+            if problem.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise Unreachable("the ledger does not show its books", retry_after=1) from problem
+
+
+class _Account(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    account: str
+    balance: str
+
+
+class _Accounts(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    accounts: tuple[_Account, ...]
+
+
+class _Hold(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: UUID
+    account: str
+    remaining: str
+    captured: str
+
+    def read(self, currency: str) -> Held:
+        player = UserId(UUID(self.account.removeprefix("players/").removesuffix("/held")))
+        return Held(
+            player, Money.parse(self.remaining, currency).minor, Money.parse(self.captured, currency).minor
+        )
+
+
+class _HoldsPage(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    holds: tuple[_Hold, ...]
+    next: str | None
 
 
 def pending(offer: Offer) -> OfferPending:

@@ -126,6 +126,23 @@ class Books:
             Decimal(0),
         )
 
+    def holds_under(self, reference: str) -> list[dict[str, str]]:
+        """The holds of a reference by id, as the ledger shows them."""
+        shown: dict[str, dict[str, str]] = {}
+        for entry in self.answers.values():
+            if isinstance(entry, Refusal) or entry.reference != reference:
+                continue
+            for leg in entry.postings:
+                if leg.hold is None:
+                    continue
+                hold = shown.setdefault(
+                    str(leg.hold), {"id": str(leg.hold), "account": leg.account, "captured": "0.00"}
+                )
+                hold["remaining"] = str(self.holds[leg.hold])
+                if entry.kind == "bet.match":
+                    hold["captured"] = str(Decimal(hold["captured"]) + Decimal(leg.amount))
+        return [shown[id] for id in sorted(shown)]
+
     def _entry(self, key: str, wanted: EntryRequest, legs: Sequence[Posting]) -> EntryCommitted:
         return EntryCommitted(
             id=uuid5(NAMESPACE_OID, key),

@@ -78,6 +78,25 @@ class FakeLedger:
         balance = str(self.books.balances[account])
         return web.json_response({"balance": balance, "sequence": self.books.sequences[account]})
 
+    async def get_accounts(self, request: web.Request) -> web.Response:
+        prefix = request.query["prefix"]
+        accounts = [
+            {"account": path, "balance": str(amount)}
+            for path, amount in self.books.balances.items()
+            if path.startswith(prefix)
+        ]
+        return web.json_response({"accounts": accounts}) if accounts else _problem(404, "account-not-found")
+
+    async def get_holds(self, request: web.Request) -> web.Response:
+        """Two a page, so that there are several."""
+        holds = self.books.holds_under(request.query["reference"])
+        after = request.query.get("after", "")
+        page = [hold for hold in holds if hold["id"] > after][:2]
+        more = page and page[-1]["id"] != holds[-1]["id"]
+        if not holds:
+            return _problem(404, "reference-not-found")
+        return web.json_response({"holds": page, "next": page[-1]["id"] if more else None})
+
     def _result(self, wanted: KeyedEntry) -> EntryResult:
         key = wanted.idempotency_key
         if self.mood is Mood.UNDECIDED:
@@ -134,6 +153,8 @@ async def neighbours() -> AsyncIterator[tuple[FakeLedger, FakeIdentity]]:
     app.router.add_post("/v1/entries/batch", ledger.post_batch)
     app.router.add_post("/v1/entries", ledger.post_entry)
     app.router.add_get("/v1/balance", ledger.get_balance)
+    app.router.add_get("/v1/accounts", ledger.get_accounts)
+    app.router.add_get("/v1/holds", ledger.get_holds)
     app.router.add_get("/.well-known/jwks.json", identity.jwks)
     async with TestServer(app) as server:
         ledger.url = identity.url = str(server.make_url("")).rstrip("/")

@@ -70,6 +70,8 @@ FORBIDDEN = {
     "rewrite a bet": "UPDATE fill SET pot = pot + 1",
     "delete a bet": "DELETE FROM fill",
     "delete an offer": "DELETE FROM offer",
+    "write an offer down as matched": "INSERT INTO offer (id, matched) VALUES ({new}, 1)",
+    "write an offer down in its place": "INSERT INTO offer (id, sequence) VALUES ({new}, 1)",
     "raise a stake": "UPDATE offer SET stake = stake + 1",
     "change a ratio": "UPDATE offer SET risk = 1, win = 1",
     "give an offer to another": "UPDATE offer SET user_id = {new}",
@@ -228,17 +230,36 @@ BROKEN = {
     "fill_is_whole_lots": a_fill(stakes="5.00, 4.01", pot="9.01"),
     "fill_pot_is_both_stakes": a_fill(pot="9.50"),
     "fill_has_lots": a_fill(lots=0, stakes="0.00, 0.00", pot="0.00"),
+    "offer_is_matched_by_its_bets": "UPDATE offer SET matched = matched - 5, remaining = remaining + 5 WHERE id = {made}",
+    "offer_is_matched_by_its_bets (none)": """
+        UPDATE offer SET matched = 100, remaining = 0, status = 'FILLED', ended_at = now() WHERE id = {resting}""",
+    "fill_is_in_both_offers": a_fill(maker="{also}"),
+    "fill_is_in_both_offers (the taker's)": "ALTER TABLE offer DISABLE TRIGGER offer_is_matched_by_its_bets;"
+    "UPDATE offer SET matched = 5, remaining = 95, status = 'PARTIAL' WHERE id = {also};"
+    + a_fill(maker="{also}"),
     "fill_in_open_market": CLOSE + a_fill(maker="{also}"),
     "market_moves_forward": "UPDATE market SET status = 'SETTLED', version = 2 WHERE id = {market}",
     "market_moves_forward (reopen)": CLOSE
     + "UPDATE market SET status = 'OPEN', version = 3 WHERE id = {market}",
     "market_move_is_a_version": "UPDATE market SET status = 'CLOSED' WHERE id = {market}",
     "market_ends_booked": CLOSE + "UPDATE market SET status = 'VOID', version = 3 WHERE id = {market}",
-    "market_defect_suspends": "UPDATE market SET defect = 'x' WHERE id = {market}",
+    "market_defect_suspends": "UPDATE market SET defect = 'x', version = 2 WHERE id = {market}",
     "market_is_unique": """
         INSERT INTO market SELECT {new}, race_id, kind, runner_a, runner_b, currency, commission_bps, tie_rule,
+            min_stake, max_stake, terms_hash, 'DRAFT', 0, 0, 0, NULL, opened_by, now(), NULL, giver, line, max_exposure
+            FROM market WHERE id = {market}""",
+    "market_is_void_with_its_race": "UPDATE market SET void_reason = 'x' WHERE id = {market}",
+    "market_is_void_with_its_race (for good)": """
+        UPDATE race SET status = 'NO_CORRE', scratch_reason = 'r' WHERE id = {race};
+        UPDATE market SET void_reason = 'x' WHERE id = {market};
+        UPDATE market SET void_reason = NULL WHERE id = {market}""",
+    "market_begins_as_a_draft": """
+        INSERT INTO market SELECT {new}, race_id, kind, runner_b, runner_a, currency, commission_bps, tie_rule,
             min_stake, max_stake, terms_hash, 'OPEN', 1, 0, 0, NULL, opened_by, now(), NULL, giver, line, max_exposure
             FROM market WHERE id = {market}""",
+    "market_opens_before_the_gate": "UPDATE market SET status = 'SUSPENDED', version = 2 WHERE id = {market};"
+    + RACE_TO.format("AT_GATE")
+    + "UPDATE market SET status = 'OPEN', version = 3 WHERE id = {market}",
     "market_runner_a_in_race": "UPDATE market SET runner_a = {stranger} WHERE id = {market}",
     "race_moves_forward": "UPDATE race SET status = 'FINAL' WHERE id = {race}",
     "race_has_two_declarations": DECLARED + "UPDATE race SET status = 'CONFIRMED' WHERE id = {race}",
@@ -344,6 +365,8 @@ async def test_a_race_whose_declarations_differ_is_never_final(venue: Venue, sce
 async def test_a_settlement_is_not_booked_before_its_chunks(venue: Venue, scene: Scene) -> None:
     await scene.floor.finish(0)
     async with venue.owner.acquire() as connection, connection.transaction():
+        await connection.execute("ALTER TABLE settlement DISABLE TRIGGER settlement_stays_booked")
+        await connection.execute("ALTER TABLE settlement_chunk DISABLE TRIGGER settlement_chunk_stays_booked")
         await connection.execute("UPDATE settlement SET booked_at = NULL")
         await connection.execute("UPDATE settlement_chunk SET booked_at = NULL, entry_sequence = NULL")
         with pytest.raises(asyncpg.CheckViolationError) as refused:
@@ -450,6 +473,34 @@ async def test_an_outcome_is_the_same_in_both_nets(venue: Venue, scene: Scene) -
         outcome_of(replace(market, terms=each), seen).value for each, seen in asked
     ]
     assert len({row["outcome"] for row in found}) == 4
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE settlement SET booked_at = NULL",
+        "UPDATE settlement SET booked_at = booked_at + interval '1 hour'",
+        "UPDATE settlement_chunk SET booked_at = NULL, entry_sequence = NULL",
+        "UPDATE settlement_chunk SET entry_sequence = entry_sequence + 1",
+    ],
+)
+async def test_what_was_booked_stays_booked(
+    app: "asyncpg.Connection[asyncpg.Record]", scene: Scene, statement: str
+) -> None:
+    await scene.floor.finish(0)
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await app.execute(statement)
+    assert refused.value.constraint_name == "settlement_stays_booked"
+
+
+async def test_a_settled_market_is_not_void_because_somebody_writes_so(
+    app: "asyncpg.Connection[asyncpg.Record]", scene: Scene
+) -> None:
+    """With a reason of its own it could have been settled again as void: everybody's winnings back."""
+    await scene.floor.finish(0)
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await app.execute("UPDATE market SET void_reason = 'x' WHERE id = $1", scene.floor.market.id)
+    assert refused.value.constraint_name == "market_is_void_with_its_race"
 
 
 async def test_nothing_is_settled_twice(venue: Venue, scene: Scene) -> None:

@@ -18,7 +18,7 @@ from betting.domain.events import Event
 from betting.domain.ids import EventId, MarketId, StableId, UserId
 from betting.domain.markets import Market, TieRule
 from betting.domain.races import Race
-from betting.ledger import Holds, Purses
+from betting.ledger import Holds, MarketBooks, Purses
 from betting.service.collecting import Collecting
 from betting.service.desk import Desk
 from betting.service.excluding import Excluding
@@ -30,6 +30,7 @@ from betting.service.placing import Placing
 from betting.service.programme import Programme, WantedEvent, WantedMarket, WantedRace
 from betting.service.reading import Reading
 from betting.service.registry import Registry, WantedPermit
+from betting.service.restarting import Restarting
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
@@ -70,6 +71,9 @@ class Venue:
         self.officiating = Officiating(self.pool)  # the database looks at its own clock when a window closes
         self.suspending = Suspending(self.pool, clock=self.clock)
         self.settling = Settling(self.pool, clock=self.clock, users_per_chunk=self.users_per_chunk)
+        self.restarting = Restarting(
+            self.pool, MarketBooks(self.client), self.settling, self.suspending, clock=self.clock
+        )
         self.reading = Reading(self.pool)
         self.collecting = Collecting(self.pool, Purses(self.client), clock=self.clock)
         self.excluding = Excluding(self.pool, self.suspending)

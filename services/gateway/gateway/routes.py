@@ -204,6 +204,7 @@ ROUTES = (
     _officiate("/v1/races/{race_id}/market"),
     _officiate("/v1/markets/{market_id}/open"),
     _officiate("/v1/markets/{market_id}/close"),
+    _officiate("/v1/markets/{market_id}/restart"),
     _officiate("/v1/races/{race_id}/off"),
     _officiate("/v1/races/{race_id}/finish"),
     _officiate("/v1/races/{race_id}/postpone"),

@@ -10,6 +10,7 @@ from betting.api.services import (
     PROGRAMME,
     READING,
     REGISTRY,
+    RESTARTING,
     SUSPENDING,
     TRADING,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "PROGRAMME",
     "READING",
     "REGISTRY",
+    "RESTARTING",
     "ROUTES",
     "SUSPENDING",
     "TRADING",

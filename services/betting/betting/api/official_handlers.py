@@ -1,6 +1,7 @@
 """What officials do: set days up, run races, declare, rule, correct, suspend."""
 
 from aiohttp import web
+from common.client import Unreachable
 from common.http import Role, Route, read, reply
 from common.idempotency import Answer
 
@@ -20,6 +21,7 @@ from betting.api.services import (
     OFFICIATING,
     ONCE,
     PROGRAMME,
+    RESTARTING,
     call_of,
     id_of,
 )
@@ -138,6 +140,18 @@ async def open_market(request: web.Request) -> web.Response:
 async def open_drafted_market(request: web.Request) -> web.Response:
     """Open a drafted market: offers may be placed."""
     answer = await request.app[PROGRAMME].open_draft(call_of(request), MarketId(id_of(request)), _market)
+    return reply(answer)
+
+
+async def restart_market(request: web.Request) -> web.Response:
+    """Sign that a market stopped for a defect goes on. With a second, different official's signature it does.
+
+    Each time betting's books of the market are compared with the ledger's; as long as they differ nobody can sign.
+    """
+    wanted = await read(request, ReasonRequest)
+    answer = await request.app[RESTARTING].sign(
+        call_of(request, wanted), MarketId(id_of(request)), wanted.reason, _market
+    )
     return reply(answer)
 
 
@@ -266,6 +280,10 @@ ROUTES = (
     Route("POST", "/v1/markets/{id}/close", close_market, returns=MarketView, role=Role.OFFICIAL,
           idempotent=True,
           refusals=(*ONCE, errors.MarketNotFound, errors.MarketStateConflict, errors.RaceStateConflict)),
+    Route("POST", "/v1/markets/{id}/restart", restart_market, body=ReasonRequest, returns=MarketView,
+          role=Role.OFFICIAL, idempotent=True,
+          refusals=(*ONCE, errors.MarketNotFound, errors.MarketStateConflict, errors.BooksDiffer, errors.AlreadySigned,
+                    *_IMPARTIAL, Unreachable)),
     Route("POST", "/v1/races/{id}/off", start_race, returns=RaceView, role=Role.OFFICIAL, idempotent=True,
           refusals=_RACE),
     Route("POST", "/v1/races/{id}/finish", finish_race, returns=RaceView, role=Role.OFFICIAL, idempotent=True,

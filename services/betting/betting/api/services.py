@@ -16,6 +16,7 @@ from betting.service.placing import Placing
 from betting.service.programme import Programme
 from betting.service.reading import Reading
 from betting.service.registry import Registry
+from betting.service.restarting import Restarting
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
 
@@ -25,6 +26,7 @@ GATES = web.AppKey("gates", Gates)
 PLACING = web.AppKey("placing", Placing)
 TRADING = web.AppKey("trading", Trading)
 OFFICIATING = web.AppKey("officiating", Officiating)
+RESTARTING = web.AppKey("restarting", Restarting)
 SUSPENDING = web.AppKey("suspending", Suspending)
 READING = web.AppKey("reading", Reading)
 

@@ -263,6 +263,13 @@ class AlreadySigned(Conflict):
     title = "You have signed before"
 
 
+class BooksDiffer(Conflict):
+    """`differences` in the problem names the first of them."""
+
+    slug = "books-differ"
+    title = "Betting's books of this market and the ledger's differ"
+
+
 class Overloaded(TooMany):
     slug = "overloaded"
     title = "Too many offers at once"

@@ -46,7 +46,8 @@ class MarketStatus(StrEnum):
 
 
 # A market whose `defect` is set stays SUSPENDED whatever it was doing before: betting's and the ledger's books
-# disagree, and only people can say why. SETTLED and VOID lead back to SETTLING when an official error is corrected.
+# disagree, and only people can say why. It goes on where it was when two officials sign and the books agree.
+# SETTLED and VOID lead back to SETTLING when an official error is corrected.
 MOVES: Mapping[MarketStatus, frozenset[MarketStatus]] = {
     MarketStatus.DRAFT: frozenset({MarketStatus.OPEN, MarketStatus.CLOSED}),
     MarketStatus.OPEN: frozenset({MarketStatus.SUSPENDED, MarketStatus.CLOSED}),
@@ -56,6 +57,9 @@ MOVES: Mapping[MarketStatus, frozenset[MarketStatus]] = {
     MarketStatus.SETTLED: frozenset({MarketStatus.SETTLING}),
     MarketStatus.VOID: frozenset({MarketStatus.SETTLING}),
 }
+
+TRADING = frozenset({MarketStatus.DRAFT, MarketStatus.OPEN, MarketStatus.SUSPENDED})
+"""Not closed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ class Market:
     ever happened in it and is both the time order of its offers and the version of its events. `escrow` is what
     all its bets have put into the ledger's escrow. `settlement` is the last settlement's version, 0 before the first.
     `void_reason` says why it will be void whatever the race's result; `settled_result` is the version of the race's
-    result it was last settled on, 0 for none; `suspension` is what it is suspended by, if it is."""
+    result it was last settled on, 0 for none; `suspension` is what it is suspended by, if it is. `stopped_from` is where
+    it was when it was stopped for its `defect`."""
 
     id: MarketId
     terms: Terms
@@ -149,6 +154,7 @@ class Market:
     settlement: int = 0
     settled_result: int = 0
     suspension: SuspensionId | None = None
+    stopped_from: MarketStatus | None = None
 
     def check_admits(self, version: int, terms_hash: bytes | None, now: datetime) -> None:
         """Raises MarketNotOpen, also after post time though nobody has closed it yet; or StaleMarket if it is not the
@@ -178,7 +184,29 @@ class Market:
 
     def stopped(self, defect: str) -> "Market":
         """The market suspended for a defect, from wherever it was."""
-        return replace(self, status=MarketStatus.SUSPENDED, version=self.version + 1, defect=defect)
+        return replace(
+            self,
+            status=MarketStatus.SUSPENDED,
+            version=self.version + 1,
+            defect=defect,
+            stopped_from=self.status,
+        )
+
+    def restarted(self) -> "Market":
+        """The market where it was stopped; one that had not closed is suspended until it is seen whether it opens.
+
+        Raises MarketStateConflict.
+        """
+        if self.stopped_from is None:
+            raise MarketStateConflict("the market is not stopped for a defect")
+        to = MarketStatus.SUSPENDED if self.stopped_from in TRADING else self.stopped_from
+        return replace(self, status=to, version=self.version + 1, defect=None, stopped_from=None)
+
+    @property
+    def may_be_void(self) -> bool:
+        """Whether its fate is still open: it is not being settled, nor was when it was stopped."""
+        status = self.stopped_from or self.status
+        return status in TRADING or status is MarketStatus.CLOSED
 
     def voided(self, reason: str) -> "Market":
         """The market that will be void."""

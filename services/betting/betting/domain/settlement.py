@@ -10,6 +10,7 @@ A later version says what everybody should have had. What it pays is the **diffe
 that is first recovered from those who had too much.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -184,6 +185,30 @@ def settle(
         total=sum(chunk.total for chunk in payments),
         shares=shares,
         recoveries=recoveries,
+        payments=payments,
+    )
+
+
+def as_written(
+    outcome: Outcome,
+    shares: Sequence[tuple[Share, int | None, int | None]],
+    before: Mapping[UserId, Share] | None,
+) -> Settlement:
+    """A settlement in the very chunks it was written down with: each share comes with the numbers of the chunks that pay
+    and that recover."""
+    parts: dict[tuple[ChunkKind, int], list[Move]] = defaultdict(list)
+    for share, payment, recovery in shares:
+        difference = _difference(share, (before or {}).get(share.user_id))
+        for kind, number, sign in ((ChunkKind.PAY, payment, 1), (ChunkKind.RECOVER, recovery, -1)):
+            if number is not None:
+                parts[kind, number].append(_positive(difference, sign))
+    chunks = [Chunk(kind, number, tuple(moves)) for (kind, number), moves in sorted(parts.items())]
+    payments = tuple(chunk for chunk in chunks if chunk.kind is ChunkKind.PAY)
+    return Settlement(
+        outcome=outcome,
+        total=sum(chunk.total for chunk in payments),
+        shares=tuple(share for share, _, _ in shares),
+        recoveries=tuple(chunk for chunk in chunks if chunk.kind is ChunkKind.RECOVER),
         payments=payments,
     )
 

@@ -20,7 +20,7 @@ from betting.chronicle import announcement
 from betting.domain.errors import MarketNotFound, MarketStateConflict, RaceStateConflict, RunnerNotFound
 from betting.domain.events import Event, EventStatus
 from betting.domain.ids import EventId, MarketId, RaceId, RunnerId, UserId
-from betting.domain.markets import Market, MarketStatus
+from betting.domain.markets import TRADING, Market, MarketStatus
 from betting.domain.offers import Ending, OfferStatus
 from betting.domain.races import NOT_RUN, Race, RaceStatus
 from betting.service.calls import Call, Clock, Show, now_utc, once_in
@@ -30,8 +30,6 @@ from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
 from betting.store.registry import RegistryStore
 from betting.store.results import ResultStore
-
-TRADING = frozenset({MarketStatus.DRAFT, MarketStatus.OPEN, MarketStatus.SUSPENDED})
 
 
 class Gates:
@@ -246,7 +244,7 @@ class Gates:
                 await close_market(
                     conn, market.voided(reason), Ending.RACE_SCRATCHED, now, actor=actor, why=reason
                 )
-            elif market.status is MarketStatus.CLOSED:
+            elif market.may_be_void:  # a stopped one as well: should it ever start again, it is void
                 doomed = market.voided(reason)
                 await ExchangeStore(conn).save([Change(doomed)], now=now, actor=actor, why=reason)
 

@@ -24,7 +24,15 @@ from betting.domain.ids import MarketId
 from betting.domain.markets import Market, MarketStatus
 from betting.domain.races import RaceStatus
 from betting.domain.results import outcome_of
-from betting.domain.settlement import USERS_PER_CHUNK, ChunkKind, Outcome, Rates, Settlement, settle
+from betting.domain.settlement import (
+    USERS_PER_CHUNK,
+    ChunkKind,
+    Outcome,
+    Rates,
+    Settlement,
+    as_written,
+    settle,
+)
 from betting.service.calls import Clock, now_utc
 from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
@@ -122,7 +130,42 @@ class Settling:
             if not await first_sight(conn, CONSUMER, event_id):
                 return
             market = await ExchangeStore(conn).market_for_update(market_id)
+            key = bookings.ChunkKey.parse(refusal.idempotency_key)
+            if key is not None:
+                store = SettlementStore(conn)
+                version = await store.version_booked_as(market.id, key.number)
+                await store.refuse_chunk(market.id, version, key.chunk, refusals=key.refusals + 1)
             await self._stop(conn, market, reason)
+
+    async def go_on(self, conn: Connection, market: Market) -> None:
+        """Go on with the settlement of a locked market that had been stopped: complete it if its chunks were booked
+        meanwhile; if not, ask again for those that were refused, under new keys. The others are still on their way."""
+        store, currency = SettlementStore(conn), market.terms.currency
+        if await store.is_whole(market.id, market.settlement):
+            booked = await store.book(market.id, market.settlement, currency, now=self._clock())
+            await self._complete(conn, market, booked)
+            return
+        again = await store.refused_chunks(market.id, market.settlement)
+        basis = await store.basis(market.id, market.settlement)
+        before = await store.shares(market.id, market.settlement - 1, currency)
+        shares = await store.written(market.id, market.settlement, currency)
+        settlement = as_written(basis.outcome, shares, before)
+        number = 1 + await store.booked_before(market.id, market.settlement)
+        chronicle = Chronicle(market, self._clock())
+        for chunk in settlement.chunks:
+            if chunk.number in again:
+                chronicle.book(
+                    bookings.settle(
+                        market.id,
+                        number,
+                        settlement,
+                        chunk,
+                        basis.tax,
+                        currency,
+                        refusals=again[chunk.number],
+                    )
+                )
+        await announce_all(conn, chronicle.announcements)
 
     async def _complete(self, conn: Connection, market: Market, booked: Booked) -> None:
         void = booked.outcome is Outcome.VOID

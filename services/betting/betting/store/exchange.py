@@ -322,8 +322,8 @@ _SAVE = """
            SET status = n.status, version = n.version, sequence = n.sequence, escrow = n.escrow, defect = n.defect,
                closed_at = coalesce(m.closed_at, $2::timestamptz), void_reason = n.void_reason,
                settlement = n.settlement, settled_result = n.settled_result, suspension = n.suspension,
-               moved_by = CASE WHEN m.status = n.status THEN m.moved_by ELSE $3::uuid END,
-               moved_why = CASE WHEN m.status = n.status THEN m.moved_why ELSE $4::text END
+               moved_by = CASE WHEN m.version = n.version THEN m.moved_by ELSE $3::uuid END,
+               moved_why = CASE WHEN m.version = n.version THEN m.moved_why ELSE $4::text END
           FROM unnest($5::uuid[], $6::text[], $7::integer[], $8::bigint[], $9::text[]::numeric[], $10::text[],
                       $11::text[], $12::integer[], $13::smallint[], $14::uuid[])
                AS n (id, status, version, sequence, escrow, defect, void_reason, settlement, settled_result, suspension)

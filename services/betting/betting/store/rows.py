@@ -58,7 +58,7 @@ MARKET_COLUMNS = (
     "m.id, m.race_id, m.kind, m.runner_a, m.runner_b, m.giver, m.line, m.currency, m.commission_bps, m.tie_rule, "
     "m.min_stake, m.max_stake, m.max_exposure, m.close_rule, m.closes_at, m.objection_seconds, m.permit, "
     "m.status, m.version, m.sequence, m.escrow, m.defect, m.void_reason, m.settlement, m.settled_result, "
-    "m.suspension"
+    "m.suspension, m.stopped_from"
 )
 
 
@@ -94,6 +94,7 @@ def market_of(row: Row) -> Market:
         settlement=row["settlement"],
         settled_result=row["settled_result"],
         suspension=None if row["suspension"] is None else SuspensionId(row["suspension"]),
+        stopped_from=None if row["stopped_from"] is None else MarketStatus(row["stopped_from"]),
     )
 
 

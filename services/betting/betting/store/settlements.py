@@ -85,24 +85,29 @@ class SettlementStore:
 
     async def shares(self, market_id: MarketId, version: int, currency: str) -> dict[UserId, Share]:
         """Everybody's share in one version."""
+        return {share.user_id: share for share, _, _ in await self.written(market_id, version, currency)}
+
+    async def written(
+        self, market_id: MarketId, version: int, currency: str
+    ) -> list[tuple[Share, int | None, int | None]]:
+        """Everybody's share in one version, and the numbers of the chunks that pay it and that recover for it."""
         rows = await self._conn.fetch(
             """
-            SELECT user_id, staked, late, payout, commission, withheld FROM settlement_share
-            WHERE market_id = $1 AND version = $2
+            SELECT user_id, staked, late, payout, commission, withheld, chunk, recovery FROM settlement_share
+            WHERE market_id = $1 AND version = $2 ORDER BY user_id
             """,
             market_id,
             version,
         )
-        return {
-            UserId(row["user_id"]): Share(
-                UserId(row["user_id"]),
-                *(
-                    minor(row[name], currency)
-                    for name in ("staked", "late", "payout", "commission", "withheld")
-                ),
+        amounts = ("staked", "late", "payout", "commission", "withheld")
+        return [
+            (
+                Share(UserId(row["user_id"]), *(minor(row[name], currency) for name in amounts)),
+                row["chunk"],
+                row["recovery"],
             )
             for row in rows
-        }
+        ]
 
     async def add(
         self,
@@ -204,6 +209,35 @@ class SettlementStore:
             """,
             market_id, version, kind, chunk, entry_sequence, now,
         )  # fmt: skip
+        return await self.is_whole(market_id, version)
+
+    async def refuse_chunk(self, market_id: MarketId, version: int, chunk: int, *, refusals: int) -> None:
+        """Note that the ledger refused a chunk, for that many times now."""
+        await self._conn.execute(
+            """
+            UPDATE settlement_chunk SET refusals = greatest(refusals, $4)
+            WHERE market_id = $1 AND version = $2 AND chunk = $3 AND booked_at IS NULL
+            """,
+            market_id,
+            version,
+            chunk,
+            refusals,
+        )
+
+    async def refused_chunks(self, market_id: MarketId, version: int) -> dict[int, int]:
+        """How often each chunk was refused that has not been booked: only those that were."""
+        rows = await self._conn.fetch(
+            """
+            SELECT chunk, refusals FROM settlement_chunk
+            WHERE market_id = $1 AND version = $2 AND booked_at IS NULL AND refusals > 0
+            """,
+            market_id,
+            version,
+        )
+        return {row["chunk"]: row["refusals"] for row in rows}
+
+    async def is_whole(self, market_id: MarketId, version: int) -> bool:
+        """Whether no chunk of the settlement is left to book."""
         whole: bool = await self._conn.fetchval(
             """
             SELECT NOT EXISTS (SELECT FROM settlement_chunk
