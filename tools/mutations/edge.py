@@ -29,16 +29,42 @@ CODE = (
     CodeGuard(
         "live: what nobody watches any more is not kept for the next one who comes",
         "services/gateway/gateway/live/hub.py",
-        "        if market in self._watchers:\n            self._images[market] = image",
+        "        if market in self._watchers:\n            self._keep(image)",
         "        self._images[market] = image",
         (f"{_LIVE}::test_an_image_is_not_kept_for_who_left_while_it_was_read",),
     ),
     CodeGuard(
+        "live: a market that is read slowly holds up nobody else's",
+        "services/gateway/gateway/live/hub.py",
+        "            self._renew(market)  # if that fails, the next event shows a gap\n",
+        "            self._renew(market)\n            await asyncio.wait({self._reading_of(market)})\n",
+        (
+            f"{_LIVE}::test_a_market_that_is_read_slowly_holds_up_nobody_elses",
+            "services/gateway/tests/test_live_frozen.py",
+        ),
+    ),
+    CodeGuard(
+        "live: so many images are read at once",
+        "services/gateway/gateway/live/hub.py",
+        "                await self._places.acquire()\n",
+        "                await asyncio.sleep(0)\n",
+        (f"{_LIVE}::test_so_many_images_are_read_at_once",),
+    ),
+    CodeGuard(
+        "edge: who makes sessions up is counted before identity is asked",
+        "services/gateway/gateway/door.py",
+        "        if not self._exchange.keeps(secret, service):\n",
+        "        if False:\n",
+        (
+            "services/gateway/tests/test_limits.py::test_who_makes_sessions_up_reaches_identity_no_faster_than_their_address_may",
+        ),
+    ),
+    CodeGuard(
         "live: a status that could not be read shows as a gap",
         "services/gateway/gateway/live/hub.py",
-        "        if not image.follows(envelope.sequence) or envelope.type in STATUS:\n",
-        "        if image.follows(envelope.sequence) and envelope.type in STATUS:\n"
-        "            image.seen = envelope.sequence\n            await self._renew(market)\n            return\n"
+        "        if not image.follows(envelope.sequence) or envelope.type in MOVES:\n",
+        "        if image.follows(envelope.sequence) and envelope.type in MOVES:\n"
+        "            image.seen = envelope.sequence\n            self._renew(market)\n            return\n"
         "        if not image.follows(envelope.sequence):\n",
         (f"{_LIVE}::test_a_status_that_could_not_be_read_is_read_with_the_next_event",),
     ),

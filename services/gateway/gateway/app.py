@@ -110,6 +110,7 @@ async def _parts(
         )
         app[READER] = MarketReader(client, settings.betting_url, exchange)
         hub = app[HUB] = Hub()
+        stack.push_async_callback(hub.close)
         await stack.enter_async_context(Feed(link, hub).running())
         processes = {**{str(name): url for name, url in settings.upstreams.items()}, **settings.health_urls}
         app[HEALTH] = DeepHealth(client, processes)

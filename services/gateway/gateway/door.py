@@ -15,13 +15,15 @@ from gateway.domain import (
     Dimension,
     LimitClass,
     NoSuchRoute,
+    Priority,
     PublicRoute,
     RoleForbidden,
+    Service,
     is_canonical,
 )
 from gateway.forwarding import Forwarder, Onward, TokenRefused, read_bounded
 from gateway.reality import PLAYING_SINCE
-from gateway.sessions import TokenExchange, session_secret
+from gateway.sessions import InternalToken, TokenExchange, session_secret
 from gateway.shedding import Shedder
 
 RateLimits = Mapping[LimitClass, Mapping[Dimension, RateLimit]]
@@ -58,7 +60,7 @@ class Door:
         address = client_address(request, self._trusted_proxies)
         with self._shedder.place(route.priority):
             if route.access is Access.PUBLIC:
-                await self._admit(request, route, {Dimension.ADDRESS: address})
+                await self._admit(request, route.limit, {Dimension.ADDRESS: address})
                 body = await self._body(request, route)
                 return await self._forwarder.forward(request, route, Onward(body, address))
             return await self._enter_with_session(request, route, address)
@@ -67,19 +69,18 @@ class Door:
         self, request: web.Request, route: PublicRoute, address: str
     ) -> web.StreamResponse:
         secret = session_secret(request)
-        token = await self._exchange.token_for(secret, route.service)
+        token, keys = await self._token_for(request, secret, route.service, route.limit, address)
         request[PRINCIPAL] = Principal(token.subject, token.role)
         if token.role is Role.BETTOR:
             request[PLAYING_SINCE] = token.started_at
         if not route.admits(token.role):
             raise RoleForbidden("your role may not do this")
-        keys = {Dimension.ACCOUNT: token.subject, Dimension.ADDRESS: address}
         device = claimed_key_id(request) if route.signed else None
         if device is not None:
             keys[Dimension.DEVICE] = (
                 f"{token.subject}:{device}"  # claimed only, so counted with whose it would be
             )
-        await self._admit(request, route, keys)
+        await self._admit(request, route.limit, keys)
         body = await self._body(request, route)
         if device is not None:
             await self._devices.verify(request, secret, device, body)
@@ -92,8 +93,33 @@ class Door:
             if route.ends_session:
                 self._exchange.forget(secret)
 
-    async def _admit(self, request: web.Request, route: PublicRoute, keys: Mapping[Dimension, str]) -> None:
-        limits = self._limits[route.limit]
+    async def greet(self, request: web.Request) -> InternalToken:
+        """Let somebody in who comes to stay and listen: counted like a request, and holding a place only until it is known
+        who it is. Raises a refusal otherwise."""
+        address = client_address(request, self._trusted_proxies)
+        with self._shedder.place(Priority.BROWSE):
+            token, keys = await self._token_for(
+                request, session_secret(request), Service.BETTING, LimitClass.OTHER, address
+            )
+            await self._admit(request, LimitClass.OTHER, keys)
+        return token
+
+    async def _token_for(
+        self, request: web.Request, secret: str, service: Service, limit: LimitClass, address: str
+    ) -> tuple[InternalToken, dict[Dimension, str]]:
+        """The session's token, and what is left to count the request by.
+
+        Where identity has to be asked the address is counted before: who makes sessions up gets no further.
+        """
+        keys = {Dimension.ADDRESS: address}
+        if not self._exchange.keeps(secret, service):
+            await self._admit(request, limit, keys)
+            keys = {}
+        token = await self._exchange.token_for(secret, service)
+        return token, {Dimension.ACCOUNT: token.subject, **keys}
+
+    async def _admit(self, request: web.Request, limit: LimitClass, keys: Mapping[Dimension, str]) -> None:
+        limits = self._limits[limit]
         charges = [Charge(limits[each], key) for each, key in keys.items() if each in limits]
         if charges:
             await self._limiter.admit_request(request, *charges)

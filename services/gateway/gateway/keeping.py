@@ -79,6 +79,11 @@ class Keeping(Generic[Name, Told]):
             self._ask(name, ask)
         return kept.told
 
+    def keeps(self, name: Name) -> bool:
+        """Whether it is answered without asking."""
+        kept = self._kept.get(name)
+        return kept is not None and self._clock() < kept.use_until
+
     def names(self) -> set[Name]:
         """Of all that is kept or being asked for."""
         return {*self._kept, *self._asking}

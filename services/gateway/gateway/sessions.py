@@ -107,6 +107,10 @@ class TokenExchange:
         """A token to one service for the holder of a session. Raises NoSession, SessionsUnavailable."""
         return await self._tokens.get((name_of(secret), service), lambda: self._ask(secret, service))
 
+    def keeps(self, secret: str, service: Service) -> bool:
+        """Whether identity need not be asked now."""
+        return self._tokens.keeps((name_of(secret), service))
+
     def forget(self, secret: str) -> None:
         """Drop a session's tokens, also those being asked for: they answer who waits and are not kept."""
         name = name_of(secret)

@@ -1,10 +1,11 @@
 """Which requests are limited, and by what. How they are counted is tested where it is done."""
 
 import asyncio
+import secrets
 
 import pytest
 
-from services.gateway.tests.conftest import Client, MakeGateway
+from services.gateway.tests.conftest import Behind, Client, MakeGateway
 from services.gateway.tests.people import bettor, logged_in, registered
 
 WRONG = {"email": "nobody@example.mx", "password": "x"}
@@ -20,6 +21,40 @@ async def test_guessing_passwords_from_one_address_is_slowed_down(make_gateway: 
         assert 1 <= int(answer.headers["Retry-After"]) <= 10
         assert answer.headers["RateLimit-Policy"] == '"auth";q=3;w=30'
         assert answer.headers["RateLimit"].startswith('"auth";r=0;t=')
+
+
+@pytest.mark.parametrize("path", ["/v1/live", "/v1/live/events?ch=me", "/v1/deposits"])
+async def test_who_makes_sessions_up_reaches_identity_no_faster_than_their_address_may(
+    make_gateway: MakeGateway, behind: Behind, path: str
+) -> None:
+    async with make_gateway(address_per_second=0.1, address_burst=3) as gateway:
+        statuses = []
+        for _ in range(6):
+            made_up = {"Authorization": f"Bearer {secrets.token_urlsafe(32)}"}
+            statuses.append((await gateway.get(path, headers=made_up)).status)
+        assert statuses == [401] * 3 + [429] * 3
+        assert behind.asked_identity["/internal/token"] == 3
+
+
+async def test_connections_that_listen_are_counted_like_requests(make_gateway: MakeGateway) -> None:
+    async with make_gateway(other_per_second=0.1, other_burst=3) as gateway:
+        first, second = [await bettor(gateway, number) for number in range(2)]
+        statuses = []
+        for _ in range(4):
+            async with gateway.get("/v1/live/events?ch=me", headers=first) as answer:
+                statuses.append(answer.status)
+        assert statuses == [200, 200, 200, 429]
+        async with gateway.get("/v1/live/events?ch=me", headers=second) as answer:
+            assert answer.status == 200
+
+
+async def test_a_request_is_counted_once_by_its_address(make_gateway: MakeGateway) -> None:
+    """Whether or not identity had to be asked about its session."""
+    async with make_gateway() as gateway:
+        session = await bettor(gateway)
+        async with make_gateway(address_per_second=0.01, address_burst=4, other_burst=400) as tight:
+            statuses = [(await tight.get("/v1/deposits", headers=session)).status for _ in range(5)]
+            assert statuses == [200] * 4 + [429]
 
 
 async def test_money_is_limited_per_person_and_reading_is_not(make_gateway: MakeGateway) -> None:

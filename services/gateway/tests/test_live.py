@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from common.errors import Unavailable
 from contracts import betting
 from contracts.envelope import Envelope, envelope
 from contracts.ledger import EntryCommitted, PostedLeg, Side
 from contracts.wire import Event
+from gateway.live import hub as hub_module
 from gateway.live.hub import Hub, own_messages
 from gateway.live.images import DELTAS_KEPT, Image
 from gateway.live.watchers import LATE_SECONDS, MOST_MESSAGES, TooSlow, Watcher
@@ -226,6 +228,66 @@ async def test_a_status_that_could_not_be_read_is_read_with_the_next_event() -> 
     assert (await told(watcher))["op"] == "delta"
 
 
+async def test_a_market_that_is_read_slowly_holds_up_nobody_elses() -> None:
+    """Neither the deltas of another market nor what is one's own; and when it is read, it is told before what follows."""
+    source, hub, answers = Betting(), Hub(), asyncio.Event()
+    other = uuid4()
+
+    async def slow(market: str) -> Image:
+        await answers.wait()
+        return Image(market, "SUSPENDED", 1, 12, 12, {(str(RUNNER), 5, 4): "1.00"})
+
+    _, ana, _ = await watching(source, hub=hub)
+    hub.hear(ana)
+    await told(ana)
+    beto = Watcher(str(BETO), heartbeat_seconds=0.05)
+    hub.joined(beto)
+    answers.set()
+    await hub.watch(beto, str(other), None, slow)
+    assert (await told(beto))["op"] == "img"
+    answers.clear()
+    stopped = betting.MarketSuspended(market_id=other, reason="protest", suspended_at=NOON)
+    async with asyncio.timeout(2):
+        for sequence in (13, 14):
+            await hub.take(
+                envelope(
+                    stopped, id=uuid4(), subject=f"markets/{other}", version=sequence, time=NOON,
+                    partition_key=f"markets/{other}",
+                )
+            )  # fmt: skip
+        await hub.take(source.moves("60.00"))
+        assert (await told(ana))["op"] == "delta"
+        await hub.take(source.tells(a_match()))
+        assert (await told(ana))["op"] == "me"
+    assert (await told(beto))["op"] == "hb"
+    await hub.close()
+
+
+async def test_so_many_images_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "MOST_READINGS_AT_ONCE", 3)
+    monkeypatch.setattr(hub_module, "PLACE_SECONDS", 0.1)
+    hub, answers = Hub(), asyncio.Event()
+    reading = 0
+
+    async def slow(market: str) -> Image:
+        nonlocal reading
+        reading += 1
+        await answers.wait()
+        return Image(market, "OPEN", 1, 1, 1)
+
+    async def watch() -> None:
+        watcher = Watcher(str(uuid4()))
+        hub.joined(watcher)
+        await hub.watch(watcher, str(uuid4()), None, slow)
+
+    watching_all = [asyncio.create_task(watch()) for _ in range(8)]
+    await asyncio.sleep(0.3)
+    assert reading == 3
+    answers.set()
+    results = await asyncio.gather(*watching_all, return_exceptions=True)
+    assert [type(each) for each in results].count(Unavailable) == 5
+
+
 async def test_nobody_is_left_in_the_dark_by_who_logged_out() -> None:
     """A market is read as one of those who watch it: one whose session has ended is not asked for all the others."""
     source, hub = Betting(), Hub()
@@ -284,6 +346,8 @@ async def test_an_image_is_not_kept_for_who_left_while_it_was_read() -> None:
     hub.left(watcher)
     answers.set()
     await missed
+    while hub._reading:
+        await asyncio.sleep(0)
     assert not hub.concerns(source.moves("30.00").model_dump_json().encode())
     await hub.take(suspended(source))
     _, late, _ = await watching(source, hub=hub)

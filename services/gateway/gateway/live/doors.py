@@ -16,6 +16,7 @@ from common.problem import problem_of
 from common.roles import Role
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.api import DOOR
 from gateway.domain import Service
 from gateway.live.hub import Hub, TooManyClients
 from gateway.live.images import Image, is_nothing
@@ -160,7 +161,7 @@ async def live(request: web.Request) -> web.StreamResponse:
     amounts), `status`, `me` and `hb`. A `delta` whose `prev` is not the clock you have: subscribe again.
     """
     secret = session_secret(request)
-    subject, _ = await request.app[READER].who(secret)
+    subject = (await request.app[DOOR].greet(request)).subject
     socket = web.WebSocketResponse(
         heartbeat=30.0, max_msg_size=MOST_MESSAGE_BYTES, compress=False, timeout=SEND_SECONDS
     )
@@ -229,7 +230,7 @@ async def live_events(request: web.Request) -> web.StreamResponse:
     The messages are the WebSocket's. `Last-Event-ID` resumes: what was missed comes as one delta, or as an image.
     """
     secret = session_secret(request)
-    subject, _ = await request.app[READER].who(secret)
+    subject = (await request.app[DOOR].greet(request)).subject
     watcher = Watcher(subject)
     try:
         wanted = Subscribe(

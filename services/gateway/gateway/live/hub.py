@@ -3,6 +3,9 @@
 A market's events arrive in its order, at least once. One that was heard before is skipped; a gap (the queue dropped
 something, or was made anew) makes the image be read again from betting. Whoever watches is told the difference, as a
 delta like any other: amounts are absolute, so it does not matter how many changes it stands for.
+
+Images are read beside, so many at a time: while betting does not answer about one market, everybody is told what there is
+to tell of the others and of their own. Until an image is read nothing is told of its book that does not follow.
 """
 
 import asyncio
@@ -10,7 +13,9 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, TypeAlias
 
 from common.errors import TooMany, Unauthenticated, Unavailable
@@ -25,15 +30,14 @@ from gateway.live.watchers import Watcher, status_message
 Fetch: TypeAlias = Callable[[str], Awaitable[Image]]
 """Reads a market's image from betting, as one of those who watch it. Raises a DomainError."""
 
-STATUS: Final[Mapping[str, str]] = {
-    betting.MarketOpened.type: "OPEN",
-    betting.MarketSuspended.type: "SUSPENDED",
-    betting.MarketResumed.type: "OPEN",
-    betting.MarketClosed.type: "CLOSED",
-    betting.MarketResettling.type: "SETTLING",
-    betting.MarketSettled.type: "SETTLED",
-    betting.MarketVoided.type: "VOID",
-}
+MOVES: Final = frozenset(
+    event.type
+    for event in (
+        betting.MarketOpened, betting.MarketSuspended, betting.MarketResumed, betting.MarketRestarted,
+        betting.MarketClosed, betting.MarketResettling, betting.MarketSettled, betting.MarketVoided,
+    )
+)  # fmt: skip
+"""The market stands elsewhere: read it again."""
 ENTRY: Final = "ledger.entry.committed.v1"
 PLAYERS: Final = "players/"
 MARKETS: Final = "markets/"
@@ -42,6 +46,9 @@ MOST_CLIENTS: Final = 10_000
 """Connections that last. Requests are bounded where they come in, but these would stay and take what requests need."""
 MISSED: Final = json.dumps({"op": "missed", "ch": "me"})
 MOST_READINGS: Final = 5
+MOST_READINGS_AT_ONCE: Final = 16
+PLACE_SECONDS: Final = 5.0
+"""A reading waits so long for a place; then it is told that it cannot be done now."""
 MOST_ASKED: Final = 8
 """So many of those who watch a market are asked to read it, if the sessions of some have ended."""
 _IDS: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -67,7 +74,9 @@ class Hub:
         self._clients: Counter[str] = Counter()
         self._reading: dict[str, asyncio.Task[Image]] = {}
         self._ahead: dict[str, int] = {}
+        self._doubtful: set[str] = set()
         self._stale: set[str] = set()
+        self._places = asyncio.Semaphore(MOST_READINGS_AT_ONCE)
 
     # -- clients
 
@@ -124,13 +133,21 @@ class Hub:
         and cannot be told again, that it is to be asked for."""
         for watcher in [each for listeners in self._mine.values() for each in listeners]:
             watcher.tell(MISSED)
+        self._doubtful.update(self._reading)
         for market in list(self._images):
-            await self._renew(market)
+            self._renew(market)
 
     async def mend(self) -> None:
-        """Try again to read the images that could not be read when they were needed, all at once: what else there is to
-        tell waits for it."""
-        await asyncio.gather(*map(self._renew, list(self._stale)))
+        """Try again to read the images that could not be read when they were needed."""
+        for market in list(self._stale):
+            self._renew(market)
+
+    async def close(self) -> None:
+        """Nobody is told anything any more."""
+        readings = list(self._reading.values())
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
 
     def concerns(self, body: bytes) -> bool:
         """Whether an event in its wire form may be of interest here, told without reading it: it names a market that is
@@ -154,8 +171,8 @@ class Hub:
         image = self._images.get(market)
         if image is None or envelope.sequence <= image.seen:
             return
-        if not image.follows(envelope.sequence) or envelope.type in STATUS:
-            await self._renew(market)  # if that fails, the next event shows a gap
+        if not image.follows(envelope.sequence) or envelope.type in MOVES:
+            self._renew(market)  # if that fails, the next event shows a gap
             return
         image.seen = envelope.sequence
         if envelope.type == betting.BookChanged.type:
@@ -166,34 +183,30 @@ class Hub:
             for watcher in self._watchers[market]:
                 watcher.changed(market, delta)
 
-    async def _renew(self, market: str) -> None:
-        """Read the image again, and tell its watchers how it stands and what of the book has changed."""
-        before = self._images.get(market)
-        if before is None:
+    def _renew(self, market: str) -> None:
+        """Have the image read again; its watchers are told when it is."""
+        if market not in self._reading:
+            self._reading_of(market).add_done_callback(partial(self._renewed, market))
+
+    def _renewed(self, market: str, reading: asyncio.Task[Image]) -> None:
+        if reading.cancelled() or reading.exception() is None or market not in self._images:
             return
-        try:
-            image = await self._read(market)
-        except Exception:
-            if market in self._watchers:
-                self._stale.add(market)  # the old one stays, so that the next event shows the same gap
-                log.exception(
-                    "a market's image could not be read; its watchers wait", extra={"market": market}
-                )
-            return
-        self._stale.discard(market)
-        delta = image.succeed(before)
-        for watcher in self._watchers.get(market, ()):
-            if market in watcher.markets:
-                watcher.tell(status_message(image))
-                watcher.renewed(image, delta)
+        self._stale.add(market)  # the old one stays, so that the next event shows the same gap
+        log.error(
+            "a market's image could not be read; its watchers wait",
+            extra={"market": market},
+            exc_info=reading.exception(),
+        )
 
     async def _read(self, market: str) -> Image:
+        return await asyncio.shield(self._reading_of(market))
+
+    def _reading_of(self, market: str) -> asyncio.Task[Image]:
         """One reading for all who ask at once."""
         reading = self._reading.get(market)
         if reading is None:
-            reading = self._reading[market] = asyncio.ensure_future(self._read_on(market))
-            reading.add_done_callback(lambda _: self._reading.pop(market, None))
-        return await asyncio.shield(reading)
+            reading = self._reading[market] = asyncio.create_task(self._read_on(market))
+        return reading
 
     async def _read_on(self, market: str) -> Image:
         """Read until nothing that was heard meanwhile is missing: an event may overtake the answer."""
@@ -201,14 +214,35 @@ class Hub:
         try:
             image = await self._fetched(market)
             for _ in range(MOST_READINGS):
-                if self._ahead[market] <= image.seen:
+                if self._ahead[market] <= image.seen and market not in self._doubtful:
                     break
+                self._doubtful.discard(market)
                 image = await self._fetched(market)
+            behind = self._ahead[market] > image.seen or market in self._doubtful
         finally:
-            del self._ahead[market]
+            del self._ahead[market], self._reading[market]
+            self._doubtful.discard(market)
         if market in self._watchers:
-            self._images[market] = image
+            self._keep(image)
+            if behind:
+                self._stale.add(market)
         return image
+
+    def _keep(self, image: Image) -> None:
+        """Keep an image, and tell its watchers how it stands and what of the book has changed since the last one."""
+        before = self._images.get(image.market)
+        if before is not None and image.seen < before.seen:
+            self._stale.add(image.market)  # what was read is older than what was heard meanwhile
+            return
+        self._images[image.market] = image
+        self._stale.discard(image.market)
+        if before is None:
+            return
+        delta = image.succeed(before)
+        for watcher in self._watchers[image.market]:
+            if image.market in watcher.markets:
+                watcher.tell(status_message(image))
+                watcher.renewed(image, delta)
 
     async def _fetched(self, market: str) -> Image:
         """As whoever came last and has a session still; who has none is let go elsewhere, and not a reason that the others
@@ -217,16 +251,32 @@ class Hub:
         asked: set[Watcher] = set()
         while len(asked) < MOST_ASKED:
             latest = next(
-                (each for each in reversed(self._watchers.get(market, {})) if each not in asked), None
+                (each for each in reversed(self._watchers.get(market, {}).items()) if each[0] not in asked),
+                None,
             )
             if latest is None:
                 break
-            asked.add(latest)
+            watcher, fetch = latest
+            asked.add(watcher)
             try:
-                return await self._watchers[market][latest](market)
+                async with self._place():
+                    return await fetch(market)
             except Unauthenticated as error:
                 refused = error
         raise refused or Unavailable("nobody watches it any more")
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Raises Unavailable if the readings under way take too long."""
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Unavailable("Try again.", retry_after=1) from None
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 def levels_of(change: betting.BookChanged) -> dict[LevelKey, str]:
