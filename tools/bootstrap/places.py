@@ -18,4 +18,4 @@ OLDEST_PYTHON: Final = (3, 11)
 
 def members() -> list[Path]:
     """The directories of the packages of this house, in a fixed order."""
-    return sorted(project.parent for project in ROOT.glob("*/*/pyproject.toml"))
+    return sorted(project.parent for project in ROOT.glob("[!.]*/*/pyproject.toml"))
