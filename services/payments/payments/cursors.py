@@ -2,8 +2,10 @@
 
 import base64
 import binascii
-from datetime import datetime
 from uuid import UUID
+
+from common.errors import Invalid
+from common.http.cursors import cursor_moment
 
 from payments.domain.refusals import InvalidCursor
 from payments.store.pages import Place
@@ -18,9 +20,6 @@ def read_cursor(text: str) -> Place:
     try:
         padded = text + "=" * (-len(text) % 4)
         at, _, identity = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError("a cursor's moment has an offset")
-        return Place(moment, UUID(identity))
-    except (ValueError, binascii.Error) as error:
+        return Place(cursor_moment(at), UUID(identity))
+    except (Invalid, ValueError, binascii.Error) as error:
         raise InvalidCursor("take the cursor from the page before", field="after") from error

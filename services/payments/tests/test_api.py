@@ -1,5 +1,6 @@
 """Payments over HTTP: who may ask what, and bad input named and without effect."""
 
+import base64
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from itertools import product
@@ -114,6 +115,7 @@ BAD_INPUT: tuple[tuple[str, Mapping[str, object], int, str], ...] = (
     ("/v1/deposits", CLAIM | {"amount": "0.00"}, 400, "amount"),
     ("/v1/deposits", CLAIM | {"amount": "NaN"}, 400, "amount"),
     ("/v1/deposits", CLAIM | {"amount": "-5"}, 400, "amount"),
+    ("/v1/deposits", CLAIM | {"amount": "1000000000000000"}, 400, "amount"),
     ("/v1/deposits", CLAIM | {"currency": "USD"}, 400, "currency"),
     ("/v1/deposits", CLAIM | {"currency": "mxn"}, 400, "currency"),
     ("/v1/deposits", CLAIM | {"surprise": 1}, 400, "surprise"),
@@ -125,6 +127,7 @@ BAD_INPUT: tuple[tuple[str, Mapping[str, object], int, str], ...] = (
     ("/v1/withdrawals", PAYOUT | {"clabe": "002010077777777770"}, 400, "clabe"),
     ("/v1/withdrawals", PAYOUT | {"beneficiary_name": "  "}, 400, "beneficiary_name"),
     ("/v1/withdrawals", PAYOUT | {"amount": "1e3"}, 400, "amount"),
+    ("/v1/withdrawals", PAYOUT | {"amount": "9999999999999999.99"}, 400, "amount"),
     ("/v1/withdrawals", PAYOUT | {"clabe": "012180015555555550"}, 422, "clabe"),
 )
 
@@ -286,6 +289,13 @@ async def test_a_card_payment_over_http(here: World, client: Client) -> None:
     assert listed["items"][0]["completed_at"] is not None
 
 
+NO_DATE_IN_UTC = "0001-01-01T00:00:00%2B14:00"
+
+
+def cursor_at(moment: str) -> str:
+    return base64.urlsafe_b64encode(f"{moment} {uuid4()}".encode()).decode().rstrip("=")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "slug", "field"),
     [
@@ -299,6 +309,21 @@ async def test_a_card_payment_over_http(here: World, client: Client) -> None:
             "until",
         ),
         ("reconciliation?since=x&until=2026-11-21T09:00:00Z", 400, "invalid-request", "since"),
+        (
+            f"reconciliation?since={NO_DATE_IN_UTC}&until=2026-11-21T09:00:00Z",
+            400,
+            "invalid-request",
+            "since",
+        ),
+        (
+            "reconciliation?since=2026-11-21T09:00:00Z&until=9999-12-31T23:59:59-14:00",
+            400,
+            "invalid-request",
+            "until",
+        ),
+        (f"cases?after={cursor_at('0001-01-01T00:00:00+14:00')}", 400, "invalid-cursor", "after"),
+        (f"cases?after={cursor_at('9999-12-31T23:59:59-14:00')}", 400, "invalid-cursor", "after"),
+        (f"cases?after={cursor_at('2026-11-21T09:00:00')}", 400, "invalid-cursor", "after"),
         (f"payments/{uuid4()}/history", 404, "payment-not-found", None),
         ("payments/x/history", 404, "payment-not-found", None),
     ],

@@ -8,7 +8,8 @@ from aiohttp import web
 from common.client import RemoteProblem, Unreachable
 from common.errors import Unavailable
 from common.http import Role, Route, View, read_query, reply
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationInfo, field_validator
+from common.wire import Moment
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from payments.domain.bank_account import Difference, Found
 from payments.rail import RailSilent
@@ -29,8 +30,8 @@ class ReconciliationQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    since: AwareDatetime
-    until: AwareDatetime
+    since: Moment
+    until: Moment
 
     @field_validator("until")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from common.http import PRINCIPAL
 from common.money import Money
 from common.wire import money_in
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from payments.cursors import read_cursor
 from payments.domain import refusals
 from payments.domain.accounts import PlayerId
-from payments.domain.deposits import CURRENCY
+from payments.domain.deposits import CURRENCY, LIMIT
 from payments.store.pages import Place
 
 Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=120)]
@@ -42,10 +42,13 @@ def person_of(request: web.Request) -> str:
 
 
 def pesos(amount: str, currency: str) -> Money:
-    """Raises `InvalidCurrency` for anything but pesos."""
+    """Raises `InvalidCurrency` for anything but pesos, `Invalid` for an amount that is none or beyond all that is moved."""
     if currency != CURRENCY:
         raise refusals.InvalidCurrency(f"only {CURRENCY} is moved here", field="currency")
-    return money_in(amount, currency)
+    money = money_in(amount, currency)
+    if money.amount >= LIMIT:
+        raise Invalid(f"an amount is less than {LIMIT}", field="amount")
+    return money
 
 
 def id_in(request: web.Request, otherwise: NotFound) -> UUID:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NewType
@@ -27,6 +28,9 @@ RECEIPTS: Final = UUID("0d5a4a0e-7d0a-5f3e-8f55-1c6a2f1f0c52")
 
 CURRENCY: Final = "MXN"
 """The only currency that SPEI moves."""
+
+LIMIT: Final = Decimal(10) ** 15
+"""No amount in pesos that comes or goes reaches it; the database holds the same."""
 
 REVIEW_REJECTED: Final = "review-rejected"
 """Why something was rejected by people: their word is the last, whatever a statement goes on showing."""
