@@ -16,6 +16,24 @@ CREATE DOMAIN public.money_amount AS numeric
 	CONSTRAINT money_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT money_is_positive_and_finite CHECK (((VALUE > (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.arrival_is_decided_by_people() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state = 'SUSPENDED' AND NEW.state <> 'SUSPENDED' AND NOT EXISTS (SELECT FROM review_case c
+            WHERE (c.subject, c.subject_id, c.state) = ('arrival', NEW.id, 'DECIDED')
+              AND (c.decision = 'assign' AND NEW.state = 'ASSIGNING' AND c.target = NEW.player
+                   OR c.decision = 'return' AND NEW.state = 'RETURN_SENDING')) THEN
+        RAISE EXCEPTION 'arrival %: nobody has decided that', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_is_decided_by_people';
+    END IF;
+    IF OLD.state <> 'SUSPENDED' AND (OLD.return_clave, OLD.player) IS DISTINCT FROM (NEW.return_clave, NEW.player) THEN
+        RAISE EXCEPTION 'arrival %: its clave and its player stay', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_return_clave_stays';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.arrival_takes_a_step() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -114,6 +132,64 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.proof_is_about_its_subject() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    sound boolean;
+BEGIN
+    IF NEW.purpose IN ('card.capture', 'refund.returned') THEN
+        sound := NEW.fee = 0 AND EXISTS (SELECT FROM card_operation o JOIN card_payment p ON p.id = o.payment_id
+            WHERE o.id = NEW.subject_id AND (o.amount, o.currency, p.psp) = (NEW.amount, NEW.currency, NEW.rail)
+              AND NEW.reference = 'cards/' || p.id
+              AND CASE NEW.purpose
+                  WHEN 'card.capture' THEN (o.act, o.state) = ('capture', 'CONFIRMED')
+                      AND (NEW.tracking_key, NEW.account)
+                          = ('CAPTURE:' || upper(o.psp_id), 'players/' || p.player || '/uncleared')
+                  ELSE (o.act, o.state) = ('refund', 'REVERSING')
+                      AND (NEW.tracking_key, NEW.account)
+                          = ('REFUND-FAILED:' || upper(o.psp_id), 'players/' || p.player || '/' || o.stands_in)
+                  END);
+    ELSIF NEW.purpose = 'card.settle' THEN
+        sound := EXISTS (SELECT FROM payout_file f
+            WHERE f.id = NEW.subject_id AND f.state = 'MATCHED' AND (f.gross, f.fees, f.psp) = (NEW.amount, NEW.fee, NEW.rail)
+              AND (NEW.tracking_key, NEW.account, NEW.reference)
+                  = ('PAYOUT:' || upper(f.name), 'psp/' || f.psp || '/receivable', 'payouts/' || f.id));
+    ELSIF NEW.purpose = 'withdrawal.returned' THEN
+        sound := (NEW.rail, NEW.fee) = ('spei', 0) AND EXISTS (SELECT FROM withdrawal w
+            WHERE w.id = NEW.subject_id AND w.state = 'RETURNING' AND (w.amount, w.currency) = (NEW.amount, NEW.currency)
+              AND (NEW.tracking_key, NEW.account, NEW.reference)
+                  = ('RETURNED:' || upper(w.clave), 'players/' || w.player || '/withdrawing', 'withdrawals/' || w.id));
+    ELSE
+        sound := (NEW.rail, NEW.fee) = ('spei', 0) AND EXISTS (SELECT FROM arrival a
+            WHERE a.id = NEW.subject_id AND (a.amount, a.currency, a.tracking_key) = (NEW.amount, NEW.currency, NEW.tracking_key)
+              AND NEW.reference = 'arrivals/' || a.id
+              AND (NEW.purpose, a.state, NEW.account) IN (
+                  ('deposit.suspense', 'NOTED', 'suspense/spei'),
+                  ('suspense.assign', 'ASSIGNING', 'players/' || a.player || '/available'),
+                  ('suspense.return', 'RETURNING', 'bank/spei')))
+            AND (NEW.origin IS NULL OR EXISTS (SELECT FROM proof o
+                WHERE o.receipt_id = NEW.origin AND (o.purpose, o.subject_id) = ('deposit.suspense', NEW.subject_id)));
+    END IF;
+    IF sound IS NOT TRUE THEN
+        RAISE EXCEPTION 'proof %: its subject does not say so', NEW.receipt_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_is_about_its_subject';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.proof_is_asked_again_by_people() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM review_case c
+            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('proof', NEW.receipt_id, 'DECIDED', 'ask-again')) THEN
+        RAISE EXCEPTION 'proof %: nobody has decided that', NEW.receipt_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_is_asked_again_by_people';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.proof_takes_a_step() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -125,12 +201,20 @@ BEGIN
         RAISE EXCEPTION 'proof %: % may not take it from "%" to "%"', NEW.receipt_id, current_user, coming_from, NEW.state
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_follows_its_states';
     END IF;
-    IF coming_from = 'ASKED' AND NEW.state = 'ATTESTED'
+    IF coming_from <> 'ATTESTED' AND NEW.state = 'ATTESTED'
             AND NOT EXISTS (SELECT FROM proof_word WHERE receipt_id = NEW.receipt_id) THEN
         RAISE EXCEPTION 'proof %: nobody has given a word for it', NEW.receipt_id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_has_a_word';
     END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.refuse_another() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% does not change', TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;
 END $$;
 
 CREATE FUNCTION public.refuse_rewriting() RETURNS trigger
@@ -139,6 +223,19 @@ CREATE FUNCTION public.refuse_rewriting() RETURNS trigger
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_TABLE_NAME || '_is_append_only';
+END $$;
+
+CREATE FUNCTION public.review_case_is_decided_as_proposed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.state = 'DECIDED' AND OLD.state <> 'DECIDED' AND (OLD.state <> 'PROPOSED'
+            OR (OLD.decision, OLD.target, OLD.note, OLD.proposed_by)
+                IS DISTINCT FROM (NEW.decision, NEW.target, NEW.note, NEW.proposed_by)) THEN
+        RAISE EXCEPTION 'case %: that was not proposed', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'review_case_is_decided_as_proposed';
+    END IF;
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION public.review_case_is_decided_once() RETURNS trigger
@@ -171,6 +268,19 @@ BEGIN
     IF before THEN
         RAISE EXCEPTION 'transfer % was attested before', NEW.tracking_key
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'transfer_is_attested_once';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.withdrawal_is_approved_by_people() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM review_case c WHERE (c.subject, c.subject_id) = ('withdrawal', NEW.id) AND c.state <> 'DECIDED')
+       OR OLD.state = 'REVIEW' AND NOT EXISTS (SELECT FROM review_case c
+            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('withdrawal', NEW.id, 'DECIDED', 'approve')) THEN
+        RAISE EXCEPTION 'withdrawal %: nobody has approved it', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'withdrawal_is_approved_by_people';
     END IF;
     RETURN NEW;
 END $$;
@@ -602,6 +712,7 @@ CREATE TABLE public.review_case (
     decided_by text,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
     decided_at timestamp with time zone,
+    CONSTRAINT review_case_about_money_takes_two CHECK ((four_eyes OR (subject = ANY (ARRAY['payout_line'::text, 'player'::text])))),
     CONSTRAINT review_case_decision_is_somebodys CHECK ((((state = 'DECIDED'::text) = (decided_by IS NOT NULL)) AND ((state = 'DECIDED'::text) = (decided_at IS NOT NULL)))),
     CONSTRAINT review_case_has_four_eyes CHECK (((NOT four_eyes) OR (decided_by IS NULL) OR (decided_by <> proposed_by))),
     CONSTRAINT review_case_note_is_bounded CHECK ((length(note) <= 2000)),
@@ -902,7 +1013,11 @@ CREATE INDEX withdrawal_due ON public.withdrawal USING btree (due_at) WHERE (due
 
 CREATE TRIGGER arrival_follows_its_states BEFORE INSERT OR UPDATE ON public.arrival FOR EACH ROW EXECUTE FUNCTION public.arrival_takes_a_step();
 
+CREATE TRIGGER arrival_is_decided_by_people BEFORE UPDATE ON public.arrival FOR EACH ROW EXECUTE FUNCTION public.arrival_is_decided_by_people();
+
 CREATE TRIGGER attestation_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.attestation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER card_operation_booking_stays BEFORE UPDATE ON public.card_operation FOR EACH ROW WHEN (((old.booked_at IS NOT NULL) AND (old.booked_at IS DISTINCT FROM new.booked_at))) EXECUTE FUNCTION public.refuse_another();
 
 CREATE TRIGGER card_operation_follows_its_states BEFORE INSERT OR UPDATE ON public.card_operation FOR EACH ROW EXECUTE FUNCTION public.card_operation_takes_a_step();
 
@@ -910,7 +1025,11 @@ CREATE TRIGGER card_payment_adds_up AFTER INSERT OR UPDATE OF state ON public.ca
 
 CREATE TRIGGER card_payment_keeps_its_rank BEFORE UPDATE OF state ON public.card_payment FOR EACH ROW EXECUTE FUNCTION public.card_payment_keeps_its_rank();
 
+CREATE TRIGGER card_payment_psp_id_stays BEFORE UPDATE ON public.card_payment FOR EACH ROW WHEN (((old.psp_id IS NOT NULL) AND (old.psp_id IS DISTINCT FROM new.psp_id))) EXECUTE FUNCTION public.refuse_another();
+
 CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
+
+CREATE TRIGGER deposit_booking_stays BEFORE UPDATE ON public.deposit FOR EACH ROW WHEN (((old.entry_id IS NOT NULL) AND ((old.entry_id IS DISTINCT FROM new.entry_id) OR (old.booked_at IS DISTINCT FROM new.booked_at)))) EXECUTE FUNCTION public.refuse_another();
 
 CREATE TRIGGER deposit_follows_its_states BEFORE INSERT OR UPDATE ON public.deposit FOR EACH ROW EXECUTE FUNCTION public.deposit_takes_a_step();
 
@@ -924,9 +1043,19 @@ CREATE TRIGGER payout_line_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 
 CREATE TRIGGER player_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.player_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
+CREATE TRIGGER proof_booking_stays BEFORE UPDATE ON public.proof FOR EACH ROW WHEN (((old.entry_id IS NOT NULL) AND (old.entry_id IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION public.refuse_another();
+
 CREATE TRIGGER proof_follows_its_states BEFORE INSERT OR UPDATE ON public.proof FOR EACH ROW EXECUTE FUNCTION public.proof_takes_a_step();
 
+CREATE TRIGGER proof_is_about_its_subject BEFORE INSERT ON public.proof FOR EACH ROW EXECUTE FUNCTION public.proof_is_about_its_subject();
+
+CREATE TRIGGER proof_is_asked_again_by_people BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = 'CONFLICTED'::text) AND (new.state <> 'CONFLICTED'::text))) EXECUTE FUNCTION public.proof_is_asked_again_by_people();
+
+CREATE TRIGGER proof_is_still_about_its_subject BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = 'CONFLICTED'::text) AND (new.state <> 'CONFLICTED'::text))) EXECUTE FUNCTION public.proof_is_about_its_subject();
+
 CREATE TRIGGER proof_word_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.proof_word FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER review_case_is_decided_as_proposed BEFORE UPDATE ON public.review_case FOR EACH ROW EXECUTE FUNCTION public.review_case_is_decided_as_proposed();
 
 CREATE TRIGGER review_case_is_decided_once BEFORE UPDATE ON public.review_case FOR EACH ROW EXECUTE FUNCTION public.review_case_is_decided_once();
 
@@ -935,6 +1064,8 @@ CREATE TRIGGER transfer_is_attested_once BEFORE INSERT ON public.attestation FOR
 CREATE TRIGGER transfer_is_attested_once BEFORE INSERT ON public.proof_word FOR EACH ROW EXECUTE FUNCTION public.transfer_is_attested_once();
 
 CREATE TRIGGER withdrawal_follows_its_states BEFORE INSERT OR UPDATE ON public.withdrawal FOR EACH ROW EXECUTE FUNCTION public.withdrawal_takes_a_step();
+
+CREATE TRIGGER withdrawal_is_approved_by_people BEFORE UPDATE OF state ON public.withdrawal FOR EACH ROW WHEN (((new.state = 'APPROVED'::text) AND (old.state <> 'APPROVED'::text))) EXECUTE FUNCTION public.withdrawal_is_approved_by_people();
 
 ALTER TABLE ONLY public.arrival
     ADD CONSTRAINT arrival_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(id);

@@ -93,6 +93,38 @@ CODE = (
         (f"{T}/test_card_proofs.py::test_the_attestor_attests_nothing_but_what_it_finds",),
     ),
     CodeGuard(
+        "two sources: a receipt of another transfer backs nothing",
+        f"{P}/domain/evidence.py",
+        "    if {line.transfer.tracking_key, named.tracking_key} != {transfer.tracking_key}:",
+        "    if False:",
+        (f"{T}/test_lying_answers.py::test_a_receipt_of_something_else_puts_nothing_into_suspense",),
+    ),
+    CodeGuard(
+        "suspense: what goes back goes where it came from",
+        f"{P}/service/witness.py",
+        "        if isinstance(agreed, Proven) and agreed.ordering_account != order.beneficiary_clabe:",
+        "        if False:",
+        (f"{T}/test_forged_rows.py::test_the_attestor_attests_no_return_that_went_elsewhere",),
+    ),
+    CodeGuard(
+        "people's word: what is under review is decided, not closed",
+        f"{P}/service/cashier.py",
+        "            case Decision.CLOSE if not reviewing:",
+        "            case Decision.CLOSE:",
+        (
+            f"{T}/test_never_stuck.py::test_the_last_case_of_a_withdrawal_under_review_is_not_closed_without_a_decision",
+        ),
+    ),
+    CodeGuard(
+        "people's word: never paid is said of what nobody answers for",
+        f"{P}/service/cashier.py",
+        "        if operation.attention is None:",
+        "        if False:",
+        (
+            f"{T}/test_never_stuck.py::test_nobody_says_of_a_refund_that_is_only_not_answered_yet_that_it_was_never_paid",
+        ),
+    ),
+    CodeGuard(
         "amount: the attestor adds up a settlement file itself",
         f"{P}/domain/payout_files.py",
         "    if sum((kept.amount for kept, _ in counted), ZERO) != gross:",
@@ -463,6 +495,48 @@ DATABASE = (
         "ALTER TABLE review_case ADD CONSTRAINT review_case_has_four_eyes "
         "CHECK (NOT four_eyes OR decided_by IS NULL OR decided_by <> proposed_by)",
         (f"{T}/test_suspense.py::test_one_persons_word_is_not_enough",),
+    ),
+    DatabaseGuard(
+        "proofs: each is about its subject alone",
+        "payments",
+        "ALTER TABLE proof DISABLE TRIGGER proof_is_about_its_subject",
+        "ALTER TABLE proof ENABLE TRIGGER proof_is_about_its_subject",
+        (f"{T}/test_forged_rows.py::test_a_proof_is_about_its_subject_alone",),
+    ),
+    DatabaseGuard(
+        "proofs: people alone have one asked for again",
+        "payments",
+        "ALTER TABLE proof DISABLE TRIGGER proof_is_asked_again_by_people",
+        "ALTER TABLE proof ENABLE TRIGGER proof_is_asked_again_by_people",
+        (f"{T}/test_forged_rows.py::test_nobody_asks_again_for_what_conflicted_by_themselves",),
+    ),
+    DatabaseGuard(
+        "four eyes: what is decided was proposed",
+        "payments",
+        "ALTER TABLE review_case DISABLE TRIGGER review_case_is_decided_as_proposed",
+        "ALTER TABLE review_case ENABLE TRIGGER review_case_is_decided_as_proposed",
+        (f"{T}/test_forged_rows.py::test_what_is_decided_is_what_was_proposed",),
+    ),
+    DatabaseGuard(
+        "review: people alone let a withdrawal go",
+        "payments",
+        "ALTER TABLE withdrawal DISABLE TRIGGER withdrawal_is_approved_by_people",
+        "ALTER TABLE withdrawal ENABLE TRIGGER withdrawal_is_approved_by_people",
+        (f"{T}/test_forged_rows.py::test_nothing_goes_on_that_people_have_not_decided",),
+    ),
+    DatabaseGuard(
+        "suspense: people alone let money out",
+        "payments",
+        "ALTER TABLE arrival DISABLE TRIGGER arrival_is_decided_by_people",
+        "ALTER TABLE arrival ENABLE TRIGGER arrival_is_decided_by_people",
+        (f"{T}/test_forged_rows.py::test_nothing_goes_on_that_people_have_not_decided",),
+    ),
+    DatabaseGuard(
+        "limits: when something was booked stays",
+        "payments",
+        "ALTER TABLE deposit DISABLE TRIGGER deposit_booking_stays",
+        "ALTER TABLE deposit ENABLE TRIGGER deposit_booking_stays",
+        (f"{T}/test_forged_rows.py::test_what_is_booked_stays_and_takes_two_people",),
     ),
     DatabaseGuard(
         "captures stay within the authorization",

@@ -81,6 +81,9 @@ class LedgerEar:
                 case ["withdrawal", withdrawal, step] if step in (DONE, RELEASE):
                     problem = {"slug": refused.problem.slug, "detail": refused.problem.detail}
                     await self._payouts.hear_refused(conn, WithdrawalId(UUID(withdrawal)), problem)
+                case ["returned", withdrawal, step] if step == RELEASE:
+                    problem = {"slug": refused.problem.slug, "detail": refused.problem.detail}
+                    await self._payouts.hear_refused(conn, WithdrawalId(UUID(withdrawal)), problem)
                 case ["refund" | "card" as what, operation, step] if step in (DONE, FAIL, CLEAR):
                     told = {"slug": refused.problem.slug, "detail": refused.problem.detail, "what": what}
                     await self._proofs.hear_refused(conn, UUID(operation), told)

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from common.client import RemoteProblem, ServiceClient, Unreachable
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from common.wire import Moment
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from payments.domain.cards import CardPayment, Operation, Standing, Told
 from payments.rail import NOT_FOUND, RailSilent
@@ -27,7 +28,7 @@ class _Object(_Answer):
     currency: str
     status: Standing
     reason: str | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class ReportLine(_Answer):
@@ -37,7 +38,7 @@ class ReportLine(_Answer):
     act: str
     amount: str
     currency: str
-    occurred_at: AwareDatetime
+    occurred_at: Moment
 
 
 class _Payouts(_Answer):
@@ -113,8 +114,8 @@ class CardProvider:
             raise RailSilent(str(problem)) from problem
         except (Unreachable, UnicodeDecodeError) as error:
             raise RailSilent(str(error)) from error
-        if len(text) > MAX_FILE_CHARACTERS:
-            raise RailSilent("the settlement file is too long")
+        if len(text) > MAX_FILE_CHARACTERS or "\0" in text:
+            raise RailSilent("the settlement file is too long, or no text")
         return text
 
     async def _object(self, path: str, params: dict[str, str]) -> Told | None:

@@ -13,7 +13,8 @@ from xml.parsers import expat
 
 from common.client import RemoteProblem, ServiceClient, Unreachable
 from common.money import Money
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from common.wire import Moment
+from pydantic import BaseModel, ConfigDict
 
 from payments.domain.bank_account import Movement, came_back, came_in, went_out
 from payments.domain.deposits import CURRENCY, Transfer
@@ -62,7 +63,7 @@ class _Entry(_Answer):
     operation_date: date
     institution: str
     amount: Decimal
-    at: AwareDatetime
+    at: Moment
 
 
 class _Statement(_Answer):

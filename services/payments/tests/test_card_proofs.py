@@ -15,8 +15,8 @@ from services.payments.tests.world import World, new_player
 
 
 async def test_the_attestor_attests_nothing_but_what_it_finds(here: World) -> None:
-    """Whoever holds payments' own role asks for twice the amount of a real capture, for another player, and for an
-    object that does not exist."""
+    """Somebody past the database's own rule asks for twice the amount of a real capture, and for objects that are
+    none."""
     player = new_player()
     payment_id = await captured(here, player, "100.00")
     _, operations = await found(here, payment_id)
@@ -29,13 +29,12 @@ async def test_the_attestor_attests_nothing_but_what_it_finds(here: World) -> No
                            due_at) VALUES ($1, 'card.capture', 'chaos', $2, $3, $4, $5, 'MXN', 'x', now(), now())
     """
     key = f"CAPTURE:{(capture.psp_id or '').upper()}"
-    async with here.pool.acquire() as conn:
-        for subject, tracking_key, amount in (
-            (capture.id, key, Decimal("200.00")),
-            (uuid4(), key, Decimal("100.00")),
-            (operations[Act.AUTHORIZE].id, "CAPTURE:OP_NOWHERE", Decimal("100.00")),
-        ):
-            await conn.execute(ask, uuid4(), tracking_key, subject, uncleared(player), amount)
+    for subject, tracking_key, amount in (
+        (capture.id, key, Decimal("200.00")),
+        (uuid4(), key, Decimal("100.00")),
+        (operations[Act.AUTHORIZE].id, "CAPTURE:OP_NOWHERE", Decimal("100.00")),
+    ):
+        await here.owner.execute(ask, uuid4(), tracking_key, subject, uncleared(player), amount)
     for proof in await here.witness.lease(16):
         await here.witness.attest(proof)
     states = await here.owner.fetch("SELECT state, reason FROM proof")
@@ -55,26 +54,25 @@ async def settle(here: World) -> asyncpg.Record:
 async def attested(
     here: World, proof: asyncpg.Record, *, amount: str = "100.00", fee: str = "3.60", **otherwise: str
 ) -> tuple[str, str | None]:
-    """What the attestor makes of this proof instead of the one that was asked for: whoever holds payments' own role asks
-    for it before payments does."""
+    """What the attestor makes of this proof instead of the one that was asked for: somebody past the database's own rule
+    asks for it before payments does."""
     await here.owner.execute("SET session_replication_role = replica")
     for table in ("proof_word", "proof"):
         await here.owner.execute(f"DELETE FROM {table} WHERE purpose = 'card.settle'")
-    await here.owner.execute("SET session_replication_role = origin")
     forged = {**proof, **otherwise}
-    async with here.pool.acquire() as conn:
-        await conn.execute(
-            """
-            INSERT INTO proof (receipt_id, purpose, rail, tracking_key, subject_id, account, amount, currency, fee, reference,
-                               asked_at, due_at) VALUES ($1, 'card.settle', 'chaos', $2, $3, $4, $5, 'MXN', $6, 'x', now(), now())
-            """,
-            uuid4(),
-            forged["tracking_key"],
-            forged["subject_id"],
-            forged["account"],
-            Decimal(amount),
-            Decimal(fee),
-        )
+    await here.owner.execute(
+        """
+        INSERT INTO proof (receipt_id, purpose, rail, tracking_key, subject_id, account, amount, currency, fee, reference,
+                           asked_at, due_at) VALUES ($1, 'card.settle', 'chaos', $2, $3, $4, $5, 'MXN', $6, 'x', now(), now())
+        """,
+        uuid4(),
+        forged["tracking_key"],
+        forged["subject_id"],
+        forged["account"],
+        Decimal(amount),
+        Decimal(fee),
+    )
+    await here.owner.execute("SET session_replication_role = origin")
     for asked in await here.witness.lease(16):
         await here.witness.attest(asked)
     (row,) = await here.owner.fetch("SELECT state, reason FROM proof WHERE purpose = 'card.settle'")

@@ -1,7 +1,8 @@
 """Arrivals: money that came in and is nobody's yet. It is booked to suspense, and then people decide whose it is.
 
 NOTED > SUSPENDED > ASSIGNING > ASSIGNED, or SUSPENDED > RETURN_SENDING > RETURN_SENT > RETURNING > RETURNED. The
-return is an order of ours, and as careful as a withdrawal's: RETURN_UNKNOWN until the rail answers.
+return is an order of ours, and as careful as a withdrawal's: RETURN_UNKNOWN until the rail answers. One that the
+rail will not carry out leads back to SUSPENDED, for people to decide anew.
 """
 
 from collections.abc import Mapping
@@ -53,13 +54,13 @@ STEPS: Final[Mapping[ArrivalState, frozenset[ArrivalState]]] = MappingProxyType(
         _A.NOTED: frozenset({_A.SUSPENDED, _A.QUARANTINED}),
         _A.SUSPENDED: frozenset({_A.ASSIGNING, _A.RETURN_SENDING}),
         _A.ASSIGNING: frozenset({_A.ASSIGNED}),
-        _A.RETURN_SENDING: frozenset({_A.RETURN_UNKNOWN, _A.RETURN_SENT, _A.RETURNING}),
-        _A.RETURN_UNKNOWN: frozenset({_A.RETURN_SENDING, _A.RETURN_SENT, _A.RETURNING}),
-        _A.RETURN_SENT: frozenset({_A.RETURNING}),
+        _A.RETURN_SENDING: frozenset({_A.RETURN_UNKNOWN, _A.RETURN_SENT, _A.RETURNING, _A.SUSPENDED}),
+        _A.RETURN_UNKNOWN: frozenset({_A.RETURN_SENDING, _A.RETURN_SENT, _A.RETURNING, _A.SUSPENDED}),
+        _A.RETURN_SENT: frozenset({_A.RETURNING, _A.SUSPENDED}),
         _A.RETURNING: frozenset({_A.RETURNED}),
         _A.ASSIGNED: frozenset(),
         _A.RETURNED: frozenset(),
-        _A.QUARANTINED: frozenset(),
+        _A.QUARANTINED: frozenset({_A.NOTED}),
     }
 )
 """Which state may follow which. The database holds the same."""
@@ -94,8 +95,12 @@ class Arrival:
         return replace(self, state=after, attention=None, tries=0)
 
     def returning(self) -> "Arrival":
-        """To be sent back, under the clave it keeps for ever."""
-        return replace(self.to(ArrivalState.RETURN_SENDING), return_clave=f"ED{self.id.hex.upper()[:28]}")
+        """To be sent back, under a clave that no order before had. Raises `IllegalStep` unless it is in suspense."""
+        if self.state is not ArrivalState.SUSPENDED:
+            raise IllegalStep(f"{self.state} is not in suspense")
+        fresh = self.id if self.return_clave is None else uuid5(self.id, self.return_clave)
+        clave = f"ED{fresh.hex.upper()[:28]}"
+        return replace(self.to(ArrivalState.RETURN_SENDING), return_clave=clave, sends=0, sent_at=None)
 
     def sending(self, now: datetime) -> "Arrival":
         """About to be sent back."""

@@ -289,14 +289,17 @@ class StayPut:
 
 Reading = Reached | SendAgain | StayPut
 
+ANOTHERS_OBJECT: Final = "anothers-object"
 
-def read_told(operation: Operation, told: Told, *, parent: str | None) -> Reading:
+
+def read_told(operation: Operation, told: Told, *, parent: str | None, taken: bool) -> Reading:
     """What a fetched object means for the operation it answers.
 
-    `parent` is the provider's id of the authorization the operation belongs to. An object that is not what we
-    asked for, or that contradicts what it said before, books nothing: CONFLICTED, for a person.
+    `parent` is the provider's id of the authorization the operation belongs to; `taken`: another operation of ours
+    has been answered by this object. An object that is not what we asked for, or that contradicts what it said
+    before, books nothing: CONFLICTED, for a person.
     """
-    lie = _lie(operation, told, parent)
+    lie = ANOTHERS_OBJECT if taken else _lie(operation, told, parent)
     if lie is not None:
         return _contradicted(operation, lie)
     match told.standing:

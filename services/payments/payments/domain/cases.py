@@ -34,6 +34,7 @@ class Decision(StrEnum):
     PAID = "paid"
     NEVER_PAID = "never-paid"
     REPORT = "report"
+    ASK_AGAIN = "ask-again"
     CLOSE = "close"
 
 
@@ -41,14 +42,14 @@ DECISIONS: Final[Mapping[Subject, frozenset[Decision]]] = {
     Subject.WITHDRAWAL: frozenset(
         {Decision.APPROVE, Decision.REJECT, Decision.PAID, Decision.NEVER_PAID, Decision.CLOSE}
     ),
-    Subject.DEPOSIT: frozenset({Decision.SUSPEND, Decision.REJECT}),
-    Subject.ARRIVAL: frozenset({Decision.ASSIGN, Decision.RETURN, Decision.CLOSE}),
+    Subject.DEPOSIT: frozenset({Decision.SUSPEND, Decision.REJECT, Decision.CLOSE}),
+    Subject.ARRIVAL: frozenset({Decision.ASSIGN, Decision.RETURN, Decision.NEVER_PAID, Decision.CLOSE}),
     Subject.CARD: frozenset({Decision.NEVER_PAID, Decision.CLOSE}),
-    Subject.PROOF: frozenset({Decision.CLOSE}),
+    Subject.PROOF: frozenset({Decision.ASK_AGAIN, Decision.CLOSE}),
     Subject.PAYOUT_LINE: frozenset({Decision.CLOSE}),
     Subject.PLAYER: frozenset({Decision.REPORT, Decision.CLOSE}),
 }
-"""What may be decided about each subject."""
+"""What may be decided about each subject. What waits for people alone is decided, not closed."""
 
 
 class CaseState(StrEnum):

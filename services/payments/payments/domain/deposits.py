@@ -29,6 +29,7 @@ RECEIPTS: Final = UUID("0d5a4a0e-7d0a-5f3e-8f55-1c6a2f1f0c52")
 CURRENCY: Final = "MXN"
 """The only currency that SPEI moves."""
 
+ZERO: Final = Decimal(0)
 LIMIT: Final = Decimal(10) ** 15
 """No amount in pesos that comes or goes reaches it; the database holds the same."""
 
@@ -137,6 +138,12 @@ def name_transfer(clave: str, operation_date: date, institution: str, *, today: 
             f"the operation date lies within the last {OLDEST_CLAIM.days} days", field="operation_date"
         )
     return Transfer(clave, operation_date, institution)
+
+
+def can_be_noted(transfer: Transfer, amount: Money) -> bool:
+    """Whether a line of a statement can be a transfer to us at all."""
+    formed = _CLAVE.fullmatch(transfer.clave) and _INSTITUTION.fullmatch(transfer.institution)
+    return bool(formed) and amount.currency == CURRENCY and ZERO < amount.amount < LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ claim itself proves nothing: it only says where to look.
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -188,9 +188,21 @@ def _compare(
         cadena = parse_cadena(document.cadena)
     except UnreadableCadena:
         return Contradictory("document-unreadable")
-    beneficiaries = {line.beneficiary_clabe, document.beneficiary_clabe, cadena.beneficiary_clabe}
-    if own not in beneficiaries:
+    if own not in (line.beneficiary_clabe, document.beneficiary_clabe, cadena.beneficiary_clabe):
         return Unfounded("not-your-clabe")
+    found = agree(transfer, line, document)
+    if isinstance(found, Proven) and found.amount != claimed:
+        return Unfounded("amount-differs")
+    return found
+
+
+def agree(transfer: Transfer, line: StatementLine, document: Document) -> Proven | Contradictory:
+    """What both sources say of this transfer, if they say the same and mean this one."""
+    try:
+        cadena = parse_cadena(document.cadena)
+    except UnreadableCadena:
+        return Contradictory("document-unreadable")
+    beneficiaries = {line.beneficiary_clabe, document.beneficiary_clabe, cadena.beneficiary_clabe}
     named = Transfer(document.clave, document.operation_date, transfer.institution)
     if {line.transfer.tracking_key, named.tracking_key} != {transfer.tracking_key}:
         return Contradictory("transfer-differs")
@@ -200,8 +212,6 @@ def _compare(
         return Contradictory("amount-differs-between-sources")
     if len({line.ordering_account, document.ordering_account, cadena.ordering_account}) > 1:
         return Contradictory("ordering-account-differs")
-    if cadena.amount != claimed:
-        return Unfounded("amount-differs")
     return Proven(
         occurred_at=cadena.occurred_at,
         beneficiary_clabe=cadena.beneficiary_clabe,
@@ -218,11 +228,13 @@ def parse_cadena(text: str) -> Cadena:
     if len(fields) != CADENA_FIELDS:
         raise UnreadableCadena(f"a cadena has {CADENA_FIELDS} fields, not {len(fields)}")
     try:
-        captured = datetime.strptime(fields[_CAPTURE_DATE] + fields[_CAPTURE_TIME], "%d%m%Y%H%M%S").replace(
-            tzinfo=MEXICO_CITY
+        captured = (
+            datetime.strptime(fields[_CAPTURE_DATE] + fields[_CAPTURE_TIME], "%d%m%Y%H%M%S")
+            .replace(tzinfo=MEXICO_CITY)
+            .astimezone(UTC)
         )
         amount = Money.parse(fields[_AMOUNT], CURRENCY)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UnreadableCadena(str(error)) from error
     if not amount.is_positive:
         raise UnreadableCadena("an amount is more than zero")

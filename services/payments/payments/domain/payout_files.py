@@ -46,7 +46,10 @@ class PayoutFile:
 
 def parse_payout(text: str) -> PayoutFile:
     """Read a settlement file. Raises `BadPayoutFile` unless every row is as it must be and it adds up."""
-    rows = [row for row in csv.reader(text.splitlines()) if row]
+    try:
+        rows = [row for row in csv.reader(text.splitlines()) if row]
+    except csv.Error as error:
+        raise BadPayoutFile(f"no rows can be read: {error}") from error
     if len(rows) < 2 or rows[0][0] != "H" or rows[-1][0] != "T":
         raise BadPayoutFile("a file begins with H and ends with T")
     try:
@@ -71,10 +74,11 @@ def _line(number: int, row: Sequence[str]) -> PayoutLine:
 def _amount(text: str) -> Decimal:
     try:
         amount = Decimal(text)
-    except InvalidOperation as error:
-        raise BadPayoutFile(f"{text!r} is no amount") from error
-    if not amount.is_finite() or amount != amount.quantize(Decimal("0.01")):
-        raise BadPayoutFile(f"{text!r} is no amount of pesos and centavos")
+        in_centavos = amount.is_finite() and amount == amount.quantize(Decimal("0.01"))
+    except InvalidOperation as error:  # no number, or one of more digits than money has
+        raise BadPayoutFile(f"{text[:40]!r} is no amount") from error
+    if not in_centavos:
+        raise BadPayoutFile(f"{text[:40]!r} is no amount of pesos and centavos")
     return amount
 
 

@@ -1,7 +1,7 @@
 """Proofs: what the attestor is asked to attest besides a player's claim of a transfer.
 
-ASKED > ATTESTED > BOOKED, or CONFLICTED where the sources do not say what was asked. The id of a proof is the
-id of its receipt: one arrival of money has one, however often it is asked for.
+ASKED > ATTESTED > BOOKED, or CONFLICTED where the sources do not say what was asked, until people have it asked for
+again. The id of a proof is the id of its receipt: one arrival of money has one, however often it is asked for.
 """
 
 from dataclasses import dataclass

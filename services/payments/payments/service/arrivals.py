@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from common import pg
 
-from payments.domain.accounts import BANK, SUSPENSE, PlayerId, available, is_clabe, withdrawing
+from payments.domain.accounts import BANK, SUSPENSE, PlayerId, withdrawing
 from payments.domain.arrivals import (
     UNKNOWN_CLABE,
     Arrival,
@@ -20,16 +20,17 @@ from payments.domain.arrivals import (
     arrival_id,
 )
 from payments.domain.cases import Subject
-from payments.domain.deposits import Deposit, DepositId, DepositState
+from payments.domain.deposits import Deposit, DepositId, DepositState, can_be_noted
 from payments.domain.evidence import RailStatus, StatementLine
 from payments.domain.orders import Outcome, RailOrder, Resend, Settled, Wait, read_absence, read_order
-from payments.domain.proofs import SPEI, Proof, Purpose, ask, receipt_id
+from payments.domain.proofs import SPEI, Purpose, ask
 from payments.domain.withdrawals import WithdrawalState
 from payments.events import tell_deposit
 from payments.rail import Rail, RailSilent
 from payments.service.cases import open_case
 from payments.service.pace import Clock, Pace
 from payments.service.payouts import write_withdrawal
+from payments.service.suspense import back_to_suspense, proof_about
 from payments.store.arrivals import ArrivalStore
 from payments.store.deposits import DepositStore
 from payments.store.history import Answer, remember
@@ -76,19 +77,28 @@ class Arrivals:
         found = 0
         since, until = self._read_to - OVERLAP, now - self._grace
         abonos = await self._rail.abonos(since, until)
-        async with pg.transaction(self._pool) as conn:
-            known = await ArrivalStore(conn).known([line.transfer.tracking_key for line, _ in abonos])
+        keys = [line.transfer.tracking_key for line, _ in abonos]
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            undecided = await ArrivalStore(conn).undecided(keys)
+            known = await ArrivalStore(conn).known(keys)
         for line, name in abonos:
             if line.status is RailStatus.LIQUIDATED and line.transfer.tracking_key not in known:
                 found += await self._note(line, name)
         found += await self._note_returns(now)
         found += await self._take_refused()
         await self._tell_of_quarantined()
-        self._read_to = until
+        # What somebody claims wrongly is noted once that is decided: until then it is read again from the same moment.
+        self._read_to = max(self._read_to, now - LOOK_BACK) if undecided else until
         return found
 
     async def _note(self, line: StatementLine, name: str) -> bool:
         async with pg.transaction(self._pool) as conn:
+            if not can_be_noted(line.transfer, line.amount):
+                return await open_case(
+                    conn, Subject.ARRIVAL, arrival_id(line.transfer), "cannot-be-noted", self._clock(),
+                    evidence={"tracking_key": repr(line.transfer.tracking_key), "amount": str(line.amount),
+                              "clabe": repr(line.beneficiary_clabe)},
+                )  # fmt: skip
             player = await ArrivalStore(conn).player_of(line.beneficiary_clabe)
             if player is None:
                 return await self._suspend(conn, line, name, UNKNOWN_CLABE, None)
@@ -132,7 +142,7 @@ class Arrivals:
         if not await ArrivalStore(conn).add(arrival):
             return False
         await remember(conn, "arrival", arrival.id, arrival.state, reason)
-        await ProofStore(conn).ask(_proof(arrival, Purpose.SUSPENSE, SUSPENSE, self._clock))
+        await ProofStore(conn).ask(proof_about(arrival, Purpose.SUSPENSE, SUSPENSE, self._clock))
         return True
 
     async def _take_refused(self) -> int:
@@ -179,7 +189,9 @@ class Arrivals:
             withdrawal = await WithdrawalStore(conn).by_clave(order.clave)
             if withdrawal is not None and withdrawal.state in _GOING_OUT:
                 return None
-            if withdrawal is None or withdrawal.state is not WithdrawalState.BOOKED:
+            if withdrawal is None:
+                return await self._bounced(conn, order, now)
+            if withdrawal.state is not WithdrawalState.BOOKED:
                 return False
             if order.amount != withdrawal.amount:
                 return await open_case(
@@ -202,6 +214,18 @@ class Arrivals:
             )
             return await ProofStore(conn).ask(proof)
 
+    async def _bounced(self, conn: pg.Connection, order: RailOrder, now: datetime) -> bool | None:
+        """What was returned from suspense and has come back after all: once that is booked, people are told."""
+        arrival = await ArrivalStore(conn).by_return_clave(order.clave)
+        if arrival is None or arrival.state is ArrivalState.SUSPENDED:
+            return False
+        if arrival.state is not ArrivalState.RETURNED:
+            return None
+        return await open_case(
+            conn, Subject.ARRIVAL, arrival.id, "return-came-back", now, amount=order.amount.amount,
+            evidence={"clave": order.clave},
+        )  # fmt: skip
+
     async def lease(self, limit: int) -> Sequence[Arrival]:
         """Arrivals that are to be sent back, ours until the lease ends."""
         now = self._clock()
@@ -210,9 +234,7 @@ class Arrivals:
 
     async def advance(self, arrival: Arrival) -> None:
         """Carry a return one step further. Raises `LeaseLost` if it took longer than the lease."""
-        if not is_clabe(arrival.ordering_account):
-            await self._attend(arrival, "sender-has-no-clabe", {})
-        elif arrival.state is ArrivalState.RETURN_SENDING and arrival.sends == 0:
+        if arrival.state is ArrivalState.RETURN_SENDING and arrival.sends == 0:
             await self._send(arrival)
         elif arrival.state is ArrivalState.RETURN_SENDING:
             unknown = arrival.to(ArrivalState.RETURN_UNKNOWN)
@@ -230,7 +252,7 @@ class Arrivals:
             unknown = sending.to(ArrivalState.RETURN_UNKNOWN)
             await self._save(sending, unknown, "rail-silent", {"error": str(silence)})
             return
-        await self._act(sending, read_order(sending.order, order), {"order": order.status})
+        await self._read(sending, order)
 
     async def _ask(self, arrival: Arrival) -> None:
         try:
@@ -242,7 +264,14 @@ class Arrivals:
             outcome = read_absence(arrival.order, now=self._clock(), window=self._window)
             await self._act(arrival, outcome, {"order": None})
         else:
-            await self._act(arrival, read_order(arrival.order, order), {"order": order.status})
+            await self._read(arrival, order)
+
+    async def _read(self, arrival: Arrival, order: RailOrder) -> None:
+        outcome = read_order(arrival.order, order)
+        if isinstance(outcome, Settled) and order.status is RailStatus.RETURNED:
+            # It went out and came back before either was booked: the money is where the books say.
+            outcome = Settled("rejected", "came back")
+        await self._act(arrival, outcome, {"order": order.status})
 
     async def _act(self, arrival: Arrival, outcome: Outcome, answer: Answer) -> None:
         match outcome:
@@ -253,7 +282,9 @@ class Arrivals:
             case Settled("liquidated"):
                 await self._returned(arrival, answer)
             case Settled(_, reason):
-                await self._attend(arrival, f"return-rejected: {reason}"[:100], answer)
+                now = self._clock()
+                async with pg.transaction(self._pool) as conn:
+                    await back_to_suspense(conn, arrival, f"return-rejected: {reason}"[:100], now, answer)
             case Resend():
                 await self._send(arrival)
             case Wait(None):
@@ -267,13 +298,14 @@ class Arrivals:
         async with pg.transaction(self._pool) as conn:
             await ArrivalStore(conn).save(arrival, returning, None)
             await remember(conn, "arrival", arrival.id, returning.state, "liquidated", answer)
-            await ProofStore(conn).ask(_proof(arrival, Purpose.SUSPENSE_RETURN, BANK, self._clock))
+            await ProofStore(conn).ask(proof_about(arrival, Purpose.SUSPENSE_RETURN, BANK, self._clock))
 
     async def _attend(self, arrival: Arrival, attention: str, answer: Answer) -> None:
+        """Leave it to a person, and ask on: it may clear up."""
         now = self._clock()
         after = replace(_unknown(arrival), attention=attention)
         async with pg.transaction(self._pool) as conn:
-            await ArrivalStore(conn).save(arrival, after, None)
+            await ArrivalStore(conn).save(arrival, after, self._pace.while_people_look(now))
             await remember(conn, "arrival", arrival.id, after.state, attention, answer)
             await open_case(conn, Subject.ARRIVAL, arrival.id, attention, now, amount=arrival.amount.amount)
 
@@ -291,65 +323,6 @@ def _unknown(arrival: Arrival) -> Arrival:
     return arrival.to(ArrivalState.RETURN_UNKNOWN) if sending else arrival
 
 
-def _proof(arrival: Arrival, purpose: Purpose, account: str, clock: Clock) -> Proof:
-    """What is to be attested about an arrival. What takes it out of suspense stems from what put it there."""
-    key = arrival.transfer.tracking_key
-    return ask(
-        purpose,
-        rail=SPEI,
-        tracking_key=key,
-        subject_id=arrival.id,
-        account=account,
-        amount=arrival.amount,
-        reference=arrival.reference,
-        now=clock(),
-        origin=None if purpose is Purpose.SUSPENSE else receipt_id(Purpose.SUSPENSE, SPEI, key),
-    )
-
-
-async def assign(conn: pg.Connection, arrival: Arrival, player: PlayerId, clock: Clock, person: str) -> None:
-    """People have decided whose it is. Raises `LeaseLost`, `IllegalStep`."""
-    assigning = replace(arrival.to(ArrivalState.ASSIGNING), player=player)
-    await ArrivalStore(conn).save(arrival, assigning, None)
-    await remember(conn, "arrival", arrival.id, assigning.state, "assigned", person=person)
-    await ProofStore(conn).ask(_proof(assigning, Purpose.SUSPENSE_ASSIGN, available(player), clock))
-
-
-async def give_back(conn: pg.Connection, arrival: Arrival, clock: Clock, person: str) -> None:
-    """People have decided to return it. Raises `LeaseLost`, `IllegalStep`."""
-    returning = arrival.returning()
-    await ArrivalStore(conn).save(arrival, returning, clock())
-    await remember(conn, "arrival", arrival.id, returning.state, "to-be-returned", person=person)
-
-
-async def booked(conn: pg.Connection, proof: Proof, now: datetime) -> None:
-    """The ledger has booked a proof about an arrival."""
-    arrival = await ArrivalStore(conn).for_update(proof.subject_id)
-    if arrival is None:
-        return
-    after = arrival.to(_BOOKED[proof.purpose])
-    await ArrivalStore(conn).save(arrival, after, None)
-    await remember(conn, "arrival", arrival.id, after.state, "booked")
-    if arrival.deposit_id is not None:
-        await DepositStore(conn).follow_arrival(arrival.deposit_id, _DEPOSITS[after.state])
-        await remember(conn, "deposit", arrival.deposit_id, _DEPOSITS[after.state], "suspense")
-    if after.state is ArrivalState.SUSPENDED:
-        await open_case(
-            conn, Subject.ARRIVAL, arrival.id, arrival.reason, now, amount=arrival.amount.amount,
-            evidence={"sender": arrival.ordering_name, "clabe": arrival.beneficiary_clabe,
-                      "tracking_key": arrival.transfer.tracking_key},
-        )  # fmt: skip
-
-
-async def contradicted(conn: pg.Connection, proof: Proof, reason: str) -> None:
-    """The two sources do not agree on an arrival: nothing is booked."""
-    arrival = await ArrivalStore(conn).for_update(proof.subject_id)
-    if arrival is not None and arrival.state is ArrivalState.NOTED:
-        after = arrival.to(ArrivalState.QUARANTINED)
-        await ArrivalStore(conn).save(arrival, after, None)
-        await remember(conn, "arrival", arrival.id, after.state, reason)
-
-
 _GOING_OUT: Final = frozenset(
     {
         WithdrawalState.SENDING,
@@ -358,13 +331,3 @@ _GOING_OUT: Final = frozenset(
         WithdrawalState.LIQUIDATED,
     }
 )
-_BOOKED: Final = {
-    Purpose.SUSPENSE: ArrivalState.SUSPENDED,
-    Purpose.SUSPENSE_ASSIGN: ArrivalState.ASSIGNED,
-    Purpose.SUSPENSE_RETURN: ArrivalState.RETURNED,
-}
-_DEPOSITS: Final = {
-    ArrivalState.SUSPENDED: DepositState.SUSPENDED,
-    ArrivalState.ASSIGNED: DepositState.ASSIGNED,
-    ArrivalState.RETURNED: DepositState.RETURNED,
-}

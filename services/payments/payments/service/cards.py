@@ -16,6 +16,7 @@ from common import deadlines, pg
 from common.client import RemoteProblem, Unreachable
 
 from payments.domain.cards import (
+    ANOTHERS_OBJECT,
     Act,
     CardPayment,
     CardPaymentId,
@@ -118,7 +119,7 @@ class Cards:
             if operation.sends == 0:
                 await self._attend(conn, payment, operation, "object-before-send", _answer(told))
                 return True
-            reading = read_told(operation, told, parent=payment.psp_id)
+            reading = await _reading(conn, payment, operation, told)
             await self._apply(conn, payment, operation, reading, told)
             return True
 
@@ -227,7 +228,7 @@ class Cards:
             if told is None:
                 reading = read_nothing(operation, now=self._clock(), window=self._window)
             else:
-                reading = read_told(operation, told, parent=payment.psp_id)
+                reading = await _reading(conn, payment, operation, told)
             again = await self._apply(conn, payment, operation, reading, told)
         if again:
             await self._send(operation)
@@ -244,7 +245,8 @@ class Cards:
         answer = _answer(told)
         match reading:
             case Reached(state, reason):
-                after = operation.to(state, reason=reason, psp_id=told.psp_id if told else None)
+                psp_id = told.psp_id if told and reason != ANOTHERS_OBJECT else None
+                after = operation.to(state, reason=reason, psp_id=psp_id)
                 if operation.act is Act.AUTHORIZE and told is not None and payment.expires_at is None:
                     payment = replace(payment, expires_at=told.expires_at)
                 await self._write(conn, payment, operation, after, reason or state.lower(), answer)
@@ -359,6 +361,12 @@ async def _payment(conn: pg.Connection, payment_id: CardPaymentId, *, lock: bool
     if payment is None:
         raise LeaseLost(f"no card payment {payment_id}")
     return payment
+
+
+async def _reading(conn: pg.Connection, payment: CardPayment, operation: Operation, told: Told) -> Reading:
+    answered = await CardStore(conn).by_psp_id(told.psp_id)
+    taken = answered is not None and answered.id != operation.id
+    return read_told(operation, told, parent=payment.psp_id, taken=taken)
 
 
 async def _deposited(store: CardStore, payment: CardPayment, act: Act, since: datetime) -> Decimal:

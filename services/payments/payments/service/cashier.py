@@ -10,18 +10,21 @@ from common import pg
 from common.idempotency import Answer, once
 
 from payments.domain.accounts import PlayerId
+from payments.domain.arrivals import ArrivalState
 from payments.domain.cards import OperationId, OperationState
 from payments.domain.cases import Case, CaseState, Decision, Subject, check_decision
 from payments.domain.deposits import REVIEW_REJECTED, DepositId, DepositState, IllegalStep
 from payments.domain.evidence import StatementLine
+from payments.domain.proofs import ReceiptId
 from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase, NoSuchPayment
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.events import tell_deposit
 from payments.rail import RailSilent
-from payments.service import arrivals, card_effects
+from payments.service import card_effects, suspense
 from payments.service.arrivals import Arrivals
 from payments.service.pace import Clock
 from payments.service.payouts import write_withdrawal
+from payments.service.proof_booking import ask_again
 from payments.service.requests import Once
 from payments.store.arrivals import ArrivalStore
 from payments.store.cards import CardStore
@@ -172,19 +175,24 @@ class Cashier:
         self, conn: pg.Connection, case: Case, person: str, now: datetime, abono: Abono
     ) -> None:
         match case.subject:
-            case Subject.WITHDRAWAL if case.decision is not Decision.CLOSE:
+            case Subject.WITHDRAWAL:
                 await self._withdrawal(conn, case, person, now)
             case Subject.DEPOSIT:
                 await self._deposit(conn, case, person, now, abono)
-            case Subject.ARRIVAL if case.decision is not Decision.CLOSE:
-                await self._arrival(conn, case, person)
+            case Subject.ARRIVAL:
+                await self._arrival(conn, case, person, now)
+            case Subject.PROOF if case.decision is Decision.ASK_AGAIN:
+                await ask_again(conn, ReceiptId(case.subject_id), now, person)
             case Subject.CARD if case.decision is Decision.NEVER_PAID:
                 await self._card(conn, case, person, now)
             case _:
                 return
 
     async def _withdrawal(self, conn: pg.Connection, case: Case, person: str, now: datetime) -> None:
-        """Approve or reject what is under review; or say what became of an order that nobody answers for."""
+        """Approve or reject what is under review; or say what became of an order that nobody answers for.
+
+        What is under review is not closed: nobody would let it go, or give its money back.
+        """
         before = await WithdrawalStore(conn).for_update(WithdrawalId(case.subject_id))
         if before is None:
             raise LeaseLost("no such withdrawal")
@@ -198,6 +206,8 @@ class Cashier:
                 after = before.to(WithdrawalState.APPROVED)
             case Decision.REJECT if reviewing:
                 after = before.to(WithdrawalState.REJECTED, reason=REVIEW_REJECTED, detail=case.reason)
+            case Decision.CLOSE if not reviewing:
+                return
             case Decision.PAID if before.state in _SENT:
                 after = before.to(WithdrawalState.LIQUIDATED)
             case Decision.NEVER_PAID if before.state in _SENT:
@@ -230,6 +240,10 @@ class Cashier:
     ) -> None:
         store = DepositStore(conn)
         deposit = await store.for_update(DepositId(case.subject_id))
+        if case.decision is Decision.CLOSE:
+            if deposit is not None and deposit.state is DepositState.QUARANTINED:
+                raise DecisionImpossible("it is in quarantine until it is decided on", field="decision")
+            return
         if deposit is None or deposit.state is not DepositState.QUARANTINED:
             raise LeaseLost("the deposit is not in quarantine")
         if case.decision is Decision.REJECT:
@@ -241,16 +255,22 @@ class Cashier:
         if abono is None or not await self._arrivals.take(conn, deposit, abono):
             raise DecisionImpossible("the statement does not show this transfer")
 
-    async def _arrival(self, conn: pg.Connection, case: Case, person: str) -> None:
+    async def _arrival(self, conn: pg.Connection, case: Case, person: str, now: datetime) -> None:
         arrival = await ArrivalStore(conn).for_update(case.subject_id)
+        if case.decision is Decision.CLOSE:
+            if arrival is not None and arrival.state is ArrivalState.SUSPENDED:
+                raise DecisionImpossible("its money is in suspense until it is decided on", field="decision")
+            return
         if arrival is None:
             raise LeaseLost("no such arrival")
         if case.decision is Decision.ASSIGN and case.target is not None:
             if await DepositStore(conn).clabe_of(PlayerId(case.target)) is None:
                 raise DecisionImpossible("that is no player with a CLABE", field="player")
-            await arrivals.assign(conn, arrival, PlayerId(case.target), self._clock, person)
+            await suspense.assign(conn, arrival, PlayerId(case.target), self._clock, person)
+        elif case.decision is Decision.NEVER_PAID:
+            await suspense.never_left(conn, arrival, now, person)
         else:
-            await arrivals.give_back(conn, arrival, self._clock, person)
+            await suspense.give_back(conn, arrival, self._clock, person)
 
     async def _card(self, conn: pg.Connection, case: Case, person: str, now: datetime) -> None:
         """An operation that the provider will never know of is over."""
@@ -262,6 +282,8 @@ class Cashier:
         operation = await store.operation(found.id)
         if payment is None or operation is None or operation.state is not OperationState.UNKNOWN:
             raise DecisionImpossible("its outcome is known")
+        if operation.attention is None:
+            raise DecisionImpossible("the provider is still being asked")
         failed = operation.to(OperationState.FAILED, reason="never-arrived")
         await card_effects.write(
             conn, payment, operation, failed, "decided:never-paid", None, now, None, person

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -10,12 +11,13 @@ from common.client import RemoteProblem, Unreachable
 
 from payments.domain.cards import Operation, OperationState, may_step
 from payments.domain.cases import Subject
-from payments.domain.proofs import Proof, ProofState, Purpose
+from payments.domain.proofs import Proof, ProofState, Purpose, ReceiptId
+from payments.domain.refusals import DecisionImpossible
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.entries import returned_release_command
 from payments.events import command_ledger, tell_operation
 from payments.ledger import Ledger
-from payments.service import arrivals, card_effects
+from payments.service import card_effects, suspense
 from payments.service.booking import LASTING
 from payments.service.cases import open_case
 from payments.service.pace import Clock, Pace
@@ -116,7 +118,7 @@ class ProofBooking:
                 for operation_id in await PayoutFileStore(conn).settled_by(proof.subject_id):
                     await self._step(conn, operation_id, OperationState.SETTLED, "settled")
             case Purpose.SUSPENSE | Purpose.SUSPENSE_ASSIGN | Purpose.SUSPENSE_RETURN:
-                await arrivals.booked(conn, proof, self._clock())
+                await suspense.booked(conn, proof, self._clock())
             case Purpose.WITHDRAWAL_RETURNED:
                 await self._returned(conn, proof)
             case _:
@@ -166,7 +168,7 @@ class ProofBooking:
             conn, Subject.PROOF, proof.receipt_id, reason, now, amount=proof.amount.amount,
             evidence={"purpose": proof.purpose, "tracking_key": proof.tracking_key, "account": proof.account},
         )  # fmt: skip
-        if proof.purpose in (Purpose.CARD_CAPTURE, Purpose.REFUND_RETURNED):
+        if proof.purpose in _OF_OPERATIONS:
             operation = await self._locked(conn, proof.subject_id)
             if operation is not None and operation.state in _OPEN:
                 after = operation.to(OperationState.CONFLICTED, reason=reason)
@@ -176,7 +178,7 @@ class ProofBooking:
                 if payment is not None:
                     await tell_operation(conn, payment, after, now)
         elif proof.purpose is Purpose.SUSPENSE:
-            await arrivals.contradicted(conn, proof, reason)
+            await suspense.contradicted(conn, proof, reason)
 
     async def _try_again(self, proof: Proof, event: str, answer: Answer) -> None:
         due_at = self._pace.next_try(self._clock(), proof.tries)
@@ -185,4 +187,22 @@ class ProofBooking:
             await remember(conn, "proof", proof.receipt_id, proof.state, event, answer)
 
 
+async def ask_again(conn: pg.Connection, receipt_id: ReceiptId, now: datetime, person: str) -> None:
+    """People have had it cleared up: the attestor looks anew, or the ledger is asked anew for what was attested.
+
+    What a card's operation is part of has ended in conflict by now. Raises `DecisionImpossible`, `LeaseLost`,
+    `IllegalStep`.
+    """
+    store = ProofStore(conn)
+    proof = await store.by_id_for_update(receipt_id)
+    if proof is None or proof.state is not ProofState.CONFLICTED or proof.purpose in _OF_OPERATIONS:
+        raise DecisionImpossible("it is not asked for again", field="decision")
+    if proof.purpose is Purpose.SUSPENSE:
+        await suspense.noted_again(conn, proof.subject_id, person)
+    state = ProofState.ATTESTED if await store.has_word(receipt_id) else ProofState.ASKED
+    await store.save(proof, state, now)
+    await remember(conn, "proof", receipt_id, state, "decided:ask-again", person=person)
+
+
+_OF_OPERATIONS: Final = frozenset({Purpose.CARD_CAPTURE, Purpose.REFUND_RETURNED})
 _OPEN: Final = frozenset({OperationState.CONFIRMED, OperationState.REVERSING})

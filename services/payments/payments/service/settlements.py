@@ -25,6 +25,7 @@ from payments.domain.payout_files import (
 from payments.domain.proofs import Purpose, ask
 from payments.domain.refusals import BadPayoutFile
 from payments.psp import CardProvider
+from payments.rail import RailSilent
 from payments.service.cards import Cards
 from payments.service.cases import open_case
 from payments.service.pace import Clock
@@ -62,14 +63,21 @@ class Settlements:
         self._first_seen: dict[str, float] = {}
 
     async def import_new(self) -> int:
-        """Import the files that are new; returns how many. Raises `RailSilent`."""
+        """Import the files that are new; returns how many. One that cannot be had holds up no other.
+
+        Raises `RailSilent` after the others.
+        """
         names = await self._provider.payouts()
         async with pg.transaction(self._pool, readonly=True) as conn:
             known = await PayoutFileStore(conn).known(self._provider.name)
-        imported = 0
-        for name in names:
-            if name not in known:
+        imported, silence = 0, None
+        for name in (each for each in names if each not in known):
+            try:
                 imported += await self._import(name)
+            except RailSilent as silent:
+                silence = silent
+        if silence is not None:
+            raise silence
         return imported
 
     async def look_overdue(self) -> int:
@@ -183,7 +191,10 @@ class Settlements:
             reference=f"payouts/{file_id}",
             now=self._clock(),
         )
-        await ProofStore(conn).ask(proof)
+        if not await ProofStore(conn).ask(
+            proof
+        ):  # a name that differs from an earlier one's by its case alone
+            await open_case(conn, Subject.PAYOUT_LINE, file_id, "settled-before", self._clock(), amount=gross)
 
     async def _reject(self, file_id: UUID, name: str, text: str, reason: str) -> bool:
         log.error("a settlement file is rejected", extra={"file": name, "reason": reason})

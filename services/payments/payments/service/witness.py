@@ -9,16 +9,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from uuid import UUID
 
 from common import pg
+from common.money import Money, MoneyError
 from contracts import receipts
 
 from payments.domain.accounts import receivable
 from payments.domain.cards import Standing, Told
 from payments.domain.deposits import Transfer
-from payments.domain.evidence import MEXICO_CITY, RailStatus, StatementLine, parse_cadena
+from payments.domain.evidence import MEXICO_CITY, Contradictory, Proven, RailStatus, agree
 from payments.domain.orders import OWN_INSTITUTION, RailOrder
 from payments.domain.payout_files import CURRENCY, contradicts, parse_payout
 from payments.domain.proofs import Proof, ProofState, Purpose
@@ -97,9 +97,10 @@ class Witness:
     async def _look(self, proof: Proof) -> Found:
         match proof.purpose:
             case Purpose.CARD_CAPTURE:
-                return await self._look_for_card(proof, "capture", Standing.SUCCEEDED, proof.amount.amount)
+                return await self._look_for_card(proof, "capture", Standing.SUCCEEDED, proof.amount)
             case Purpose.REFUND_RETURNED:
-                return await self._look_for_card(proof, "refund", Standing.FAILED, Decimal(0))
+                nothing = Money.zero(proof.amount.currency)
+                return await self._look_for_card(proof, "refund", Standing.FAILED, nothing)
             case Purpose.CARD_SETTLE:
                 return await self._look_for_payout(proof)
             case Purpose.SUSPENSE | Purpose.SUSPENSE_ASSIGN:
@@ -109,7 +110,7 @@ class Witness:
             case Purpose.WITHDRAWAL_RETURNED:
                 return await self._look_for_returned_order(proof)
 
-    async def _look_for_card(self, proof: Proof, act: str, standing: Standing, net: Decimal) -> Found:
+    async def _look_for_card(self, proof: Proof, act: str, standing: Standing, net: Money) -> Found:
         async with pg.transaction(self._pool, readonly=True) as conn:
             psp_id = await ProofStore(conn).psp_id_of(proof.subject_id)
         if psp_id is None or psp_id.upper() != proof.tracking_key.partition(":")[2]:
@@ -122,7 +123,7 @@ class Witness:
             return Otherwise("object-differs")
         if (told.amount, told.currency) != (str(proof.amount), proof.amount.currency):
             return Otherwise("amount-differs")
-        if (line.act, line.currency) != (act, told.currency) or Decimal(line.amount) != net:
+        if (line.act, line.currency) != (act, told.currency) or not _says(line.amount, net):
             return Otherwise("report-differs")
         return _document({"object": _plain(told), "report": _plain_line(line)}, line.occurred_at)
 
@@ -151,6 +152,13 @@ class Witness:
         return Otherwise(differs) if differs is not None else Document(text, digest, self._clock())
 
     async def _look_for_transfer(self, proof: Proof) -> Found:
+        agreed = await self._agreed(proof)
+        if not isinstance(agreed, Proven):
+            return agreed
+        return Document(agreed.cadena, agreed.document_sha256, agreed.occurred_at)
+
+    async def _agreed(self, proof: Proof) -> Proven | Later | Otherwise:
+        """What both sources say of the transfer that the money came by."""
         transfer = _transfer_of(proof.tracking_key)
         line = await self._sources.statement_line(transfer)
         cep = await self._sources.cep(transfer)
@@ -158,23 +166,26 @@ class Witness:
             return Later("not-found")
         if cep.document is None or {line.status, cep.status} != {RailStatus.LIQUIDATED}:
             return Otherwise("status-differs")
-        cadena = parse_cadena(cep.document.cadena)
-        same = {proof.amount, line.amount, cep.document.amount, cadena.amount}
-        if len(same) > 1 or not _agree(line, cep.document.beneficiary_clabe, cadena.beneficiary_clabe):
-            return Otherwise("sources-differ")
-        digest = hashlib.sha256(cep.document.cadena.encode()).digest()
-        return Document(cep.document.cadena, digest, cadena.occurred_at)
+        agreed = agree(transfer, line, cep.document)
+        if isinstance(agreed, Contradictory):
+            return Otherwise(agreed.reason)
+        return agreed if agreed.amount == proof.amount else Otherwise("amount-differs")
 
     async def _look_for_return(self, proof: Proof) -> Found:
-        """The money in suspense has been sent back. The receipt names the transfer it came by, and rests on its
-        document; that it has left again is looked up at both sources."""
+        """The money in suspense has been sent back to where it came from. The receipt names the transfer it came by, and
+        rests on its document; that it has left again is looked up at both sources."""
         async with pg.transaction(self._pool, readonly=True) as conn:
             clave = await ProofStore(conn).return_clave_of(proof.subject_id)
         if clave is None:
             return Otherwise("never-sent")
         order = await self._sources.order_status(clave)
-        found = await self._status_of_order(proof, order, RailStatus.LIQUIDATED)
-        return found if found is not None else await self._look_for_transfer(proof)
+        found = await self._status_of_order(proof, order, RailStatus.LIQUIDATED, RailStatus.RETURNED)
+        if found is not None or order is None:
+            return found or Later("not-found")
+        agreed = await self._agreed(proof)
+        if isinstance(agreed, Proven) and agreed.ordering_account != order.beneficiary_clabe:
+            return Otherwise("returned-elsewhere")
+        return await self._look_for_transfer(proof)
 
     async def _look_for_returned_order(self, proof: Proof) -> Found:
         clave = proof.tracking_key.partition(":")[2]
@@ -187,9 +198,9 @@ class Witness:
         )
 
     async def _status_of_order(
-        self, proof: Proof, order: RailOrder | None, wanted: RailStatus
+        self, proof: Proof, order: RailOrder | None, *wanted: RailStatus
     ) -> Found | None:
-        """None when participant and central bank both say that the order is as wanted."""
+        """None when participant and central bank both say the same of the order, and it is one of those wanted."""
         if order is None:
             return Later("not-found")
         if order.amount != proof.amount:
@@ -198,7 +209,8 @@ class Witness:
         cep = await self._sources.cep(Transfer(order.clave, order.operation_date or today, OWN_INSTITUTION))
         if cep is None or RailStatus.IN_PROCESS in (order.status, cep.status):
             return Later("not-found")
-        return None if {order.status, cep.status} == {wanted} else Otherwise("status-differs")
+        agreed = order.status is cep.status and order.status in wanted
+        return None if agreed else Otherwise("status-differs")
 
     async def _sign(self, proof: Proof, document: Document) -> None:
         now = self._clock()
@@ -244,8 +256,11 @@ def _transfer_of(tracking_key: str) -> Transfer:
     return Transfer(clave, date(int(day[:4]), int(day[4:6]), int(day[6:])), institution)
 
 
-def _agree(line: StatementLine, *beneficiaries: str) -> bool:
-    return {line.beneficiary_clabe} == set(beneficiaries)
+def _says(amount: str, wanted: Money) -> bool:
+    try:
+        return Money.parse(amount, wanted.currency) == wanted
+    except MoneyError:
+        return False
 
 
 def _document(content: object, occurred_at: datetime) -> Document:

@@ -34,6 +34,17 @@ class ArrivalStore:
         )
         return frozenset(row["tracking_key"] for row in rows)
 
+    async def undecided(self, tracking_keys: Sequence[str]) -> bool:
+        """Whether a claim of one of the transfers has yet to be decided: if it is wrong, the transfer is still to be noted."""
+        found: bool = await self._conn.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM deposit WHERE tracking_key = ANY ($1::text[])
+                              AND state IN ('CLAIMED', 'VERIFYING', 'NOT_FOUND_YET'))
+            """,
+            list(tracking_keys),
+        )
+        return found
+
     async def player_of(self, clabe: str) -> PlayerId | None:
         """Whose CLABE it is."""
         player: UUID | None = await self._conn.fetchval(
@@ -103,6 +114,11 @@ class ArrivalStore:
     async def for_update(self, arrival_id: UUID) -> Arrival | None:
         """An arrival, locked."""
         row = await self._conn.fetchrow("SELECT * FROM arrival WHERE id = $1 FOR UPDATE", arrival_id)
+        return None if row is None else _arrival(row)
+
+    async def by_return_clave(self, clave: str) -> Arrival | None:
+        """The arrival that an order of ours sends back, locked."""
+        row = await self._conn.fetchrow("SELECT * FROM arrival WHERE return_clave = $1 FOR UPDATE", clave)
         return None if row is None else _arrival(row)
 
     async def lease_due(self, now: datetime, until: datetime, limit: int) -> Sequence[Arrival]:

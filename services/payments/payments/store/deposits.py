@@ -278,6 +278,7 @@ class DepositStore:
                 "attestation_tracking_key_is_unique": lambda: AttestedBefore("tracking-key-attested-before"),
                 "attestation_document_is_unique": lambda: AttestedBefore("document-attested-before"),
                 "attestation_pkey": lambda: AttestedBefore("tracking-key-attested-before"),
+                "transfer_is_attested_once": lambda: AttestedBefore("tracking-key-attested-before"),
             }
         ):
             await self._conn.execute(

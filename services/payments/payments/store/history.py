@@ -59,11 +59,11 @@ class Line:
 
 
 async def history_of(conn: Connection, subject_ids: Sequence[UUID], limit: int = 500) -> Sequence[Line]:
-    """Everything that happened to these, in order."""
+    """What happened to these, in order: of what is asked about for days, the latest."""
     rows = await conn.fetch(
         """
-        SELECT at, subject, actor, person, state, event, answer FROM history
-        WHERE subject_id = ANY ($1::uuid[]) ORDER BY id LIMIT $2
+        SELECT at, subject, actor, person, state, event, answer
+          FROM (SELECT * FROM history WHERE subject_id = ANY ($1::uuid[]) ORDER BY id DESC LIMIT $2) AS latest ORDER BY id
         """,
         list(subject_ids),
         limit,

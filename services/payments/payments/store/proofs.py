@@ -171,6 +171,13 @@ class ProofStore:
             origin=row["origin"],
         ).signed(lambda _: bytes(row["signature"]))
 
+    async def has_word(self, receipt_id: ReceiptId) -> bool:
+        """Whether the attestor has given its word for it."""
+        found: bool = await self._conn.fetchval(
+            "SELECT EXISTS (SELECT FROM proof_word WHERE receipt_id = $1)", receipt_id
+        )
+        return found
+
     async def psp_id_of(self, operation_id: UUID) -> str | None:
         """The provider's id of the operation that a proof is about."""
         psp_id: str | None = await self._conn.fetchval(
