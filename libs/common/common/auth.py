@@ -107,7 +107,10 @@ class _Jwks:
 
     async def key_of(self, key_id: str) -> Ed25519PublicKey:
         """The key of that id. Raises `Unauthenticated` if identity has none, `Unavailable` if it cannot say."""
-        if key_id not in self._keys or monotonic() - self._fetched_at > FRESH_SECONDS:
+        known, old = key_id in self._keys, monotonic() - self._fetched_at > FRESH_SECONDS
+        # While one request asks whether its key still holds, the others do not wait to be told: were identity to hang,
+        # everybody would hang with it.
+        if not known or (old and not self._asking.locked()):
             async with self._asking:
                 if monotonic() - self._asked_at > REFETCH_SECONDS:
                     await self._fetch()
@@ -117,7 +120,7 @@ class _Jwks:
 
     async def _fetch(self) -> None:
         """Replace the keys by what identity shows now; keep the old ones if it shows nothing."""
-        self._asked_at = monotonic()
+        began = monotonic()
         timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_SECONDS)
         try:
             async with (
@@ -125,10 +128,15 @@ class _Jwks:
                 session.get(self._url) as response,
             ):
                 shown = _JwkSet.model_validate_json(await response.read())
-        except (aiohttp.ClientError, TimeoutError, ValidationError):
+            keys = {key.kid: _public_key(key.x) for key in shown.keys if key.crv == "Ed25519"}
+        except (aiohttp.ClientError, TimeoutError, ValueError):  # pydantic's ValidationError is one
             return
-        self._keys = {key.kid: _public_key(key.x) for key in shown.keys if key.crv == "Ed25519"}
-        self._fetched_at = self._asked_at
+        finally:
+            self._asked_at = (
+                monotonic()
+            )  # counted from the answer: who waited for it does not ask the same again
+        if keys:
+            self._keys, self._fetched_at = keys, began
 
 
 def _among(keys: Keys) -> Callable[[str], Awaitable[Ed25519PublicKey]]:

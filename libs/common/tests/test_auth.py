@@ -5,6 +5,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 
 import jwt
 import pytest
@@ -138,6 +139,7 @@ class Identity:
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=lambda: {"k1": KEY})
     asked: int = 0
     broken: bool = False
+    frozen: bool = False
     url: str = ""
 
     async def jwks(self, _: web.Request) -> web.Response:
@@ -145,6 +147,8 @@ class Identity:
         self.asked += 1
         if self.broken:
             return web.Response(status=503)
+        if self.frozen:
+            await asyncio.sleep(auth.FETCH_TIMEOUT_SECONDS * 2)
         shown = [
             {
                 "kty": "OKP",
@@ -219,3 +223,35 @@ async def test_known_keys_outlive_identity_and_unknown_ones_do_not_appear(
     identity.broken = True
     monkeypatch.setattr(auth, "FRESH_SECONDS", 0.0)
     assert (await fresh.verify(token(sub="luz"))).subject == "luz"
+
+
+async def test_while_identity_hangs_one_request_waits_for_it_and_the_others_pass(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that are old hold until identity has said otherwise. A fetch that comes to nothing is not made again by
+    each of those who waited for it."""
+    verifier = TokenVerifier(identity.url, audience="betting")
+    await verifier.verify(token())
+    monkeypatch.setattr(auth, "FETCH_TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr(auth, "REFETCH_SECONDS", 0.4)
+    monkeypatch.setattr(auth, "FRESH_SECONDS", 0.0)
+    await asyncio.sleep(0.45)
+    identity.frozen = True
+    began = monotonic()
+    known = [verifier.verify(token(sub=str(number))) for number in range(20)]
+    unknown = [verifier.verify(token(STRANGER, key_id=f"k{number}")) for number in range(2, 6)]
+    found = await asyncio.gather(*known, *unknown, return_exceptions=True)
+    assert [type(each) for each in found] == [Principal] * 20 + [Unauthenticated] * 4
+    assert monotonic() - began < 0.8
+    assert identity.asked == 2
+
+
+async def test_what_identity_shows_by_mistake_replaces_nothing(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = TokenVerifier(identity.url, audience="betting")
+    await verifier.verify(token())
+    monkeypatch.setattr(auth, "REFETCH_SECONDS", 0.0)
+    monkeypatch.setattr(auth, "FRESH_SECONDS", 0.0)
+    identity.keys = {}
+    assert (await verifier.verify(token(sub="luz"))).subject == "luz"
