@@ -29,13 +29,16 @@ LOCAL_KEYS: Final = 50_000
 
 # Each key holds the theoretical arrival time: when its next request would come at the steady rate.
 # ARGV, a pair per key: what one request takes up, and how far ahead of the rate one may run, in
-# microseconds. Answers the microseconds to wait (0: passed), then how far ahead each key is.
+# microseconds. Answers the microseconds to wait (0: passed), then how far ahead each key is. A key that is further
+# ahead than it can come by itself was written by another clock (it has been put back since) or under another limit:
+# it begins anew, or its owner would be locked out for as long as the clock was wrong.
 GCRA: Final = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local arrivals, answer, longest = {}, {0}, 0
 for i, key in ipairs(KEYS) do
   arrivals[i] = math.max(now, tonumber(redis.call('GET', key) or '0'))
+  if arrivals[i] - now > tonumber(ARGV[2 * i - 1]) + tonumber(ARGV[2 * i]) then arrivals[i] = now end
   answer[i + 1] = arrivals[i] - now
   longest = math.max(longest, arrivals[i] - now - tonumber(ARGV[2 * i]))
 end

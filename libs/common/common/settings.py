@@ -44,7 +44,9 @@ class FromFiles(PydanticBaseSettingsSource):
 class FromEnvironment(BaseSettings):
     """Anything that is told by environment and files: a process, or an operator's command."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -83,6 +85,14 @@ class DatabaseSettings(BaseModel):
 
     database_dsn: SecretStr
 
+    @field_validator("database_dsn")
+    @classmethod
+    def _is_a_database(cls, dsn: SecretStr) -> SecretStr:
+        """Without a host the driver would look for a server of its own liking."""
+        example = "postgresql://login:password@host:5432/name"
+        _expect_address(dsn.get_secret_value(), example, "postgresql", "postgres")
+        return dsn
+
 
 class BrokerSettings(BaseModel):
     """For a process that talks AMQP."""
@@ -92,9 +102,7 @@ class BrokerSettings(BaseModel):
     @field_validator("amqp_url")
     @classmethod
     def _is_an_address(cls, url: SecretStr) -> SecretStr:
-        parts = urlsplit(url.get_secret_value())
-        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-            raise ValueError("must be an address such as amqp://login:password@host:5672/vhost")
+        _expect_address(url.get_secret_value(), "amqp://login:password@host:5672/vhost", "amqp", "amqps")
         return url
 
 
@@ -103,8 +111,27 @@ class CacheSettings(BaseModel):
 
     redis_url: SecretStr
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_cache(cls, url: SecretStr) -> SecretStr:
+        _expect_address(url.get_secret_value(), "redis://:password@host:6379/0", "redis", "rediss")
+        return url
+
 
 class TokenSettings(BaseModel):
     """For a process that accepts identity's tokens."""
 
     identity_url: str
+
+    @field_validator("identity_url")
+    @classmethod
+    def _is_a_service(cls, url: str) -> str:
+        _expect_address(url, "http://identity:8080", "http", "https")
+        return url
+
+
+def _expect_address(text: str, example: str, *schemes: str) -> None:
+    """Raises `ValueError`, which does not tell the text: it may hold a password."""
+    parts = urlsplit(text)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be an address such as {example}")

@@ -69,6 +69,17 @@ async def test_the_headers_tell_what_is_left_and_when_it_is_back(limiter: RateLi
     assert 90 <= refusal.value.retry_after <= 100
 
 
+async def test_a_clock_that_is_put_back_locks_nobody_out() -> None:
+    """Redis's clock was an hour ahead when it noted this key."""
+    redis, prefix, key = connect(stack().redis_url), f"test:{uuid4()}", Charge(BRISK, "a")
+    seconds, micros = await redis.time()
+    ahead = (seconds + 3600) * 1_000_000 + micros
+    await redis.set(f"{prefix}:{BRISK.name}:a", ahead, ex=7200)
+    limiter = RateLimiter(redis, prefix=prefix)
+    assert [await passes(limiter, key) for _ in range(6)] == [True] * 5 + [False]
+    await redis.aclose()
+
+
 async def test_what_is_forgiven_is_not_counted(limiter: RateLimiter) -> None:
     attempt = Charge(SLOW, "account")
     for _ in range(3):
