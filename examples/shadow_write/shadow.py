@@ -26,6 +26,8 @@ PASSING: Final = frozenset((409, 429, 503))
 """Answers that say: not now."""
 ABOUT_US: Final = frozenset((401, 403))
 """Answers to who we are, and not to what we said: no change is passed over because a key has ended."""
+NO_SUCH_PLACE: Final = frozenset(("not-found", "method-not-allowed"))
+"""What a server says that has no such route, and the ledger of nothing that it knows."""
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS last (id TEXT PRIMARY KEY, version INTEGER NOT NULL, entry TEXT NOT NULL);
@@ -117,6 +119,8 @@ class Shadow:
             except RemoteProblem as problem:
                 if problem.status in ABOUT_US:
                     raise Unreachable(f"the ledger does not let us: {problem}") from problem
+                if problem.slug in NO_SUCH_PLACE or problem.slug.startswith("http-"):
+                    raise Unreachable(f"that is not the ledger: {problem}") from problem
                 if problem.status not in PASSING and problem.status < 500:
                     raise Refused(f"{problem.slug}: {problem.detail}") from problem
                 await asyncio.sleep(problem.retry_after or 2**attempt * 0.1)

@@ -147,6 +147,18 @@ async def test_an_absent_ledger_is_waited_for(partner: Partner, tmp_path: Path) 
     assert "zero drift" in str(await compare(partner.books, partner.shadow(), partner.client))
 
 
+async def test_whoever_is_not_the_ledger_passes_no_change_over(partner: Partner, tmp_path: Path) -> None:
+    """A path too many in LEDGER_URL, or a proxy's own 404: nobody has judged the payment."""
+    partner.books.pay("one", Payment("ana", "beto", Decimal("10.00")))
+    key = await partner.door.key("shadow", ["transfer", "reversal"], ledger="partner")
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    async with ServiceClient(f"{partner.url}/elsewhere", headers=headers) as elsewhere:
+        shadow = Shadow(partner.books, elsewhere, tmp_path / "shadow.sqlite")
+        with pytest.raises(Unreachable, match="not the ledger"):
+            await shadow.follow()
+        assert (shadow.position, shadow.refused()) == (0, [])
+
+
 async def test_as_the_team_runs_it(partner: Partner) -> None:
     live(partner.books, random.Random(4), 10)
     assert partner.key.signing
