@@ -85,7 +85,8 @@ class Handler:
     """What to do when a deadline of one kind is due.
 
     lock    takes the subject's lock: the one held by whoever arms or cancels its deadlines
-    effect  changes what is to be changed, on the same connection; it makes no network call
+    effect  changes what is to be changed, on the same connection; it makes no network call. It may arm the next
+            deadline of its own subject and kind
     """
 
     lock: Callable[[Connection, Deadline], Awaitable[None]]
@@ -280,9 +281,10 @@ _CLAIM = """
 _OVERTAKEN = (
     "SELECT EXISTS (SELECT FROM deadline WHERE subject = $1 AND kind = $2 AND generation > $3::integer)"
 )
+# An effect may have armed its own successor, or cancelled what it is the effect of: then it has ended by that.
 _END = """
     UPDATE deadline SET state = $4, ended_at = $5, attempts = $6, last_error = coalesce($7, last_error)
-     WHERE subject = $1 AND kind = $2 AND generation = $3
+     WHERE subject = $1 AND kind = $2 AND generation = $3 AND state = 'ARMED'
 """
 _POSTPONE = """
     UPDATE deadline SET retry_at = $4, attempts = $5, last_error = $6

@@ -212,6 +212,30 @@ async def test_one_that_fails_takes_no_other_with_it_and_is_tried_later(things: 
     assert await fired(things) == [("holds/1", 1), ("holds/2", 1), ("holds/3", 1)]
 
 
+@pytest.mark.parametrize(("change", "left"), [("arm", "ARMED"), ("cancel", None)])
+async def test_an_effect_may_change_its_own_deadline_and_holds_up_no_other(
+    things: Pool, change: str, left: str | None
+) -> None:
+    async def again(conn: Connection, deadline: Deadline) -> None:
+        await fire(conn, deadline)
+        if change == "arm":
+            await arm(conn, deadline.subject, deadline.kind, SOON + timedelta(hours=1))
+        else:
+            await cancel(conn, deadline.subject, deadline.kind)
+
+    clock = Clock()
+    clock.now = SOON
+    for subject in ("holds/1", "holds/2"):
+        await armed(things, subject, SOON)
+    worker = DeadlineWorker(things, {"expiry": Handler(lock_thing, again)}, clock=clock)
+    assert await worker.turn() == 2
+    assert await fired(things) == [("holds/1", 1), ("holds/2", 1)]
+    assert await worker.turn() == 0
+    assert [state for generation, state in await states(things) if generation == 2] == [left] * 2 * (
+        left is not None
+    )
+
+
 async def test_what_fails_again_and_again_is_given_up_and_told(things: Pool) -> None:
     clock = Clock()
 
