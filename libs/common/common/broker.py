@@ -24,5 +24,14 @@ class Nacked(NotTaken):
     """The broker refused: it is full, or its leader is changing."""
 
 
+class Rejected(NotTaken):
+    """The broker will never have this message: no such exchange, a key that this login may not use, a thing that
+    cannot be written."""
+
+
 class Unconfirmed(NotTaken):
     """No word in time, or the link broke before it. The message may have arrived or may yet."""
+
+
+class Unclear(Unconfirmed):
+    """The broker ended the channel over one of the messages sent together and did not say which: one alone is told."""

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from common.broker import NotTaken, Unconfirmed
+from common.broker import NotTaken, Unclear, Unconfirmed
 from common.pg import Connection, Pool, transaction
 
 from relay import metrics, store
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class Stuck:
-    """Shards in which the broker refused a row.
+    """Shards in which the broker refused a row, or ended the channel over one.
 
     They are visited once a second and carefully: one row after the other, nothing behind a refused row
     of the same aggregate. Only the batch in which the refusal first shows is already on its way.
@@ -61,13 +61,15 @@ class Stuck:
     def __contains__(self, shard: object) -> bool:
         return shard in self._until
 
-    def note(self, shards: Sequence[int], refused: Sequence[Row]) -> None:
-        """Remember what a visit to these shards showed."""
-        stuck = {row.shard for row in refused}
-        for shard in shards:
-            if shard in stuck:
-                self._until[shard] = time.monotonic() + STUCK_SECONDS
-            else:
+    def note(self, rows: Sequence[Row], answers: Sequence[Answer]) -> None:
+        """Remember what a visit that found these rows showed. A shard that it did not get through stays what it was."""
+        left = Counter(row.shard for row in rows)
+        for row, refusal in answers:
+            left[row.shard] -= refusal is None
+            if _is_refused(refusal) or isinstance(refusal, Unclear):
+                self._until[row.shard] = time.monotonic() + STUCK_SECONDS
+        for shard, rest in left.items():
+            if rest == 0:
                 self._until.pop(shard, None)
         metrics.STUCK_SHARDS.set(len(self._until))
 
@@ -101,7 +103,7 @@ class Carrier:
             delivered = [row for row, refusal in answers if refusal is None]
             await store.delete(conn, delivered)
         metrics.SENT_AGAIN.inc(sum(row.id in repeated for row in delivered))
-        self._stuck.note(shards, [row for row, refusal in answers if _is_refused(refusal)])
+        self._stuck.note(rows, answers)
         return _counted(answers, more=_filled(rows, per_shard))
 
     async def _marked(self, rows: Sequence[Row], *, careful: bool) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -55,6 +56,45 @@ async def test_an_unroutable_row_stays_and_the_rest_goes(
     assert (first.delivered, first.refused) == (3, 1)
     assert await outbox.rows() == 1
     await listener.heard_all(3)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("exchange", "key"), [("nowhere", "heard"), (None, "k" * 300)])
+async def test_a_row_that_cannot_be_sent_holds_up_its_aggregate_alone(
+    carrier: Carrier, outbox: Outbox, listener: Listener, exchange: str | None, key: str
+) -> None:
+    """RabbitMQ ends the channel over an exchange that it does not have, whatever else is under way on it; a key
+    that is too long cannot even be written. Neither may hold up what went in the same batch."""
+    wrong = replace(outbox, exchange=exchange or outbox.exchange)
+    await wrong.announce("markets/1", [1], key=key)
+    for market in range(2, 40):
+        await outbox.announce(f"markets/{market}", [1, 2])
+    for _ in range(4):  # until every shard has been visited
+        await carrier.carry()
+    await outbox.announce("markets/1", [2])
+    for _ in range(20):
+        await carrier.carry()
+    assert await outbox.rows() == 2, "the row itself and the one behind it"
+    await listener.heard_all(76)
+    listener.assert_in_order()
+    assert ("markets/1", 2) not in listener.heard
+
+
+async def test_a_visit_that_runs_out_of_time_does_not_make_a_stuck_shard_a_good_one(
+    carrier: Carrier, outbox: Outbox, listener: Listener, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STUCK_SECONDS", 0.0)
+    await outbox.announce("markets/1", [1], key="nobody")
+    assert (await carrier.carry()).refused == 1
+    await outbox.announce("markets/1", [2, 3])
+    with monkeypatch.context() as slow:
+        slow.setattr(service, "CAREFUL_SECONDS", -1.0)
+        assert await carrier.carry() == Carried()
+    assert await carrier.carry() == Carried(refused=1)
+    await place.bind(outbox.exchange, "nobody")
+    assert (await carrier.carry()).delivered == 3
+    await listener.heard_all(3)
+    listener.assert_in_order()
 
 
 @pytest.mark.usefixtures("impatient")

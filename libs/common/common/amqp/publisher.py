@@ -11,10 +11,12 @@ from uuid import UUID
 import aiormq
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
+from pamqp.exceptions import PAMQPException
 
 from common.amqp import bulk
 from common.amqp.link import Link, broker_errors, close_channel
-from common.broker import BrokerUnavailable, Nacked, NotTaken, Unconfirmed, Unroutable
+from common.broker import BrokerUnavailable, Nacked, NotTaken, Rejected, Unclear, Unconfirmed, Unroutable
 
 CONFIRM_TIMEOUT_SECONDS: Final = 4.0
 
@@ -72,7 +74,7 @@ class Publisher:
         except BaseException:
             await self.close()  # cancelled or broken in between: nobody knows what its tags stand for
             raise
-        if any(isinstance(answer, Unconfirmed | Nacked) for answer in answers):
+        if any(isinstance(answer, Unconfirmed | Nacked | Rejected) for answer in answers):
             await self.close()
         return answers
 
@@ -87,6 +89,12 @@ class Publisher:
                 sent = await bulk.send(channel, batch, content_type=CONTENT_TYPE)
         except TimeoutError:  # a broker in alarm does not even read
             return [Unconfirmed(f"{_where(message)} could not be sent in time") for message in messages]
+        except (
+            ValueError,
+            TypeError,
+            PAMQPException,
+        ) as error:  # nothing was sent: one of them cannot be written
+            return [_rejected(message, error, alone=len(messages) == 1) for message in messages]
         except aiormq.exceptions.AMQPError as error:
             raise BrokerUnavailable(f"the broker did not answer: {error!r}", retry_after=1) from error
         try:
@@ -96,7 +104,8 @@ class Publisher:
             for answer in sent:
                 answer.cancel()  # does nothing to those that are done
             bulk.forget(channel, ids)
-        return [_answer(answer, message) for answer, message in zip(sent, messages, strict=True)]
+        alone = len(messages) == 1
+        return [_answer(answer, message, alone=alone) for answer, message in zip(sent, messages, strict=True)]
 
     async def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -121,7 +130,12 @@ def _where(message: Message) -> str:
     return f"{message.exchange}/{message.routing_key}"
 
 
-def _answer(sent: bulk.Answer, message: Message) -> NotTaken | None:
+def _rejected(message: Message, error: BaseException, *, alone: bool) -> NotTaken:
+    kind = Rejected if alone else Unclear
+    return kind(f"the broker will not have {_where(message)}: {error!r}")
+
+
+def _answer(sent: bulk.Answer, message: Message, *, alone: bool) -> NotTaken | None:
     """What became of a publish that is over. aio-pika cancels it when heartbeats stop, as we do when
     time is up: both mean that nobody knows."""
     if sent.cancelled():
@@ -133,5 +147,9 @@ def _answer(sent: bulk.Answer, message: Message) -> NotTaken | None:
             return Unroutable(f"no queue is bound for {_where(message)}")
         case DeliveryError():
             return Nacked(f"the broker refused {_where(message)}")
+        case (
+            ChannelAccessRefused() | ChannelNotFoundEntity() | ChannelPreconditionFailed()
+        ) as error:  # the broker's word, about one of those that were sent together
+            return _rejected(message, error, alone=alone)
         case error:
             return Unconfirmed(f"no confirmation for {_where(message)}: {error!r}")

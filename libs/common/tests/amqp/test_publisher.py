@@ -9,6 +9,7 @@ import pytest
 from common.amqp import BrokerUnavailable, Link, Message, Nacked, Publisher, Unconfirmed, Unroutable
 from common.amqp import link as link_module
 from common.amqp.link import broker_errors
+from common.broker import Rejected, Unclear
 from common.testing import stack
 
 from libs.common.tests.amqp.conftest import Bench, eventually
@@ -109,11 +110,17 @@ async def test_a_message_larger_than_a_frame_arrives_whole(bench: Bench) -> None
 
 
 async def test_the_broker_forbids_and_the_next_batch_goes_on_another_channel(bench: Bench) -> None:
-    """A refused exchange closes the channel: what was sent on it is unconfirmed, and a new one works."""
+    """A refused exchange closes the channel: what was sent on it is unclear, one alone is told, and a new one works."""
     answers = await bench.publisher.publish_all(
         [Message(uuid4(), "no-such-exchange", "it", b"{}"), a_message(bench)]
     )
-    assert {type(answer) for answer in answers} == {Unconfirmed}
+    assert {type(answer) for answer in answers} == {Unclear}
+    for alone in (
+        Message(uuid4(), "no-such-exchange", "it", b"{}"),
+        Message(uuid4(), bench.exchange, "k" * 300, b"{}"),
+    ):
+        with pytest.raises(Rejected):
+            await bench.publisher.publish(alone)
     await bench.publisher.publish(a_message(bench))
 
 

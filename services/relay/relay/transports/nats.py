@@ -19,9 +19,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import nats
-from common.broker import BrokerUnavailable, Nacked, NotTaken, Unconfirmed, Unroutable
+from common.broker import BrokerUnavailable, Nacked, NotTaken, Rejected, Unconfirmed, Unroutable
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
 from nats.js.api import Header
 
@@ -93,7 +94,7 @@ class NatsTransport:
         with contextlib.suppress(TimeoutError, NatsError, OSError):  # then some stay without an answer
             async with asyncio.timeout(self._timeout_seconds):
                 for row in rows:
-                    answers.append(await connection.publish(row))  # noqa: PERF401 - what was sent must be known
+                    answers.append(await _published(connection, row))  # noqa: PERF401 - what was sent must be known
                 await asyncio.wait(answers)
         told = [
             _told(answers[place] if place < len(answers) else None, row) for place, row in enumerate(rows)
@@ -104,6 +105,16 @@ class NatsTransport:
 
     async def close(self) -> None:
         """The connection is the broker's to close."""
+
+
+async def _published(connection: _Connection, row: Row) -> Answer:
+    """Send it. What the client will not even send is refused alone: those behind it go on."""
+    try:
+        return await connection.publish(row)
+    except (BadSubjectError, MaxPayloadError) as error:
+        refused: Answer = asyncio.get_running_loop().create_future()
+        refused.set_result(Rejected(repr(error)))
+        return refused
 
 
 class _Connection:
@@ -124,7 +135,11 @@ class _Connection:
         answer.add_done_callback(lambda _: self._waiting.pop(token, None))
         headers = {**row.headers, Header.MSG_ID: str(row.event_id), "Content-Type": CONTENT_TYPE}
         reply = f"{self._inbox}.{token}"
-        await self.client.publish(_subject(row), row.body.encode(), reply=reply, headers=headers)
+        try:
+            await self.client.publish(_subject(row), row.body.encode(), reply=reply, headers=headers)
+        except BaseException:
+            answer.cancel()
+            raise
         return answer
 
     async def hear(self, message: Msg) -> None:
