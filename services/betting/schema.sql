@@ -49,6 +49,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.deadline_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state NOT IN ('DONE', 'CANCELLED') OR OLD.ended_at > clock_timestamp() - interval '90 days'
+       OR EXISTS (SELECT FROM deadline armed WHERE armed.subject = OLD.subject AND armed.kind = OLD.kind
+                     AND armed.generation < OLD.generation AND armed.state = 'ARMED') THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'deadline_is_kept',
+            MESSAGE = format('deadline %s of %s is still needed', OLD.kind, OLD.subject);
+    END IF;
+    RETURN OLD;
+END $$;
+
 CREATE FUNCTION public.declaration_is_impartial() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -114,6 +127,36 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.forget_deadline(at_most integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH old AS MATERIALIZED (
+        SELECT subject, kind, generation FROM deadline d
+         WHERE state IN ('DONE', 'CANCELLED') AND ended_at < clock_timestamp() - interval '90 days'
+           AND NOT EXISTS (SELECT FROM deadline armed WHERE armed.subject = d.subject AND armed.kind = d.kind
+                              AND armed.generation < d.generation AND armed.state = 'ARMED')
+         ORDER BY ended_at LIMIT at_most FOR UPDATE OF d SKIP LOCKED
+    ), gone AS (
+        DELETE FROM deadline d USING old
+         WHERE d.subject = old.subject AND d.kind = old.kind AND d.generation = old.generation RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+
+CREATE FUNCTION public.forget_inbox(at_most integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH old AS MATERIALIZED (
+        SELECT consumer, event_id FROM inbox WHERE received_at < clock_timestamp() - interval '100 days'
+         ORDER BY received_at LIMIT at_most FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM inbox i USING old WHERE i.consumer = old.consumer AND i.event_id = old.event_id RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+
 CREATE FUNCTION public.half_of(mine numeric, theirs numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -127,6 +170,25 @@ CREATE FUNCTION public.history_is_append_only() RETURNS trigger
 BEGIN
     PERFORM refuse('history_is_append_only', format('%s on %s: history is append-only', TG_OP, TG_TABLE_NAME));
     RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.idempotency_answers_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'idempotency_answers_once',
+        MESSAGE = format('a key of %s has been used at %s', OLD.principal, OLD.created_at);
+END $$;
+
+CREATE FUNCTION public.inbox_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.received_at > clock_timestamp() - interval '100 days' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'inbox_is_kept',
+            MESSAGE = format('event %s was heard only at %s', OLD.event_id, OLD.received_at);
+    END IF;
+    RETURN OLD;
 END $$;
 
 CREATE FUNCTION public.market_begins_as_a_draft() RETURNS trigger
@@ -1315,6 +1377,8 @@ CREATE UNIQUE INDEX carril_name_is_unique ON public.carril USING btree (lower(na
 
 CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
 
+CREATE INDEX deadline_by_end ON public.deadline USING btree (ended_at) WHERE (state = ANY (ARRAY['DONE'::text, 'CANCELLED'::text]));
+
 CREATE INDEX debt_is_owed ON public.debt USING btree (tried_at) WHERE ((owed)::numeric > (0)::numeric);
 
 CREATE INDEX event_by_start ON public.event USING btree (starts_at, id);
@@ -1324,6 +1388,8 @@ CREATE INDEX fill_of_maker_offer ON public.fill USING btree (maker_offer);
 CREATE INDEX fill_of_maker_user ON public.fill USING btree (maker_user, matched_at, id);
 
 CREATE INDEX fill_of_taker_user ON public.fill USING btree (taker_user, matched_at, id);
+
+CREATE INDEX inbox_by_age ON public.inbox USING btree (received_at);
 
 CREATE INDEX market_awaiting_settlement ON public.market USING btree (race_id) WHERE (status = 'CLOSED'::text);
 
@@ -1377,6 +1443,8 @@ CREATE TRIGGER correction_is_impartial BEFORE INSERT ON public.correction FOR EA
 
 CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
 
+CREATE TRIGGER deadline_is_kept BEFORE DELETE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_is_kept();
+
 CREATE TRIGGER debt_is_the_later BEFORE UPDATE ON public.debt FOR EACH ROW WHEN ((new.sequence < old.sequence)) EXECUTE FUNCTION public.word_is_the_later();
 
 CREATE TRIGGER declaration_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.declaration FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
@@ -1394,6 +1462,12 @@ CREATE TRIGGER exclusion_is_the_later BEFORE UPDATE ON public.exclusion FOR EACH
 CREATE TRIGGER fill_in_open_market AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_in_open_market();
 
 CREATE TRIGGER fill_is_in_both_offers AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_is_in_both_offers();
+
+CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR EACH ROW WHEN ((old.status IS NOT NULL)) EXECUTE FUNCTION public.idempotency_answers_once();
+
+CREATE TRIGGER idempotency_is_kept BEFORE DELETE ON public.idempotency FOR EACH ROW EXECUTE FUNCTION public.idempotency_answers_once();
+
+CREATE TRIGGER inbox_is_kept BEFORE DELETE ON public.inbox FOR EACH ROW EXECUTE FUNCTION public.inbox_is_kept();
 
 CREATE TRIGGER level_change_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.level_change FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1554,14 +1628,26 @@ GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO bett
 
 REVOKE ALL ON FUNCTION public.conformity_is_by_its_stable() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.deadline_is_kept() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.declaration_is_impartial() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_is_in_both_offers() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.forget_deadline(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_deadline(at_most integer) TO betting_relay;
+
+REVOKE ALL ON FUNCTION public.forget_inbox(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_inbox(at_most integer) TO betting_relay;
+
 REVOKE ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.inbox_is_kept() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.market_begins_as_a_draft() FROM PUBLIC;
 

@@ -44,6 +44,14 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.idempotency_answers_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'idempotency_answers_once',
+        MESSAGE = format('a key of %s has been used at %s', OLD.principal, OLD.created_at);
+END $$;
+
 CREATE FUNCTION public.kyc_case_moves_on() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -493,6 +501,10 @@ CREATE TRIGGER device_revoked_stays_revoked BEFORE UPDATE ON public.device FOR E
 
 CREATE TRIGGER holder_document_is_the_persons BEFORE INSERT ON public.holder_document FOR EACH ROW EXECUTE FUNCTION public.holder_document_is_the_persons();
 
+CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR EACH ROW WHEN ((old.status IS NOT NULL)) EXECUTE FUNCTION public.idempotency_answers_once();
+
+CREATE TRIGGER idempotency_is_kept BEFORE DELETE ON public.idempotency FOR EACH ROW EXECUTE FUNCTION public.idempotency_answers_once();
+
 CREATE TRIGGER kyc_case_moves_on BEFORE UPDATE ON public.kyc_case FOR EACH ROW EXECUTE FUNCTION public.kyc_case_moves_on();
 
 CREATE TRIGGER kyc_evidence_is_of_a_draft BEFORE INSERT OR UPDATE ON public.kyc_evidence FOR EACH ROW EXECUTE FUNCTION public.kyc_evidence_is_of_a_draft();
@@ -558,6 +570,8 @@ GRANT ALL ON SCHEMA public TO identity_owner;
 GRANT USAGE ON SCHEMA public TO identity_app;
 GRANT USAGE ON SCHEMA public TO identity_relay;
 GRANT USAGE ON SCHEMA public TO identity_operator;
+
+REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE public.approval TO identity_app;
 

@@ -385,6 +385,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.deadline_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state NOT IN ('DONE', 'CANCELLED') OR OLD.ended_at > clock_timestamp() - interval '90 days'
+       OR EXISTS (SELECT FROM deadline armed WHERE armed.subject = OLD.subject AND armed.kind = OLD.kind
+                     AND armed.generation < OLD.generation AND armed.state = 'ARMED') THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'deadline_is_kept',
+            MESSAGE = format('deadline %s of %s is still needed', OLD.kind, OLD.subject);
+    END IF;
+    RETURN OLD;
+END $$;
+
 CREATE FUNCTION public.derived_from_journal() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -462,6 +475,23 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
+CREATE FUNCTION public.forget_deadline(at_most integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH old AS MATERIALIZED (
+        SELECT subject, kind, generation FROM deadline d
+         WHERE state IN ('DONE', 'CANCELLED') AND ended_at < clock_timestamp() - interval '90 days'
+           AND NOT EXISTS (SELECT FROM deadline armed WHERE armed.subject = d.subject AND armed.kind = d.kind
+                              AND armed.generation < d.generation AND armed.state = 'ARMED')
+         ORDER BY ended_at LIMIT at_most FOR UPDATE OF d SKIP LOCKED
+    ), gone AS (
+        DELETE FROM deadline d USING old
+         WHERE d.subject = old.subject AND d.kind = old.kind AND d.generation = old.generation RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
 
 CREATE FUNCTION public.head_moves_on() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1856,6 +1886,8 @@ CREATE INDEX account_in_path_order ON public.account USING btree (ledger_id, pat
 
 CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
 
+CREATE INDEX deadline_by_end ON public.deadline USING btree (ended_at) WHERE (state = ANY (ARRAY['DONE'::text, 'CANCELLED'::text]));
+
 CREATE INDEX entry_by_effect ON public.entry USING btree (ledger_id, effective_at, sequence);
 
 CREATE INDEX entry_by_kind ON public.entry USING btree (ledger_id, kind, sequence);
@@ -1903,6 +1935,8 @@ CREATE TRIGGER close_proof_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 CREATE TRIGGER close_total_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.close_total FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
+
+CREATE TRIGGER deadline_is_kept BEFORE DELETE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_is_kept();
 
 CREATE TRIGGER entry_added AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.entry_added();
 
@@ -2135,6 +2169,8 @@ REVOKE ALL ON FUNCTION public.counted(lines public.posting[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.deadline_ends_once() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.deadline_is_kept() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.derived_from_journal() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.entry_added() FROM PUBLIC;
@@ -2142,6 +2178,9 @@ REVOKE ALL ON FUNCTION public.entry_added() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.entry_tagged() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.entry_waits_for_the_disk() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.forget_deadline(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_deadline(at_most integer) TO ledger_relay;
 
 REVOKE ALL ON FUNCTION public.head_moves_on() FROM PUBLIC;
 

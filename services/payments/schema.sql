@@ -118,6 +118,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.deadline_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.state NOT IN ('DONE', 'CANCELLED') OR OLD.ended_at > clock_timestamp() - interval '90 days'
+       OR EXISTS (SELECT FROM deadline armed WHERE armed.subject = OLD.subject AND armed.kind = OLD.kind
+                     AND armed.generation < OLD.generation AND armed.state = 'ARMED') THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'deadline_is_kept',
+            MESSAGE = format('deadline %s of %s is still needed', OLD.kind, OLD.subject);
+    END IF;
+    RETURN OLD;
+END $$;
+
 CREATE FUNCTION public.deposit_takes_a_step() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -130,6 +143,55 @@ BEGIN
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'deposit_follows_its_states';
     END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.forget_deadline(at_most integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH old AS MATERIALIZED (
+        SELECT subject, kind, generation FROM deadline d
+         WHERE state IN ('DONE', 'CANCELLED') AND ended_at < clock_timestamp() - interval '90 days'
+           AND NOT EXISTS (SELECT FROM deadline armed WHERE armed.subject = d.subject AND armed.kind = d.kind
+                              AND armed.generation < d.generation AND armed.state = 'ARMED')
+         ORDER BY ended_at LIMIT at_most FOR UPDATE OF d SKIP LOCKED
+    ), gone AS (
+        DELETE FROM deadline d USING old
+         WHERE d.subject = old.subject AND d.kind = old.kind AND d.generation = old.generation RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+
+CREATE FUNCTION public.forget_inbox(at_most integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH old AS MATERIALIZED (
+        SELECT consumer, event_id FROM inbox WHERE received_at < clock_timestamp() - interval '100 days'
+         ORDER BY received_at LIMIT at_most FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM inbox i USING old WHERE i.consumer = old.consumer AND i.event_id = old.event_id RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+
+CREATE FUNCTION public.idempotency_answers_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'idempotency_answers_once',
+        MESSAGE = format('a key of %s has been used at %s', OLD.principal, OLD.created_at);
+END $$;
+
+CREATE FUNCTION public.inbox_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.received_at > clock_timestamp() - interval '100 days' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'inbox_is_kept',
+            MESSAGE = format('event %s was heard only at %s', OLD.event_id, OLD.received_at);
+    END IF;
+    RETURN OLD;
 END $$;
 
 CREATE FUNCTION public.proof_is_about_its_subject() RETURNS trigger
@@ -969,6 +1031,8 @@ CREATE INDEX card_payment_by_player ON public.card_payment USING btree (player, 
 
 CREATE INDEX deadline_armed ON public.deadline USING btree (retry_at) WHERE (state = 'ARMED'::text);
 
+CREATE INDEX deadline_by_end ON public.deadline USING btree (ended_at) WHERE (state = ANY (ARRAY['DONE'::text, 'CANCELLED'::text]));
+
 CREATE INDEX deposit_by_player ON public.deposit USING btree (player, claimed_at DESC, id DESC);
 
 CREATE INDEX deposit_by_tracking_key ON public.deposit USING btree (tracking_key);
@@ -982,6 +1046,8 @@ CREATE UNIQUE INDEX deposit_is_claimed_once ON public.deposit USING btree (playe
 CREATE UNIQUE INDEX deposit_transfer_is_credited_once ON public.deposit USING btree (tracking_key) WHERE (state = ANY (ARRAY['ATTESTED'::text, 'BOOKED'::text]));
 
 CREATE INDEX history_by_subject ON public.history USING btree (subject_id, id);
+
+CREATE INDEX inbox_by_age ON public.inbox USING btree (received_at);
 
 CREATE INDEX payout_clabe_by_clabe ON public.payout_clabe USING btree (clabe);
 
@@ -1029,11 +1095,19 @@ CREATE TRIGGER card_payment_psp_id_stays BEFORE UPDATE ON public.card_payment FO
 
 CREATE TRIGGER deadline_ends_once BEFORE UPDATE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_ends_once();
 
+CREATE TRIGGER deadline_is_kept BEFORE DELETE ON public.deadline FOR EACH ROW EXECUTE FUNCTION public.deadline_is_kept();
+
 CREATE TRIGGER deposit_booking_stays BEFORE UPDATE ON public.deposit FOR EACH ROW WHEN (((old.entry_id IS NOT NULL) AND ((old.entry_id IS DISTINCT FROM new.entry_id) OR (old.booked_at IS DISTINCT FROM new.booked_at)))) EXECUTE FUNCTION public.refuse_another();
 
 CREATE TRIGGER deposit_follows_its_states BEFORE INSERT OR UPDATE ON public.deposit FOR EACH ROW EXECUTE FUNCTION public.deposit_takes_a_step();
 
 CREATE TRIGGER history_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.history FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR EACH ROW WHEN ((old.status IS NOT NULL)) EXECUTE FUNCTION public.idempotency_answers_once();
+
+CREATE TRIGGER idempotency_is_kept BEFORE DELETE ON public.idempotency FOR EACH ROW EXECUTE FUNCTION public.idempotency_answers_once();
+
+CREATE TRIGGER inbox_is_kept BEFORE DELETE ON public.inbox FOR EACH ROW EXECUTE FUNCTION public.inbox_is_kept();
 
 CREATE TRIGGER payout_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
@@ -1139,9 +1213,21 @@ GRANT ALL ON FUNCTION public.card_payment_keeps_its_rank() TO payments_attestor;
 GRANT ALL ON FUNCTION public.deadline_ends_once() TO payments_app;
 GRANT ALL ON FUNCTION public.deadline_ends_once() TO payments_attestor;
 
+REVOKE ALL ON FUNCTION public.deadline_is_kept() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.deposit_takes_a_step() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.deposit_takes_a_step() TO payments_app;
 GRANT ALL ON FUNCTION public.deposit_takes_a_step() TO payments_attestor;
+
+REVOKE ALL ON FUNCTION public.forget_deadline(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_deadline(at_most integer) TO payments_relay;
+
+REVOKE ALL ON FUNCTION public.forget_inbox(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_inbox(at_most integer) TO payments_relay;
+
+REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.inbox_is_kept() FROM PUBLIC;
 
 GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_app;
 GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_attestor;

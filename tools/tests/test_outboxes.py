@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from common.forgetting import INDEXES, TABLES
 from common.testing import Stack, in_database, stack
 
 from tools.stack.postgres import SERVICES
@@ -37,6 +38,15 @@ GRANTS = """
     UNION ALL
     SELECT attrelid::regclass || '.' || attname || ' ' || privilege_type FROM pg_attribute, aclexplode(attacl)
     WHERE attrelid::regclass::text = ANY ($2) AND grantee = $1::text::regrole
+"""
+DELETERS = """
+    SELECT relname, grantee::regrole FROM pg_class, aclexplode(relacl)
+    WHERE relname = ANY ($1) AND privilege_type IN ('DELETE', 'TRUNCATE') AND grantee <> relowner
+"""
+FORGETTERS = """
+    SELECT proname::text, CASE grantee WHEN 0 THEN 'everybody' ELSE grantee::regrole::text END
+    FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
+    WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'forget\\_%' AND grantee <> proowner
 """
 RELAY_MAY = {
     "outbox SELECT",
@@ -72,6 +82,7 @@ async def model(running: Stack) -> AsyncIterator[str]:
     dsn = in_database(running.postgres.superuser_dsn, name)
     connection = await asyncpg.connect(dsn)
     await connection.execute((files("common") / "messages.sql").read_text(encoding="utf-8"))
+    await connection.execute(f"CREATE INDEX {INDEXES['inbox']}")
     await connection.close()
     yield dsn
     await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -104,6 +115,22 @@ async def test_a_relay_may_do_its_work_and_nothing_else(running: Stack, service:
         await connection.close()
     assert granted == RELAY_MAY
     assert sixteen == [list(range(16))] * 2
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_only_the_relay_forgets_and_only_by_the_function(running: Stack, service: str) -> None:
+    """No login may delete a row of these tables; the relay's may have the database do it."""
+    connection = await asyncpg.connect(in_database(running.postgres.superuser_dsn, service))
+    try:
+        deleters = await connection.fetch(DELETERS, [*TABLES, "idempotency"])
+        forgetters = await connection.fetch(FORGETTERS)
+        there = await connection.fetch("SELECT relname FROM pg_class WHERE relname = ANY ($1)", list(TABLES))
+    finally:
+        await connection.close()
+    assert [tuple(row) for row in deleters] == []
+    assert {tuple(row) for row in forgetters} == {
+        (f"forget_{row['relname']}", f"{service}_relay") for row in there
+    }
 
 
 async def test_a_difference_would_be_seen(model: str) -> None:

@@ -13,6 +13,9 @@ Every service that takes mutations over HTTP has this table:
         PRIMARY KEY (principal, key)
     );
 
+and the rules in `RULES`, which a migration copies word for word (a test compares). A key is kept for ever: the API
+promises that the same key has no second effect, and in most cases this row alone knows of the first.
+
 A use case of one transaction calls `once`. A use case of several (a saga) calls `claim` in its first
 transaction and `finish` in its last; until then the same key is answered 409 with Retry-After. `claim_all` and
 `finish_all` do the same for a batch of requests that share a transaction.
@@ -22,6 +25,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -29,6 +33,21 @@ from common.errors import Conflict, DomainError, NotReady, Refused
 from common.pg import Connection
 from common.problem import problem_of
 from common.wire import CANONICAL
+
+RULES: Final = """\
+-- The first stored answer stays, and a key is never free again (libs/common/common/idempotency.py).
+CREATE FUNCTION idempotency_answers_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'idempotency_answers_once',
+        MESSAGE = format('a key of %s has been used at %s', OLD.principal, OLD.created_at);
+END $$;
+CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON idempotency
+    FOR EACH ROW WHEN (OLD.status IS NOT NULL) EXECUTE FUNCTION idempotency_answers_once();
+CREATE TRIGGER idempotency_is_kept BEFORE DELETE ON idempotency
+    FOR EACH ROW EXECUTE FUNCTION idempotency_answers_once();
+REVOKE ALL ON FUNCTION idempotency_answers_once() FROM PUBLIC;
+"""
+"""What a migration copies."""
 
 
 class KeyReused(Refused):

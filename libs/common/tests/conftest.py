@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from common.idempotency import RULES
 from common.pg import Pool, create_pool
 from common.testing import in_database, stack
 
@@ -17,6 +18,7 @@ TABLES = (
         resource text, created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (principal, key));
     CREATE TABLE effect (id int CONSTRAINT effect_happens_once PRIMARY KEY, what text);
 """
+    + RULES
 )
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+import asyncpg
 import pytest
 from common.errors import (
     Conflict,
@@ -16,11 +18,12 @@ from common.errors import (
     TooMany,
     Unavailable,
 )
-from common.idempotency import Answer, KeyInFlight, KeyReused, claim, fingerprint, finish, once
+from common.idempotency import RULES, Answer, KeyInFlight, KeyReused, claim, fingerprint, finish, once
 from common.pg import Pool, transaction
 from common.wire import AmountText, Body
 from pydantic import Field
 
+ROOT = Path(__file__).resolve().parents[3]
 ASKED = fingerprint("POST /v1/things")
 Work = Callable[[], Awaitable[Answer]]
 
@@ -189,3 +192,30 @@ def test_a_fingerprint_is_over_values_and_not_over_spelling() -> None:
     assert of("1", a="1.50") != of("1", a="1.5")
     assert of("1") != fingerprint("POST /v2/orders", Order(amount="1"))
     assert len(of("1")) == 32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE idempotency SET status = 201, body = '{}'",
+        "UPDATE idempotency SET status = NULL",
+        "DELETE FROM idempotency",
+    ],
+)
+async def test_what_was_answered_stays_and_the_key_with_it(pool: Pool, change: str) -> None:
+    """Whoever asks: the owner of the table may not either, so no later answer stands in for the first one."""
+    async with transaction(pool) as conn:
+        assert await claim(conn, principal="ana", key="k1", fingerprint=ASKED) is None
+        await finish(conn, principal="ana", key="k1", answer=Answer(200, "{}"))
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute(change)
+    async with transaction(pool) as conn:
+        stored = await claim(conn, principal="ana", key="k1", fingerprint=ASKED)
+    assert stored == Answer(200, "{}", replayed=True)
+
+
+def test_every_service_with_keys_has_the_same_rules() -> None:
+    for service in sorted((ROOT / "services").iterdir()):
+        texts = [path.read_text(encoding="utf-8") for path in service.glob("migrations/*.sql")]
+        if any("CREATE TABLE idempotency (" in text for text in texts):
+            assert any(RULES in text for text in texts), f"{service.name}: copy common.idempotency.RULES"

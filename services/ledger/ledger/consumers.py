@@ -85,6 +85,7 @@ async def consume(ledger: Ledger, amqp_url: str) -> AsyncIterator[Sequence[Consu
                 prefetch=IN_FLIGHT,
                 concurrency=IN_FLIGHT,
                 ordered=False,
+                oldest=None,  # an entry's id is never forgotten
             )
             for producer, queue in COMMAND_QUEUES.items()
         ]

@@ -13,6 +13,7 @@ from common.http import Check, build_app
 
 from relay import store
 from relay.domain import Pace
+from relay.forgetting import keep_forgetting
 from relay.lanes import Lag, Traffic, drain, keep_watch, run_lane
 from relay.service import FENCE_SECONDS, Carrier, Stuck
 from relay.settings import Settings, TransportName
@@ -70,6 +71,7 @@ async def _carrying(app: web.Application, settings: Settings) -> AsyncIterator[N
         stop, pace, traffic = asyncio.Event(), Pace(), Traffic()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_watch(app[PARTS].pool, app[LAG], stop))
+            tasks.create_task(keep_forgetting(app[PARTS].pool, stop))
             for number, carrier in enumerate(app[PARTS].carriers):
                 tasks.create_task(run_lane(carrier, pace, traffic, stop, scout=number == 0))
             yield
@@ -78,12 +80,12 @@ async def _carrying(app: web.Application, settings: Settings) -> AsyncIterator[N
 
 @asynccontextmanager
 async def _parts(settings: Settings, *, lanes: int) -> AsyncIterator[Parts]:
-    """Two connections for each lane and two for looking, so that a lane never waits for one."""
+    """Two connections for each lane, two for looking and one for forgetting, so that a lane never waits for one."""
     async with AsyncExitStack() as stack:
         pool = await pg.create_pool(
             settings.database_dsn.get_secret_value(),
             min_size=1,
-            max_size=2 * lanes + 2,
+            max_size=2 * lanes + 3,
             application_name=settings.service,
             idle_in_transaction_timeout_ms=int(FENCE_SECONDS * 1000),
             settings=store.SESSION,

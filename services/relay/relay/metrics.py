@@ -29,3 +29,4 @@ FENCED: Final = Counter(
     "relay_fenced",
     "Transactions of another relay that this one ended, because it held shards and did not move.",
 )
+FORGOTTEN: Final = Counter("relay_forgotten", "Old rows deleted because their time was over.", ("table",))

@@ -1,4 +1,4 @@
-"""Every statement the relay runs: it reads and deletes outbox rows, and locks shards.
+"""Every statement the relay runs: it reads and deletes outbox rows, locks shards, and asks for old rows to go.
 
 Claim and read are two statements on purpose. A statement sees what was committed before it began:
 joined, it could read rows that the shard's last holder has just delivered and deleted.
@@ -126,6 +126,25 @@ async def end_frozen(pool: Pool, *, older_than_seconds: float) -> int:
     return ended
 
 
+async def forgettable(pool: Pool) -> list[str]:
+    """The tables of this database that the relay may forget old rows of, in no order that matters."""
+    rows = await pool.fetch(
+        """
+        SELECT substr(proname, length('forget_') + 1) AS name FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND proname = ANY ($1::text[])
+          AND has_function_privilege(oid, 'EXECUTE')
+        """,
+        list(_FORGET),
+    )
+    return [row["name"] for row in rows]
+
+
+async def forget(pool: Pool, table: str, *, at_most: int) -> int:
+    """Delete so many rows of that table that the database lets go, the oldest first. Returns how many."""
+    gone: int = await pool.fetchval(_FORGET[f"forget_{table}"], at_most)
+    return gone
+
+
 async def backlog(pool: Pool) -> list[Backlog]:
     """What waits, shard by shard; shards without rows are left out."""
     rows = await pool.fetch(
@@ -136,3 +155,11 @@ async def backlog(pool: Pool) -> list[Backlog]:
         """
     )
     return [Backlog(row["shard"], row["rows"], row["oldest_seconds"]) for row in rows]
+
+
+_FORGET: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "forget_inbox": "SELECT forget_inbox($1)",
+        "forget_deadline": "SELECT forget_deadline($1)",
+    }
+)

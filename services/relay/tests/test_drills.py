@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +24,7 @@ from common.amqp.declare import declare_exchange, declare_work_queue
 from common.amqp.names import RETRY_DELAYS_SECONDS, dead_queue, retry_queue
 from common.inbox import first_sight
 from common.testing import fresh_database, stack
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from services.relay.tests.outbox import Listener, MakeRelay, Outbox, RelayProcess
 from services.relay.tests.test_processes import scraped, write
@@ -48,6 +49,7 @@ class Event(BaseModel):
     subject: str
     partitionkey: str
     sequence: int
+    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     traceparent: str | None = None
     data: dict[str, object] = {}
 

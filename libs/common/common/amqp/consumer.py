@@ -22,6 +22,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -34,14 +35,15 @@ from common.amqp.lanes import Lanes
 from common.amqp.link import RPC_TIMEOUT_SECONDS, Link, broker_errors, close_channel
 from common.amqp.publisher import Publisher
 from common.brief import in_brief
-from common.broker import BrokerUnavailable, NotTaken
+from common.broker import BrokerUnavailable, NotTaken, Rejected, Unroutable
+from common.forgetting import OLDEST_EVENT
 from common.telemetry.traces import span
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
 WATCH_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 1.0
-"""Before a message is given back because not even its retry queue took it."""
+"""Before a message that no queue took is offered again, or given back when there is no queue for it."""
 BACKOFF_SECONDS: Final = (0.2, 5.0)
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,9 @@ class Consumer:
     `parse` reads the wire form (`contracts.envelope.Envelope.model_validate_json`). `prefetch` bounds what
     is in hand; a crash counts as a delivery of all of it, so keep it small (20 to 50) unless the
     handler is known to be quick and the work wants batches. `concurrency` bounds the handlers at
-    work. With `ordered=False` order is given up even within a key, for commands that commute.
+    work. With `ordered=False` order is given up even within a key, for commands that commute. What is older
+    than `oldest` goes to the dead letters, because the inbox may have forgotten it; None is for a consumer that
+    never forgets.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Consumer:
         retries: RetryPolicy | None = None,
         handler_timeout_seconds: float = 30.0,
         drain_seconds: float = 10.0,
+        oldest: timedelta | None = OLDEST_EVENT,
     ) -> None:
         self.queue = queue
         self._link = link
@@ -103,6 +108,7 @@ class Consumer:
         self._retries = retries if retries is not None else RetryPolicy()
         self._handler_timeout_seconds = handler_timeout_seconds
         self._drain_seconds = drain_seconds
+        self._oldest = oldest
         self._lanes: Lanes[_Received] = Lanes(self._work, concurrency=concurrency)
         self._publisher = Publisher(link)
         self._stopping = asyncio.Event()
@@ -212,6 +218,12 @@ class Consumer:
             log.error("%s: a message is not an envelope: %s", self.queue, in_brief(error))
             await self._settle(message, Dead(f"not an envelope: {in_brief(error)}"))
             return
+        if self._oldest is not None and envelope.time < datetime.now(UTC) - self._oldest:
+            log.error("%s: %s of %s is too old to be handled", self.queue, envelope.id, envelope.time)
+            await self._settle(
+                message, Dead(f"older than {self._oldest.days} days: it may have been handled")
+            )
+            return
         redelivered = bool(message.redelivered)
         delivery = Delivery(
             self.queue, envelope, message.body, attempt_of(message), redelivered, _trace(message, envelope)
@@ -257,7 +269,7 @@ class Consumer:
         """Acknowledge, once a message that was not handled is safe elsewhere."""
         try:
             if verdict is not None:
-                await self._publisher.publish(forwarded(self.queue, message, verdict))
+                await self._put_away(message, verdict)
             with broker_errors():
                 await message.ack()
         except BrokerUnavailable as error:
@@ -271,6 +283,25 @@ class Consumer:
                 await message.nack(requeue=True)
         else:
             self._count(_OUTCOMES[type(verdict)])
+
+    async def _put_away(self, message: AbstractIncomingMessage, verdict: Verdict) -> None:
+        """Publish it where it belongs, however long the broker takes none (an alarm, a leader that changes).
+
+        It is held meanwhile: giving it back would count as a delivery, and after five of those the broker itself
+        puts a message away that nothing is wrong with.
+        Raises `BrokerUnavailable` when it is the broker's again, `NotTaken` when there is no such place.
+        """
+        while True:
+            try:
+                return await self._publisher.publish(forwarded(self.queue, message, verdict))
+            except (Unroutable, Rejected):
+                raise
+            except (NotTaken, BrokerUnavailable) as error:
+                log.info("%s: could not put a message away yet: %s", self.queue, error)
+                metrics.HELD.labels(self.queue).inc()
+                await asyncio.sleep(PATIENCE_SECONDS)
+                if message.channel.is_closed:
+                    raise BrokerUnavailable("the channel that it came on has ended") from error
 
     def _count(self, outcome: str) -> None:
         metrics.HANDLED.labels(self.queue, outcome).inc()

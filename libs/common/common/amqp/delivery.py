@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
@@ -23,6 +24,8 @@ class Envelope(Protocol):
     def type(self) -> str: ...
     @property
     def subject(self) -> str: ...
+    @property
+    def time(self) -> datetime: ...
     @property
     def partitionkey(self) -> str: ...
     @property

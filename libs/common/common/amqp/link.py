@@ -1,4 +1,4 @@
-"""One connection to the broker, made when needed and made again after it broke.
+"""A process's connections to the broker, made when needed and made again after they broke.
 
 aio-pika's robust connection is not used: consumers get lost after its reconnects (its issues 334 and
 594) and a publish made while it is away waits for ever (556, 636). Here nothing heals by itself:
@@ -57,12 +57,16 @@ async def connect(url: str, *, name: str) -> AbstractConnection:
 
 
 class Link:
-    """A connection shared by the consumers and publishers of one process."""
+    """What the consumers and publishers of one process share: a connection for what publishes and one for the rest.
+
+    Two, because a broker in alarm reads nothing any more from a connection that has published, and what was
+    acknowledged on it would count as never heard.
+    """
 
     def __init__(self, url: str, *, name: str) -> None:
         self._url = url
         self._name = name
-        self._connection: AbstractConnection | None = None
+        self._connections: dict[bool, AbstractConnection] = {}
         self._connecting = asyncio.Lock()
 
     async def channel(self, *, confirms: bool) -> AbstractChannel:
@@ -72,36 +76,41 @@ class Link:
         Raises `BrokerUnavailable`. The connection is then given up, since one that cannot open a channel is
         broken or half-open: the next call makes a new one instead of waiting for missed heartbeats.
         """
-        connection = await self._opened()
+        connection = await self._opened(confirms)
         try:
             with broker_errors():
                 async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
                     return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
         except BrokerUnavailable:
-            if self._connection is connection:
-                await self.close()
+            if self._connections.get(confirms) is connection:
+                await self._close(confirms)
             raise
 
-    async def check(self) -> None:
-        """A readiness probe. Raises `BrokerUnavailable` unless the broker opens a channel."""
-        await close_channel(await self.channel(confirms=False))
+    async def check(self, *, confirms: bool = False) -> None:
+        """A readiness probe. Raises `BrokerUnavailable` unless the broker opens a channel, with `confirms` one to publish on."""
+        await close_channel(await self.channel(confirms=confirms))
 
     async def close(self) -> None:
-        """Close the connection; a broker that does not answer is left without a good-bye."""
-        connection, self._connection = self._connection, None
+        """Close the connections; a broker that does not answer is left without a good-bye."""
+        for confirms in tuple(self._connections):
+            await self._close(confirms)
+
+    async def _close(self, confirms: bool) -> None:
+        connection = self._connections.pop(confirms, None)
         if connection is not None:
             with contextlib.suppress(BrokerUnavailable), broker_errors():
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await connection.close()
 
-    async def _opened(self) -> AbstractConnection:
+    async def _opened(self, confirms: bool) -> AbstractConnection:
         async with self._connecting:
             # Not `is_closed`: aio-pika sets that after our own `close` only, not when the broker or the
             # network ended the connection.
-            if self._connection is None or not self._connection.connected.is_set():
-                await self.close()
-                self._connection = await connect(self._url, name=self._name)
-            return self._connection
+            connection = self._connections.get(confirms)
+            if connection is None or not connection.connected.is_set():
+                await self._close(confirms)
+                connection = self._connections[confirms] = await connect(self._url, name=self._name)
+            return connection
 
 
 async def close_channel(channel: AbstractChannel) -> None:

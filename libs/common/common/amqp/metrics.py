@@ -22,3 +22,8 @@ CONSUMING: Final = Gauge("amqp_consuming", "1 while the broker delivers to this 
 SESSIONS: Final = Counter(
     "amqp_consumer_sessions", "Times consuming began, the first one included.", ("queue",)
 )
+HELD: Final = Counter(
+    "amqp_messages_held",
+    "Times that a message was held because neither retry nor dead-letter queue took it.",
+    ("queue",),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,8 +13,9 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from common.amqp import Consumer, Delivery, Link, Message, Publisher, RetryPolicy
 from common.amqp.declare import declare_exchange, declare_work_queue
 from common.amqp.names import RETRY_DELAYS_SECONDS, dead_queue, retry_queue
+from common.forgetting import OLDEST_EVENT
 from common.testing import stack
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tools.proxy import Proxy
 
@@ -27,6 +29,7 @@ class Event(BaseModel):
     partitionkey: str
     sequence: int
     traceparent: str | None = None
+    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     data: dict[str, object]
 
 
@@ -63,6 +66,7 @@ class Bench:
         ordered: bool = True,
         retries: RetryPolicy | None = None,
         handler_timeout_seconds: float = 30.0,
+        oldest: timedelta | None = OLDEST_EVENT,
     ) -> Consumer:
         return Consumer(
             link or self.link,
@@ -75,6 +79,7 @@ class Bench:
             retries=retries,
             handler_timeout_seconds=handler_timeout_seconds,
             drain_seconds=5,
+            oldest=oldest,
         )
 
     async def handled_all(self, wanted: int, within_seconds: float = 20.0) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -14,8 +15,9 @@ from common import pg
 from common.amqp import BrokerUnavailable, Consumer, Delivery, Link, Message, Poison, RetryPolicy, consumer
 from common.amqp import link as link_module
 from common.amqp.declare import declare_work_queue
-from common.amqp.names import retry_queue
+from common.amqp.names import RETRY_EXCHANGE, dead_queue, retry_queue
 from common.errors import NotReady
+from common.forgetting import OLDEST_EVENT
 from common.inbox import first_sight, is_newest
 from common.pg import Pool
 from common.testing import stack
@@ -127,6 +129,19 @@ async def test_what_is_no_envelope_is_dead(bench: Bench) -> None:
     assert str(dead.headers["x-reason"]).startswith("not an envelope")
 
 
+async def test_what_the_inbox_may_have_forgotten_is_dead(bench: Bench) -> None:
+    """Who never forgets takes it all the same."""
+    old = bench.event("a", 1).model_copy(update={"time": datetime.now(UTC) - OLDEST_EVENT})
+    async with bench.consumer().running():
+        await bench.publish(old, bench.event("a", 2))
+        await bench.handled_all(1)
+        assert "older than 90 days" in str((await bench.dead_letter()).headers["x-reason"])
+    assert bench.handled == [("a", 2)]
+    async with bench.consumer(oldest=None).running():
+        await bench.publish(old)
+        await bench.handled_all(2)
+
+
 async def test_a_defect_is_retried_and_then_dead(bench: Bench) -> None:
     async def fail(delivery: Delivery) -> None:
         await bench.note(delivery)
@@ -150,6 +165,37 @@ async def test_a_handler_that_hangs_is_stopped_and_its_message_retried(bench: Be
     await bench.publish(bench.event("k", 1))
     async with bench.consumer(hang_once, handler_timeout_seconds=0.2).running():
         await bench.handled_all(1, within_seconds=5)
+
+
+async def test_a_message_that_no_queue_takes_is_held_and_not_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker in alarm, say, takes nothing for minutes. To give the message back each time would be five deliveries."""
+    monkeypatch.setattr(consumer, "PATIENCE_SECONDS", 0.05)
+    key, attempts = retry_queue(bench.queue, 1), list[int]()
+    retry = await bench.channel.get_queue(key)
+    full = await bench.channel.declare_queue(
+        f"{bench.queue}.full", exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind(RETRY_EXCHANGE, key)
+    await retry.unbind(RETRY_EXCHANGE, key)
+    await bench.publisher.publish(Message(uuid4(), RETRY_EXCHANGE, key, b"{}"))
+
+    async def handle(delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        if delivery.attempt == 1:
+            raise NotReady("not yet")
+        await bench.note(delivery)
+
+    async with bench.consumer(handle).running():
+        await bench.publish(bench.event("a", 1))
+        await asyncio.sleep(2)
+        assert attempts == [1]
+        await retry.bind(RETRY_EXCHANGE, key)
+        await full.delete(if_empty=False)
+        await bench.handled_all(1)
+    assert attempts == [1, 2]
+    assert await bench.waiting(dead_queue(bench.queue)) == 0
 
 
 async def test_a_consumer_that_dies_again_and_again_loses_the_message_to_the_dead_letters(

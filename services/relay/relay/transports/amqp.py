@@ -20,7 +20,7 @@ class AmqpBroker:
         return AmqpTransport(self._link)
 
     async def check(self) -> None:
-        await self._link.check()
+        await self._link.check(confirms=True)
 
     async def close(self) -> None:
         await self._link.close()
