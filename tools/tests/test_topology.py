@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 from aio_pika.exceptions import AMQPError
-from common.amqp import Link, Message, Publisher, Unconfirmed, Unroutable
+from common.amqp import Link, Message, Publisher, Unroutable
+from common.broker import Rejected
 from common.testing import Stack, stack
 from contracts import topology
 from contracts.topology import COMMANDS, DEAD, EVENTS, RETRY
@@ -26,7 +27,7 @@ async def published(running: Stack, user: str, exchange: str, routing_key: str) 
     publisher = Publisher(link, confirm_timeout_seconds=5)
     try:
         await publisher.publish(Message(uuid4(), exchange, routing_key, b"{}"))
-    except Unconfirmed as refused:
+    except Rejected as refused:
         if "ACCESS_REFUSED" not in str(refused):
             raise
         return False
