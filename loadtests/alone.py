@@ -23,7 +23,7 @@ from tools.stack.process import give_way
 from tools.stack.services import GIVES_WAY
 
 START_SECONDS = 20.0
-AS_A_SERVICE = ("setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "ledger")
+AS_A_SERVICE = ("setpriv", "--pdeathsig", "TERM", sys.executable, "-m")
 """With a session of its own, as in `tools.stack`: the machine shares its processors out among sessions first."""
 
 
@@ -43,9 +43,10 @@ async def ledger_alone(
     prepare: Callable[[Database], Awaitable[None]] | None = None,
     settings: Mapping[str, str] | None = None,
     log: Path | None = None,
+    program: str = "ledger",
 ) -> AsyncIterator[Alone]:
     """That many ledger processes on a fresh database, which `prepare` may change first; ended on exit.
-    `settings` are further settings, as environment variables.
+    `settings` are further settings, as environment variables; `program` is the module that serves.
 
     Raises:
         TimeoutError: a process was not ready within `START_SECONDS`.
@@ -56,7 +57,7 @@ async def ledger_alone(
         urls, pids = [], []
         for _ in range(engines):
             port = _free_port()
-            process = await _start(database, port, log, settings or {})
+            process = await _start(program, database, port, log, settings or {})
             ends.push_async_callback(_end, process)
             urls.append(f"http://127.0.0.1:{port}")
             pids.append(process.pid)
@@ -74,7 +75,12 @@ async def sealer(database: Database) -> AsyncIterator[None]:
         "PORT": str(_free_port()),
     }
     process = await asyncio.create_subprocess_exec(
-        *AS_A_SERVICE, "seal", env=environment, stdout=asyncio.subprocess.DEVNULL, start_new_session=True
+        *AS_A_SERVICE,
+        "ledger",
+        "seal",
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     give_way(process.pid, GIVES_WAY)
     try:
@@ -110,7 +116,7 @@ def _free_port() -> int:
 
 
 async def _start(
-    database: Database, port: int, log: Path | None, settings: Mapping[str, str]
+    program: str, database: Database, port: int, log: Path | None, settings: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     running = stack()
     environment = os.environ | {
@@ -124,7 +130,7 @@ async def _start(
     told = (log or Path(os.devnull)).open("a")
     try:
         return await asyncio.create_subprocess_exec(
-            *AS_A_SERVICE, "serve", env=environment, stdout=told, stderr=told, start_new_session=True
+            *AS_A_SERVICE, program, "serve", env=environment, stdout=told, stderr=told, start_new_session=True
         )
     finally:
         told.close()

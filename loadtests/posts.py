@@ -9,6 +9,7 @@ two means something on a machine whose absolute speed does not.
     --batch 100       requests of so many entries instead of single posts
     --rules off       the database's rules switched off by its owner, in this experiment only: their price
     --no-sealer       without the sealing process, which otherwise works beside
+    --nothing-behind  the ledger's door alone: every post is answered at once, nothing is decided or written
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ async def without_rules(alone: Alone) -> None:
 
 async def _round(alone: Alone, key: str, wanted: argparse.Namespace) -> None:
     """The table, with the sealing process beside unless it is not wanted; it has caught up before anything is measured."""
-    if wanted.no_sealer:
+    if wanted.no_sealer or wanted.nothing_behind:
         await _table(alone, key, wanted)
         return
     async with sealer(alone.database):
@@ -198,8 +199,10 @@ async def main() -> None:
     parser.add_argument("--rules", choices=("on", "off"), default="on")
     parser.add_argument("--no-sealer", action="store_true")
     parser.add_argument("--row-lock", type=int, nargs="*", default=ROW_LOCK_CLIENTS, help="pgbench clients")
+    parser.add_argument("--nothing-behind", action="store_true")
     wanted = parser.parse_args()
-    async with ledger_alone(wanted.engines, prepare=make_ledger) as alone:
+    program = "loadtests.nothing_behind" if wanted.nothing_behind else "ledger"
+    async with ledger_alone(wanted.engines, prepare=make_ledger, program=program) as alone:
         key = await api_key(alone.database, "load", "transfer", ledger=LEDGER)
         await fund(alone.urls[0], key, ACCOUNTS)
         await settled(alone.database)
