@@ -167,7 +167,7 @@ class Sources:
         its answer is not wanted any more takes as long as waiting for it."""
         task = asyncio.create_task(asked, name="replica-page")
         self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        task.add_done_callback(self._answered)
         try:
             await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
         finally:
@@ -177,6 +177,11 @@ class Sources:
             return task.result() if task.done() else None
         except (NotFound, DatabaseUnavailable):
             return None
+
+    def _answered(self, asked: asyncio.Task[Any]) -> None:
+        self._asked.discard(asked)
+        if not asked.cancelled():
+            asked.exception()  # one that was given up may still fail: nobody is waiting to hear of it
 
 
 async def _from(
