@@ -423,7 +423,7 @@ CODE = (
         f"{G}/shedding.py",
         "        if self._in_hand >= self._places[priority]:",
         "        if False:",
-        (f"{GT}/test_breaker.py::test_browsing_is_shed_first_and_money_last",),
+        (f"{GT}/test_shedding.py::test_browsing_is_shed_first_and_money_last",),
     ),
     CodeGuard(
         "edge: a service that has too much to do is not taken for dead",

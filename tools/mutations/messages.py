@@ -1,4 +1,4 @@
-"""The guards of what every service stands on: messages, what is remembered of them, and tokens while identity hangs."""
+"""The guards of what every service stands on: messages, what is remembered of them, tokens and Redis while they hang."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ R, RT = "services/relay/relay", "services/relay/tests"
 _KEPT = (f"{RT}/test_forgetting.py::test_nobody_forgets_what_must_be_kept",)
 
 CODE = (
+    CodeGuard(
+        "messages: a frozen Redis is left alone",
+        f"{C}/redis.py",
+        "            with self._circuit.attempt():",
+        "            if self._circuit:",
+        (f"{CT}/test_redis.py::test_a_frozen_redis_is_left_alone_and_asked_again_by_one_command_later",),
+    ),
     CodeGuard(
         "messages: what the inbox may have forgotten is not handled",
         f"{C}/amqp/consumer.py",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from common.redis import TROUBLE, answers, connect
+from common.redis import TRIP_AFTER, TROUBLE, answers, connect
 from common.testing import stack
 
 
@@ -24,6 +26,30 @@ class Silent:
         self.connections += 1
         await self.leave.wait()
         writer.close()
+
+
+@dataclass(slots=True)
+class Freezing:
+    """Stands between a client and the stack's Redis, and passes nothing on while it is frozen."""
+
+    thawed: asyncio.Event = field(default_factory=asyncio.Event)
+    commands: int = 0
+
+    async def serve(self, ours: asyncio.StreamReader, answers_to: asyncio.StreamWriter) -> None:
+        where = urlsplit(stack().redis_url)
+        theirs, writer = await asyncio.open_connection(where.hostname, where.port)
+        back = asyncio.create_task(self._back(theirs, answers_to))
+        while said := await ours.read(65_536):
+            self.commands += b"PING" in said
+            await self.thawed.wait()
+            writer.write(said)
+        writer.close()
+        await back
+
+    async def _back(self, theirs: asyncio.StreamReader, answers_to: asyncio.StreamWriter) -> None:
+        while said := await theirs.read(65_536):
+            answers_to.write(said)
+        answers_to.close()
 
 
 @pytest.fixture
@@ -43,6 +69,36 @@ async def test_a_silent_server_is_asked_once(silent: Silent) -> None:
         await answers(client)
     await client.aclose()
     assert silent.connections == 1
+
+
+async def test_a_frozen_redis_is_left_alone_and_asked_again_by_one_command_later() -> None:
+    """Three time-outs a request, for every request, were what a frozen Redis cost."""
+    between = Freezing()
+    server = await asyncio.start_server(between.serve, "127.0.0.1", 0)
+    where = urlsplit(stack().redis_url)
+    ours = where._replace(netloc=f"{where.netloc.rpartition(':')[0]}:{server.sockets[0].getsockname()[1]}")
+    client = connect(ours.geturl(), timeout_seconds=0.2)
+    between.thawed.set()
+    await answers(client)
+    between.thawed.clear()
+    for _ in range(TRIP_AFTER):
+        with pytest.raises(TROUBLE):
+            await client.ping()
+    asked = between.commands
+    for _ in range(50):
+        with pytest.raises(TROUBLE, match="was not asked"):
+            await client.ping()
+    assert between.commands == asked
+    between.thawed.set()
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(*TROUBLE):
+                await client.ping()
+                break
+            await asyncio.sleep(0.05)
+    assert all(await asyncio.gather(*(client.ping() for _ in range(8))))
+    await client.aclose()
+    server.close()
 
 
 async def test_nobody_there_is_trouble() -> None:

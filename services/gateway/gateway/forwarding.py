@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
+from common.breaker import Breaker
 from common.errors import DomainError, Unavailable
 from common.http.reading import BROKEN
 from common.problem import FieldError, InvalidInput, PayloadTooLarge, RequestTimeout
@@ -19,7 +20,6 @@ from common.telemetry.traces import traceparent
 from multidict import CIMultiDict
 from yarl import URL
 
-from gateway.breaker import Breaker
 from gateway.domain import PublicRoute, Service
 
 REQUEST_HEADERS = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import aiohttp
 import pytest
-from gateway.breaker import TRIP_AFTER
+from common.breaker import TRIP_AFTER
 from gateway.domain import Service
 from gateway.routes import ROUTES
 

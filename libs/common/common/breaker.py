@@ -1,7 +1,7 @@
-"""Circuit breaking: a service that does not answer is left alone for a while, then tried with one request.
+"""Circuit breaking: whatever does not answer is left alone for a while, then tried with one request.
 
-Without it every request to a dead service waits for its time-out, and whoever waits holds a place that
-requests to healthy services need.
+Without it every request to a dead server waits for its time-out, and whoever waits holds a place that
+requests to healthy ones need.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,43 +9,53 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 
-from common.errors import DomainError, Unavailable
 from prometheus_client import Gauge
+
+from common.errors import Unavailable
 
 TRIP_AFTER: Final = 8
 """Failures in a row."""
 REST_SECONDS: Final = 1.0
 LONGEST_REST_SECONDS: Final = 15.0
 
-OPEN: Final = Gauge("gateway_circuit_open", "1 while requests to a service are turned away", ("service",))
+OPEN: Final = Gauge("circuit_open", "1 while requests to a server are turned away", ("to",))
 
 
 class CircuitOpen(Unavailable):
-    """The service did not answer a moment ago, so it was not asked."""
+    """The server did not answer a moment ago, so it was not asked."""
 
     slug = "upstream-resting"
     title = "The service is not available"
 
 
 class Breaker:
-    """The circuit to one service: closed, open, or half open while one request probes."""
+    """The circuit to one server: closed, open, or half open while one request probes."""
 
     def __init__(
-        self, service: str, failures: tuple[type[DomainError], ...], *, clock: Callable[[], float] = monotonic
+        self,
+        to: str,
+        failures: tuple[type[Exception], ...],
+        *,
+        trip_after: int = TRIP_AFTER,
+        longest_rest_seconds: float = LONGEST_REST_SECONDS,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`failures` are the errors that mean that the service did not answer."""
+        """`failures` are the errors that mean that the server did not answer; so many in a row open the circuit. The rest
+        doubles with each probe that fails, up to the longest."""
         self._failures = failures
+        self._trip_after = trip_after
+        self._longest_rest_seconds = longest_rest_seconds
         self._clock = clock
         self._in_a_row = 0
         self._rest_seconds = REST_SECONDS
         self._open_until: float | None = None
         self._probing = False
-        self._gauge = OPEN.labels(service)
+        self._gauge = OPEN.labels(to)
         self._gauge.set(0)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Around one request to the service. Raises CircuitOpen when it is not to be asked."""
+        """Around one request. Raises CircuitOpen when the server is not to be asked."""
         probes = self._admit()
         try:
             yield
@@ -53,7 +63,7 @@ class Breaker:
             self._failed(probes)
             raise
         except BaseException:
-            # The caller left, or the service refused: the first tells nothing, the second comes as a return.
+            # The caller left, or the server refused: the first tells nothing, the second comes as a return.
             self._probing = self._probing and not probes
             raise
         self._succeeded()
@@ -71,8 +81,8 @@ class Breaker:
     def _failed(self, probes: bool) -> None:
         self._in_a_row += 1
         if probes:
-            self._rest_seconds = min(self._rest_seconds * 2, LONGEST_REST_SECONDS)
-        elif self._in_a_row < TRIP_AFTER or self._open_until is not None:
+            self._rest_seconds = min(self._rest_seconds * 2, self._longest_rest_seconds)
+        elif self._in_a_row < self._trip_after or self._open_until is not None:
             return
         self._open_until = self._clock() + self._rest_seconds
         self._probing = False
