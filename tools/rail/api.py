@@ -301,6 +301,13 @@ async def set_behaviour(request: web.Request) -> web.Response:
     return web.json_response(wanted.model_dump())
 
 
+async def forget(request: web.Request) -> web.Response:
+    """Begin anew: nothing has ever happened, to the central bank neither."""
+    request.app[LOG].record_forgetting()
+    request.app[BOOK].forget()
+    return web.json_response({})
+
+
 async def truth(request: web.Request) -> web.Response:
     """What the rail knows it has moved, to compare the platform's books with."""
     book = request.app[BOOK]
@@ -326,6 +333,7 @@ ROUTES: Final = (
     web.put("/accounts/{clabe}", set_account),
     web.put("/behaviour", set_behaviour),
     web.get("/statement", account_statement),
+    web.post("/forget", forget),
     web.get("/truth", truth),
     web.get("/healthz", healthy),
     web.get("/readyz", healthy),

@@ -116,6 +116,11 @@ class Book:
     lies: dict[tuple[date, str, str], str] = field(default_factory=dict)
     """Statuses that the central bank tells of transfers, against what the statement says."""
 
+    def forget(self) -> None:
+        """Begin anew: nothing has ever happened."""
+        for kept in (self.transfers, self.orders, self.closed_accounts, self.returned, self.lies):
+            kept.clear()
+
     def new_transfer(self, wish: Movement) -> Movement | None:
         """The transfer to accept, or None if it was accepted before. Raises `RailError`."""
         check_clabe(wish.ordering_clabe)

@@ -22,6 +22,7 @@ _LIE: Final = "central-bank-lies"
 _TRANSFER: Final = "transfer"
 _ORDER: Final = "order"
 _CLOSED: Final = "account-closed"
+_FORGOTTEN: Final = "forgotten"
 
 
 class TruthReader:
@@ -82,6 +83,10 @@ class TruthLog:
             }
         )
 
+    def record_forgetting(self) -> None:
+        """What was written before tells nothing any more."""
+        self._append({"fact": _FORGOTTEN})
+
     def close(self) -> None:
         os.close(self._descriptor)
 
@@ -121,6 +126,8 @@ def _apply(book: Book, fact: dict[str, str | None]) -> None:
     elif fact["fact"] == _LIE:
         key = (date.fromisoformat(_text(fact, "date")), _text(fact, "institution"), _text(fact, "clave"))
         book.lies[key] = _text(fact, "status")
+    elif fact["fact"] == _FORGOTTEN:
+        book.forget()
     elif fact["fact"] == _CLOSED:
         book.closed_accounts.add(_text(fact, "clabe"))
     else:

@@ -91,29 +91,44 @@ def stack() -> Stack:
 
 @asynccontextmanager
 async def fresh_database(service: str, *, like: Database | None = None) -> AsyncIterator[Database]:
+    """As `copy_database`; dropped on exit."""
+    made = _named(service)
+    try:
+        await _copy(made, service, like)
+        yield made
+    finally:
+        await drop_database(made)
+
+
+async def copy_database(service: str, *, like: Database | None = None) -> Database:
     """A copy of the service's migrated, still empty database, or of `like`, to which nobody may be connected.
 
-    Dropped on exit.
+    The caller drops it.
     """
+    made = _named(service)
+    await _copy(made, service, like)
+    return made
+
+
+async def drop_database(database: Database) -> None:
+    """At once: pages that were never written need not be then. Connects anew: a test may have killed the server."""
+    async with _administrator() as admin:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)')
+
+
+def _named(service: str) -> Database:
     running = stack()
     name = f"{service}_test_{uuid4().hex[:12]}"
-    try:
-        async with _administrator(running) as admin:
-            await _copy(admin, service, name, like)
-        yield Database(
-            name=name,
-            superuser_dsn=in_database(running.postgres.superuser_dsn, name),
-            dsns={role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)},
-        )
-    finally:
-        # At once: pages that were never written need not be then. Connected anew: a test may have killed the server.
-        async with _administrator(running) as admin:
-            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    return Database(
+        name=name,
+        superuser_dsn=in_database(running.postgres.superuser_dsn, name),
+        dsns={role: in_database(dsn, name) for role, dsn in running.dsn.items() if _is_of(role, service)},
+    )
 
 
 @asynccontextmanager
-async def _administrator(running: Stack) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    admin = await asyncpg.connect(running.postgres.superuser_dsn)
+async def _administrator() -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    admin = await asyncpg.connect(stack().postgres.superuser_dsn)
     try:
         yield admin
     finally:
@@ -129,29 +144,26 @@ def in_database(dsn: str, name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
-async def _copy(
-    admin: "asyncpg.Connection[asyncpg.Record]", service: str, name: str, like: Database | None
-) -> None:
+async def _copy(made: Database, service: str, like: Database | None) -> None:
     """Copy tables and data by template; what belongs to the database itself needs copying by hand.
 
     A throw-away stack keeps pristine copies to take from, since a database cannot be copied while
     somebody is connected to it. On another stack this waits a while for the services to leave.
     """
     pristine = f"{service}_pristine"
-    kept = await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", pristine)
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(asyncpg.ObjectInUseError),
         stop=stop_after_delay(TEMPLATE_WAIT_SECONDS),
         wait=wait_random(0.05, 0.3),
         reraise=True,
     )
-    template = like.name if like else pristine if kept else service
-    create = f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER "{service}_owner"'
-    await retrying(admin.execute, create)
-    statements = await admin.fetch(_PRIVILEGES_AND_SETTINGS, service, name)
-    await admin.execute(
-        ";".join(statement[0] for statement in statements)
-    )  # one transaction: one wait for the disk
+    async with _administrator() as admin:
+        kept = await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", pristine)
+        template = like.name if like else pristine if kept else service
+        create = f'CREATE DATABASE "{made.name}" TEMPLATE "{template}" OWNER "{service}_owner"'
+        await retrying(admin.execute, create)
+        statements = await admin.fetch(_PRIVILEGES_AND_SETTINGS, service, made.name)
+        await admin.execute(";".join(row[0] for row in statements))  # one transaction: one wait for the disk
 
 
 _PRIVILEGES_AND_SETTINGS = """

@@ -1,23 +1,31 @@
 """Betting on a database of its own, with a small ledger beside it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from betting.app import betting_app, settler_app
 from betting.settings import Settings, SettlerSettings
+from common.kept_database import KeptDatabase
 from common.signing import SigningKey
-from common.testing import Database, fresh_database, stack
+from common.testing import Database, stack
 
 from services.betting.tests.fake_ledger import API_KEY, FakeIdentity, FakeLedger, neighbours
 from services.betting.tests.venue import Venue, open_venue
 
 
+@pytest.fixture(scope="session")
+def kept() -> Iterator[KeptDatabase]:
+    made = KeptDatabase("betting")
+    yield made
+    asyncio.run(made.drop())
+
+
 @pytest.fixture
-async def database() -> AsyncIterator[Database]:
-    async with fresh_database("betting") as copy:
-        yield copy
+async def database(kept: KeptDatabase) -> Database:
+    return await kept.as_new()
 
 
 @pytest.fixture

@@ -2,21 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-import asyncpg
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from common.kept_database import KeptDatabase
 from common.redis import connect
 from common.signing import SigningKey
-from common.testing import Database, fresh_database, stack
+from common.testing import Database, stack
 from gateway.app import REVOCATIONS, gateway_app
 from gateway.domain import PublicRoute, Service
 from gateway.routes import ROUTES
@@ -47,19 +46,16 @@ class Behind:
     urls: dict[Service, str]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kept_database() -> AsyncIterator[Database]:
-    async with fresh_database("identity") as copy:
-        yield copy
+@pytest.fixture(scope="session")
+def kept() -> Iterator[KeptDatabase]:
+    made = KeptDatabase("identity")
+    yield made
+    asyncio.run(made.drop())
 
 
 @pytest.fixture
-async def database(kept_database: Database) -> Database:
-    """Emptied for every test: that is quicker than a new one."""
-    connection = await asyncpg.connect(kept_database.superuser_dsn)
-    await connection.execute("TRUNCATE users, idempotency, outbox CASCADE")
-    await connection.close()
-    return kept_database
+async def database(kept: KeptDatabase) -> Database:
+    return await kept.as_new()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The real application over HTTP, on a database of its own and the stack's Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pyotp
 import pytest
-import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
+from common.kept_database import KeptDatabase
 from common.redis import connect
 from common.signing import SigningKey
-from common.testing import Database, fresh_database, stack
+from common.testing import Database, stack
 from identity.__main__ import main
 from identity.app import identity_app
 from identity.derived import create_master_key
@@ -30,19 +30,16 @@ Create = Callable[..., Awaitable[tuple[int, str]]]
 MakeClient = Callable[..., AbstractAsyncContextManager[Client]]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kept_database() -> AsyncIterator[Database]:
-    async with fresh_database("identity") as copy:
-        yield copy
+@pytest.fixture(scope="session")
+def kept() -> Iterator[KeptDatabase]:
+    made = KeptDatabase("identity")
+    yield made
+    asyncio.run(made.drop())
 
 
 @pytest.fixture
-async def database(kept_database: Database) -> Database:
-    """Emptied for every test: that is quicker than a new one."""
-    connection = await asyncpg.connect(kept_database.superuser_dsn)
-    await connection.execute("TRUNCATE users, idempotency, outbox CASCADE")
-    await connection.close()
-    return kept_database
+async def database(kept: KeptDatabase) -> Database:
+    return await kept.as_new()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A throw-away ledger database for each test that asks for one, and a bank on it."""
+"""A ledger's database, as new for each test that asks for it, and a bank on it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from common.kept_database import KeptDatabase
 from common.testing import Database, fresh_database
 
 from services.ledger.tests.commands import operator
 from services.ledger.tests.door import Door, open_door
+from services.ledger.tests.sealed import SealedBank, twelve_entries
 from services.ledger.tests.shop import Desk, open_desk
 from services.ledger.tests.vocabulary import PRINCIPAL, Bank, connected, open_bank
 
@@ -37,10 +40,33 @@ async def _permit_everything(made: Database) -> None:
         )
 
 
+@pytest.fixture(scope="session")
+def kept(with_a_tester: Database) -> Iterator[KeptDatabase]:
+    made = KeptDatabase("ledger", like=with_a_tester)
+    yield made
+    asyncio.run(made.drop())
+
+
 @pytest.fixture
-async def database(with_a_tester: Database) -> AsyncIterator[Database]:
-    async with fresh_database("ledger", like=with_a_tester) as made:
-        yield made
+async def database(kept: KeptDatabase) -> Database:
+    return await kept.as_new()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def twelve(
+    with_a_tester: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SealedBank]:
+    """Twelve entries under three seals in a database of their own, for the tests of a module that change nothing."""
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(fresh_database("ledger", like=with_a_tester))
+        folder = tmp_path_factory.mktemp("twelve")
+        yield await stack.enter_async_context(twelve_entries(await open_bank(made, stack), folder))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def door_of_twelve(twelve: SealedBank) -> AsyncIterator[Door]:
+    async with open_door(twelve.bank.database, twelve.folder) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -134,3 +134,9 @@ async def twelve_entries(bank: Bank, folder: Path) -> AsyncIterator[SealedBank]:
 
 def lines_of(folder: Path) -> list[Any]:
     return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def change_manifest(folder: Path, change: Callable[[Json], object]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))

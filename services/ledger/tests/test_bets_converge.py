@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from common.testing import Database, examples, fresh_database
+from common.kept_database import KeptDatabase
+from common.testing import Database, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.domain.commands import Command
 
 from services.ledger.tests.vocabulary import (
-    PRINCIPAL,
     Bank,
     connected,
     hold,
@@ -126,18 +126,13 @@ async def _play(story: Story, banks: list[Bank], database: Database) -> None:
 
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(stories())
-def test_holds_and_escrow_converge_to_zero(story: Story) -> None:
-    asyncio.run(_run(story))
+def test_holds_and_escrow_converge_to_zero(kept: KeptDatabase, story: Story) -> None:
+    asyncio.run(_run(kept, story))
 
 
-async def _run(story: Story) -> None:
+async def _run(kept: KeptDatabase, story: Story) -> None:
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(fresh_database("ledger"))
-        async with connected(database, "superuser") as connection:
-            await connection.execute(
-                "INSERT INTO principal (ledger_id, name, kinds) SELECT 1, $1, array_agg(name) FROM kind",
-                PRINCIPAL,
-            )
+        database = await kept.as_new()
         banks = [await open_bank(database, stack), await open_bank(database, stack)]
         await _play(story, banks, database)
 

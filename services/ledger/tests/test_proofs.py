@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,16 @@ from services.ledger.tests.vocabulary import Bank
 Json = dict[str, Any]
 Lines = list[Json]
 
-
-@pytest.fixture
-async def sealed(bank: Bank, tmp_path: Path) -> AsyncIterator[SealedBank]:
-    async with twelve_entries(bank, tmp_path) as made:
-        yield made
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_every_entry_has_a_proof_that_holds(sealed: SealedBank, door: Door, tmp_path: Path) -> None:
-    key, trust, file = (await door.key()).secret, await sealed.trust(), tmp_path / "proof.json"
-    ids = [line["id"] for line in lines_of((await sealed.export())[0])]
+async def test_every_entry_has_a_proof_that_holds(
+    twelve: SealedBank, door_of_twelve: Door, tmp_path: Path
+) -> None:
+    key, trust, file = (await door_of_twelve.key()).secret, await twelve.trust(), tmp_path / "proof.json"
+    ids = [line["id"] for line in lines_of((await twelve.export())[0])]
     for id in ids:
-        status, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+        status, proof = await door_of_twelve.ask(key, "GET", f"/v1/entries/{id}/proof")
         assert status == 200
         file.write_text(json.dumps(proof))
         status, told = await run_tool("proof", str(file), "--trust", str(trust))
@@ -111,24 +109,24 @@ def _shape(proof: Json) -> None:
     ],
 )
 async def test_a_changed_proof_does_not_hold(
-    sealed: SealedBank, door: Door, tmp_path: Path, change: Callable[[Json], None]
+    twelve: SealedBank, door_of_twelve: Door, tmp_path: Path, change: Callable[[Json], None]
 ) -> None:
-    key, file = (await door.key()).secret, tmp_path / "proof.json"
-    id = lines_of((await sealed.export())[0])[3]["id"]
-    _, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+    key, file = (await door_of_twelve.key()).secret, tmp_path / "proof.json"
+    id = lines_of((await twelve.export())[0])[3]["id"]
+    _, proof = await door_of_twelve.ask(key, "GET", f"/v1/entries/{id}/proof")
     change(proof)
     file.write_text(json.dumps(proof))
-    status, told = await run_tool("proof", str(file), "--trust", str(await sealed.trust()))
+    status, told = await run_tool("proof", str(file), "--trust", str(await twelve.trust()))
     assert (status, "Traceback" in told) == (1, False), told
 
 
 async def test_a_proof_that_two_readers_read_differently_does_not_hold(
-    sealed: SealedBank, door: Door, tmp_path: Path
+    twelve: SealedBank, door_of_twelve: Door, tmp_path: Path
 ) -> None:
     """Whoever is shown a thousand must not be told that it is sound because ten are said afterwards."""
-    key, file, trust = (await door.key()).secret, tmp_path / "proof.json", str(await sealed.trust())
-    id = lines_of((await sealed.export())[0])[3]["id"]
-    _, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+    key, file, trust = (await door_of_twelve.key()).secret, tmp_path / "proof.json", str(await twelve.trust())
+    id = lines_of((await twelve.export())[0])[3]["id"]
+    _, proof = await door_of_twelve.ask(key, "GET", f"/v1/entries/{id}/proof")
     amount = f'"amount": "{proof["postings"]["1"]["amount"]}"'
     text = json.dumps(proof)
     file.write_text(text.replace(amount, f'"amount": "1000.00", {amount}', 1))
@@ -137,11 +135,11 @@ async def test_a_proof_that_two_readers_read_differently_does_not_hold(
     assert (status, "named twice" in told) == (2, True), told
 
 
-async def test_a_head_is_never_left_out(sealed: SealedBank, door: Door, tmp_path: Path) -> None:
+async def test_a_head_is_never_left_out(twelve: SealedBank, door_of_twelve: Door, tmp_path: Path) -> None:
     """A proof stands alone: a head of another seal says nothing about it, and is not passed over."""
-    key, file, trust = (await door.key()).secret, tmp_path / "proof.json", str(await sealed.trust())
-    id = lines_of((await sealed.export())[0])[3]["id"]
-    _, proof = await door.ask(key, "GET", f"/v1/entries/{id}/proof")
+    key, file, trust = (await door_of_twelve.key()).secret, tmp_path / "proof.json", str(await twelve.trust())
+    id = lines_of((await twelve.export())[0])[3]["id"]
+    _, proof = await door_of_twelve.ask(key, "GET", f"/v1/entries/{id}/proof")
     file.write_text(json.dumps(proof))
     for head, expected in (
         (f"1:{proof['seal']['hash']}", 0),
@@ -152,8 +150,10 @@ async def test_a_head_is_never_left_out(sealed: SealedBank, door: Door, tmp_path
         assert status == expected, told
 
 
-async def test_an_entry_that_is_not_sealed_yet_says_so(sealed: SealedBank, door: Door) -> None:
+@pytest.mark.asyncio(loop_scope="function")
+async def test_an_entry_that_is_not_sealed_yet_says_so(bank: Bank, door: Door, tmp_path: Path) -> None:
+    async with twelve_entries(bank, tmp_path) as sealed:
+        (last, *_) = reversed(await sealed.history(races=1))
     key = (await door.key()).secret
-    (last, *_) = reversed(await sealed.history(races=1))
     status, told = await door.ask(key, "GET", f"/v1/entries/{last}/proof")
     assert (status, told["type"], told["headers"]["Retry-After"]) == (409, "/problems/not-sealed-yet", "10")

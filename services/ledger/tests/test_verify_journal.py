@@ -9,64 +9,42 @@ import hashlib
 import json
 import shutil
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.domain.seals import seal_hash
-from ledger.sealing import SealingKeys, export_journal, make_key, rotate_key
+from ledger.sealing import export_journal
 
-from services.ledger.tests.door import Door
-from services.ledger.tests.sealed import SealedBank, head_of, lines_of, twelve_entries
-from services.ledger.tests.vocabulary import Bank
+from services.ledger.tests.sealed import SealedBank, change_manifest, head_of, lines_of
 from tools.verify_journal import canonical, leaf_of, tree_root
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Json = dict[str, Any]
 Lines = list[Json]
-
-
-@pytest.fixture
-async def sealed(bank: Bank, tmp_path: Path) -> AsyncIterator[SealedBank]:
-    async with twelve_entries(bank, tmp_path) as made:
-        yield made
 
 
 def write(folder: Path, lines: Lines) -> None:
     (folder / "journal.jsonl").write_bytes(b"".join(canonical(line) + b"\n" for line in lines))
 
 
-def change_manifest(folder: Path, change: Callable[[Json], object]) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    change(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-async def test_a_sound_export_passes(sealed: SealedBank) -> None:
-    folder, export = await sealed.export()
-    status, told = await sealed.verify(folder, head_of(export))
+async def test_a_sound_export_passes(twelve: SealedBank) -> None:
+    folder, export = await twelve.export()
+    status, told = await twelve.verify(folder, head_of(export))
     assert status == 0, told
     assert "entries 1 to 12" in told
     assert len(lines_of(folder)) == 12
 
 
-async def test_a_range_is_widened_to_whole_seals_and_passes_when_it_was_asked_for(sealed: SealedBank) -> None:
-    folder, export = await sealed.export(first=7, last=8)
+async def test_a_range_is_widened_to_whole_seals_and_passes_when_it_was_asked_for(twelve: SealedBank) -> None:
+    folder, export = await twelve.export(first=7, last=8)
     assert (export.first, export.last) == (6, 10)
-    assert (await sealed.verify(folder, head_of(export), "--range", "7:8"))[0] == 0
-    status, told = await sealed.verify(folder, head_of(export))
+    assert (await twelve.verify(folder, head_of(export), "--range", "7:8"))[0] == 0
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, "not all of 1 to 12" in told) == (1, True)
-
-
-async def test_an_older_head_is_on_the_chain(sealed: SealedBank) -> None:
-    _, before = await sealed.export()
-    await sealed.history(races=1)
-    await sealed.sealer.seal_due()
-    folder, export = await sealed.export()
-    assert export.last == 18
-    assert (await sealed.verify(folder, head_of(before)))[0] == 0
-    assert (await sealed.verify(folder, head_of(export)))[0] == 0
 
 
 # --- forgeries --------------------------------------------------------------------------------------------
@@ -115,17 +93,17 @@ def changed_metadata(lines: Lines) -> Lines:
     ],
 )
 async def test_a_changed_journal_is_found(
-    sealed: SealedBank, forge: Callable[[Lines], Lines], telling: str
+    twelve: SealedBank, forge: Callable[[Lines], Lines], telling: str
 ) -> None:
-    folder, export = await sealed.export()
+    folder, export = await twelve.export()
     write(folder, forge(lines_of(folder)))
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, telling in told) == (1, True), told
 
 
-async def test_a_whole_seal_cut_off_the_end_is_found_by_the_head_alone(sealed: SealedBank) -> None:
+async def test_a_whole_seal_cut_off_the_end_is_found_by_the_head_alone(twelve: SealedBank) -> None:
     """The trap: entries, seals and manifest shortened together are sound in themselves."""
-    folder, export = await sealed.export()
+    folder, export = await twelve.export()
     write(folder, lines_of(folder)[:10])
 
     def shorten(manifest: Json) -> None:
@@ -134,10 +112,10 @@ async def test_a_whole_seal_cut_off_the_end_is_found_by_the_head_alone(sealed: S
         manifest["sha256"] = hashlib.sha256((folder / "journal.jsonl").read_bytes()).hexdigest()
 
     change_manifest(folder, shorten)
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, "does not reach the expected head 3" in told) == (1, True), told
     own_head = json.loads((folder / "manifest.json").read_text())["seals"][-1]["hash"]
-    assert (await sealed.verify(folder, f"2:{own_head}"))[0] == 0, (
+    assert (await twelve.verify(folder, f"2:{own_head}"))[0] == 0, (
         "with a head out of the export it would pass"
     )
 
@@ -166,26 +144,26 @@ def reseal(folder: Path, private: Ed25519PrivateKey, lines: Lines) -> str:
     return f"{len(seals)}:{seals[-1]['hash']}"
 
 
-async def test_a_forgery_signed_by_another_key_is_found(sealed: SealedBank) -> None:
-    folder, export = await sealed.export()
+async def test_a_forgery_signed_by_another_key_is_found(twelve: SealedBank) -> None:
+    folder, export = await twelve.export()
     lines = lines_of(folder)
     lines[2]["reference"] = "markets/another"
     forged_head = reseal(folder, Ed25519PrivateKey.generate(), lines)
     for head in (head_of(export), forged_head):
-        status, told = await sealed.verify(folder, head)
+        status, told = await twelve.verify(folder, head)
         assert (status, "is not signed by the seal-1 that is trusted" in told) == (1, True), told
 
 
-async def test_the_sealing_key_itself_cannot_rewrite_what_was_noted_down(sealed: SealedBank) -> None:
+async def test_the_sealing_key_itself_cannot_rewrite_what_was_noted_down(twelve: SealedBank) -> None:
     """A stolen key signs anything; the head that is known elsewhere still tells."""
-    folder, export = await sealed.export()
+    folder, export = await twelve.export()
     lines = lines_of(folder)
     lines[2]["reference"] = "markets/another"
-    seed = b64decode(json.loads(sealed.key_file.read_text())["seal-1"])
+    seed = b64decode(json.loads(twelve.key_file.read_text())["seal-1"])
     forged_head = reseal(folder, Ed25519PrivateKey.from_private_bytes(seed), lines)
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, "is not the expected head" in told) == (1, True), told
-    assert (await sealed.verify(folder, forged_head))[0] == 0
+    assert (await twelve.verify(folder, forged_head))[0] == 0
 
 
 def not_balanced(lines: Lines) -> str:
@@ -282,15 +260,15 @@ def a_zero_with_a_sign(lines: Lines) -> str:
     ],
 )
 async def test_the_rules_of_money_are_verified_even_under_sound_seals(
-    sealed: SealedBank, break_rule: Callable[[Lines], str]
+    twelve: SealedBank, break_rule: Callable[[Lines], str]
 ) -> None:
     """The house itself sealed books that break a rule: its own key does not help it."""
-    folder, _ = await sealed.export()
+    folder, _ = await twelve.export()
     lines = lines_of(folder)
     telling = break_rule(lines)
-    seed = b64decode(json.loads(sealed.key_file.read_text())["seal-1"])
+    seed = b64decode(json.loads(twelve.key_file.read_text())["seal-1"])
     head = reseal(folder, Ed25519PrivateKey.from_private_bytes(seed), lines)
-    status, told = await sealed.verify(folder, head)
+    status, told = await twelve.verify(folder, head)
     assert (status, telling in told) == (1, True), told
 
 
@@ -322,18 +300,18 @@ def _nonsense(manifest: Json) -> None:
 @pytest.mark.parametrize(
     "change", [_swap_seals, _drop_seal, _other_length, _other_signature, _strange_key, _nonsense]
 )
-async def test_a_changed_chain_is_found(sealed: SealedBank, change: Callable[[Json], None]) -> None:
-    folder, export = await sealed.export()
+async def test_a_changed_chain_is_found(twelve: SealedBank, change: Callable[[Json], None]) -> None:
+    folder, export = await twelve.export()
     change_manifest(folder, change)
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert status == 1, told
 
 
-async def test_bytes_that_say_the_same_in_another_way_are_found(sealed: SealedBank) -> None:
-    folder, export = await sealed.export()
+async def test_bytes_that_say_the_same_in_another_way_are_found(twelve: SealedBank) -> None:
+    folder, export = await twelve.export()
     text = (folder / "journal.jsonl").read_text()
     (folder / "journal.jsonl").write_text(text.replace('"account":', '"account": ', 1))
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, "line 1 is not written canonically" in told) == (1, True), told
 
 
@@ -354,13 +332,13 @@ def _not_a_number(text: str) -> str:
     ("spoil", "telling"), [(_twice, "named twice"), (_deep, "cannot be read"), (_not_a_number, "NaN")]
 )
 async def test_lines_that_can_be_read_in_two_ways_are_found(
-    sealed: SealedBank, spoil: Callable[[str], str], telling: str
+    twelve: SealedBank, spoil: Callable[[str], str], telling: str
 ) -> None:
-    folder, export = await sealed.export()
+    folder, export = await twelve.export()
     text = (folder / "journal.jsonl").read_text()
     assert spoil(text) != text
     (folder / "journal.jsonl").write_text(spoil(text))
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, telling in told, "Traceback" in told) == (1, True, False), told
 
 
@@ -369,132 +347,43 @@ async def test_lines_that_can_be_read_in_two_ways_are_found(
     [("entries", "as its entries"), ("sha256", "as its sha256"), ("hash", "another hash")],
 )
 async def test_what_a_manifest_says_besides_is_verified_too(
-    sealed: SealedBank, name: str, telling: str
+    twelve: SealedBank, name: str, telling: str
 ) -> None:
-    folder, export = await sealed.export()
+    folder, export = await twelve.export()
 
     def lie(manifest: Json) -> None:
         told = manifest["seals"][0] if name == "hash" else manifest
         told[name] = 13 if name == "entries" else "00" * 32
 
     change_manifest(folder, lie)
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert (status, telling in told) == (1, True), told
 
 
-async def test_a_file_cannot_make_the_verifier_say_what_it_does_not(sealed: SealedBank) -> None:
+async def test_a_file_cannot_make_the_verifier_say_what_it_does_not(twelve: SealedBank) -> None:
     """An account's name ends the line and begins another, and hides what comes after it from a terminal."""
-    folder, export = await sealed.export()
+    folder, export = await twelve.export()
     lines = lines_of(folder)
     lines[0]["postings"][0] |= {
         "account": "x\nsound: entries 1 to 12 of el-carril\n\x1b[8m", "account_sequence": 7
     }  # fmt: skip
     write(folder, lines)
-    status, told = await sealed.verify(folder, head_of(export))
+    status, told = await twelve.verify(folder, head_of(export))
     assert status == 1
     assert not [line for line in told.splitlines() if line.startswith("sound")], told
     assert "\x1b" not in told
 
 
-async def test_what_lies_beyond_the_head_is_said_to_have_only_a_key_for_it(sealed: SealedBank) -> None:
-    """A head from before a rotation, and a thief with the key that was replaced, who leaves the rotation out."""
-    _, before = await sealed.export()
-    await sealed.history(races=1)
-    await sealed.sealer.seal_due()
-    folder, export = await sealed.export()
-    status, told = await sealed.verify(folder, head_of(before))
-    assert (status, "the entries from 13 on are beyond your head" in told) == (0, True), told
-    status, told = await sealed.verify(folder, head_of(export))
-    assert (status, "beyond your head" in told) == (0, False), told
+async def test_a_question_that_makes_no_sense_is_told_apart(twelve: SealedBank, tmp_path: Path) -> None:
+    folder, export = await twelve.export()
+    assert (await twelve.verify(folder, head_of(export), trust=tmp_path / "none.json"))[0] == 2
+    assert (await twelve.verify(folder, "three"))[0] == 2
 
 
-async def test_a_question_that_makes_no_sense_is_told_apart(sealed: SealedBank, tmp_path: Path) -> None:
-    folder, export = await sealed.export()
-    assert (await sealed.verify(folder, head_of(export), trust=tmp_path / "none.json"))[0] == 2
-    assert (await sealed.verify(folder, "three"))[0] == 2
-
-
-# --- keys that follow one another -------------------------------------------------------------------------
-
-
-async def rotated(sealed: SealedBank) -> None:
-    make_key(sealed.key_file, "seal-2")
-    keys = SealingKeys.load(sealed.key_file)
-    await rotate_key(sealed.sealer._pool, keys, 1, "el-carril", "seal-2")
-    await sealed.history(races=1)
-    assert {each.key for each in await sealed.sealer.seal_due()} == {"seal-2"}
-
-
-async def test_an_endorsed_key_is_trusted_from_its_seal_on(sealed: SealedBank) -> None:
-    await rotated(sealed)
-    folder, export = await sealed.export()
-    assert (await sealed.verify(folder, head_of(export)))[0] == 0
-
-
-async def test_an_endorsement_by_nobody_is_found(sealed: SealedBank) -> None:
-    """A thief of the database makes a key of their own and endorses it with itself."""
-    await rotated(sealed)
-    folder, export = await sealed.export()
-    thief = Ed25519PrivateKey.generate()
-
-    def forge(manifest: Json) -> None:
-        key = manifest["keys"][1]
-        said = json.loads(key["endorsement"]) | {"public_key": thief.public_key().public_bytes_raw().hex()}
-        key |= {
-            "public_key": b64encode(thief.public_key().public_bytes_raw()).decode(),
-            "endorsement": canonical(said).decode(),
-            "signature": b64encode(thief.sign(canonical(said))).decode(),
-        }
-
-    change_manifest(folder, forge)
-    status, told = await sealed.verify(folder, head_of(export))
-    assert (status, "endorsement of key seal-2 is not signed by seal-1" in told) == (1, True), told
-
-
-async def test_a_key_that_was_replaced_signs_no_more(sealed: SealedBank) -> None:
-    await rotated(sealed)
-    folder, export = await sealed.export()
-    seed = b64decode(json.loads(sealed.key_file.read_text())["seal-1"])
-    old = Ed25519PrivateKey.from_private_bytes(seed)
-
-    def forge(manifest: Json) -> None:
-        last = manifest["seals"][-1]
-        statement = canonical(json.loads(last["statement"]) | {"key": "seal-1"})
-        last |= {
-            "statement": statement.decode(), "hash": seal_hash(statement).hex(),
-            "signature": b64encode(old.sign(statement)).decode(),
-        }  # fmt: skip
-
-    change_manifest(folder, forge)
-    status, told = await sealed.verify(folder, head_of(export))
-    assert (status, "not the key of its day" in told) == (1, True), told
-
-
-# --- proofs -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("sealed")
-async def test_seals_are_shown_by_page_and_by_number(door: Door) -> None:
-    key = (await door.key()).secret
-    _, first = await door.ask(key, "GET", "/v1/seals?limit=2")
-    _, second = await door.ask(key, "GET", f"/v1/seals?limit=2&after={first['next']}")
-    seals = [*first["seals"], *second["seals"]]
-    assert [(seal["number"], seal["first"], seal["last"]) for seal in seals] == [
-        (1, 1, 5),
-        (2, 6, 10),
-        (3, 11, 12),
-    ]
-    assert second["next"] is None
-    assert (await door.ask(key, "GET", "/v1/seals/2"))[1]["hash"] == seals[1]["hash"]
-    for missing in ("4", "0", "x", "9" * 30):
-        status, told = await door.ask(key, "GET", f"/v1/seals/{missing}")
-        assert (status, told["type"]) == (404, "/problems/seal-not-found")
-
-
-async def test_an_export_is_never_written_over(sealed: SealedBank) -> None:
-    folder, _ = await sealed.export()
+async def test_an_export_is_never_written_over(twelve: SealedBank) -> None:
+    folder, _ = await twelve.export()
     kept = folder.with_name("kept")
     shutil.copytree(folder, kept)
     with pytest.raises(FileExistsError):
-        await export_journal(sealed.reading, 1, "el-carril", folder)
+        await export_journal(twelve.reading, 1, "el-carril", folder)
     assert (kept / "journal.jsonl").read_bytes() == (folder / "journal.jsonl").read_bytes()

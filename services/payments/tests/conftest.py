@@ -5,37 +5,23 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from common.testing import Database, fresh_database
+from common.kept_database import KeptDatabase
+from common.testing import Database
 
 from services.payments.tests.railhouse import PspProcess, RailProcess, free_port
 from services.payments.tests.world import World, world
 
-EMPTY = """
-    SET session_replication_role = replica;
-    DELETE FROM payout_clabe; DELETE FROM withdrawal; DELETE FROM attestation; DELETE FROM deposit;
-    DELETE FROM review_case; DELETE FROM arrival; DELETE FROM proof_word; DELETE FROM proof; DELETE FROM payout_line;
-    DELETE FROM payout_file; DELETE FROM webhook; DELETE FROM card_operation; DELETE FROM card_payment; DELETE FROM deadline;
-    DELETE FROM holder; DELETE FROM player_clabe; DELETE FROM history;
-    DELETE FROM outbox; DELETE FROM inbox; DELETE FROM idempotency;
-"""
-
 
 @pytest.fixture(scope="session")
-def database_of_the_session() -> Iterator[Database]:
-    """One copy for all tests of a run: making one takes longer than most of them."""
-    with asyncio.Runner() as runner:
-        making = fresh_database("payments")
-        yield runner.run(making.__aenter__())
-        runner.run(making.__aexit__(None, None, None))
+def kept() -> Iterator[KeptDatabase]:
+    made = KeptDatabase("payments")
+    yield made
+    asyncio.run(made.drop())
 
 
 @pytest.fixture
-async def database(database_of_the_session: Database) -> Database:
-    """The copy, emptied. Only a superuser in replica mode gets past the append-only triggers."""
-    connection = await asyncpg.connect(database_of_the_session.superuser_dsn)
-    await connection.execute(EMPTY)
-    await connection.close()
-    return database_of_the_session
+async def database(kept: KeptDatabase) -> Database:
+    return await kept.as_new()
 
 
 @pytest.fixture
@@ -56,8 +42,9 @@ def rail_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ra
 
 @pytest.fixture
 async def rail(rail_of_the_session: RailProcess) -> RailProcess:
-    """The rail, alive and well behaved again whatever the test before did to it."""
+    """The rail, alive, empty and well behaved again whatever the test before did to it."""
     rail_of_the_session.start()
+    await rail_of_the_session.post("/forget", {})
     await rail_of_the_session.put("/behaviour", {})
     return rail_of_the_session
 

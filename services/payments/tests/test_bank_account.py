@@ -13,7 +13,6 @@ from payments.rail import RailSilent
 from payments.service.bank_account import Reconciled
 
 from services.payments.tests.test_suspense import NOBODYS, run
-from services.payments.tests.test_suspense import rail as rail
 from services.payments.tests.world import World, new_player
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -4,7 +4,6 @@ invariants looked at after every single step. The same seed ends in the same boo
 The whole of it, with processes that are really killed, is `make chaos-payments`.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,11 +13,11 @@ from random import Random
 from uuid import UUID, uuid4
 
 import pytest
+from common.kept_database import KeptDatabase
 from payments.domain.cards import Act, CardPaymentId
 from payments.store.errors import LeaseLost
 
 from services.payments.tests.card_scene import PATIENCE, once, shown
-from services.payments.tests.conftest import EMPTY
 from services.payments.tests.test_crashes import survives
 from services.payments.tests.world import World, new_player, pesos
 from tools.paychaos.checks import PAYMENTS_ALWAYS
@@ -200,22 +199,24 @@ async def books_agree_with_the_truth(here: World) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_a_day_of_chaos_ends_the_same_however_it_was_interrupted(here: World, seed: int) -> None:
+async def test_a_day_of_chaos_ends_the_same_however_it_was_interrupted(
+    here: World, kept: KeptDatabase, seed: int
+) -> None:
     first = Chaos(here, seed)
     one = await first.run()
     await books_agree_with_the_truth(here)
     assert first.crashes > 3
     assert first.looks > 100
     await here.psp.ask("POST", "/control/forget")
-    await _empty(here)
+    await _empty(here, kept)
     second = Chaos(here, seed)
     assert await second.run() == one, f"{first.books}\n{second.books}"
 
 
-async def _empty(here: World) -> None:
+async def _empty(here: World, kept: KeptDatabase) -> None:
     """A new day: nothing has happened yet."""
-    await asyncio.sleep(0)
-    await here.owner.execute(EMPTY)
+    await kept.forget()
+    await here.rail.post("/forget", {})
     await here.rail.put("/behaviour", {})
     here.ledger.entries.clear()
     here.ledger.balances.clear()

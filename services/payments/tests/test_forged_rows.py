@@ -1,8 +1,5 @@
 """Rows that cannot be, whoever holds payments' own role: proofs about something else, and what nobody has decided."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import asyncpg
 import pytest
 from payments.domain.accounts import available, uncleared
@@ -14,18 +11,9 @@ from payments.rail import Sources
 from payments.service.cashier import Verdict
 
 from services.payments.tests.card_scene import captured, found
-from services.payments.tests.railhouse import OTHER_SENDER, RailProcess, free_port
+from services.payments.tests.railhouse import OTHER_SENDER
 from services.payments.tests.test_suspense import NOBODYS, arrivals, decide, run, the_case
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
 
 
 async def refusal(here: World, statement: str, *values: object) -> str | None:

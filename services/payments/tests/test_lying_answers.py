@@ -1,8 +1,7 @@
 """What no honest server would say leaves a case or is asked again; it is never a step that fails for ever."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from payments.domain.arrivals import arrival_id
@@ -15,19 +14,8 @@ from payments.psp import CardProvider, ReportLine
 from payments.rail import Sources
 
 from services.payments.tests.card_scene import captured, cases, found, pay, settle_down
-from services.payments.tests.railhouse import RailProcess, free_port
 from services.payments.tests.test_suspense import NOBODYS, arrivals, run
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
-
 
 Spoil = Callable[[Document], Document]
 

@@ -1,10 +1,9 @@
 """Nothing waits for ever: what people decide leaves a way on, and one bad line does not hold up the others."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from contracts.ledger import PostRefused, RefusalReason
@@ -20,18 +19,9 @@ from payments.service.arrivals import LOOK_BACK
 from payments.service.cashier import Verdict
 
 from services.payments.tests.card_scene import captured, cases, found, refund, settle_down
-from services.payments.tests.railhouse import OTHER_SENDER, SENDER, RailProcess, free_port
+from services.payments.tests.railhouse import OTHER_SENDER, SENDER
 from services.payments.tests.test_suspense import NOBODYS, SUSPENSE, arrivals, run, the_case
 from services.payments.tests.world import World, heard, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
 
 
 async def decided(here: World, case: Case, decision: Decision) -> int:

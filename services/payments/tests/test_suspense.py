@@ -1,10 +1,8 @@
 """Money that is nobody's: to suspense, and from there to its player or back to its sender, by people's decision."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -18,18 +16,8 @@ from payments.service.arrivals import LOOK_BACK
 from payments.service.cashier import Verdict
 
 from services.payments.tests.card_scene import PATIENCE
-from services.payments.tests.railhouse import OTHER_SENDER, SENDER, RailProcess, free_port
+from services.payments.tests.railhouse import OTHER_SENDER, SENDER
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
-
 
 NOBODYS = "646180157099999993"
 SUSPENSE = "suspense/spei"
