@@ -82,6 +82,7 @@ class Carrier:
         self._transport = transport
         self._stuck = stuck
         self._tracing = Tracing()
+        self._idle = False
         self._first = random.randrange(SHARDS)  # noqa: S311 - to spread, not to hide
 
     async def carry(self) -> Carried:
@@ -91,9 +92,14 @@ class Carrier:
         will be sent again.
         """
         await self._transport.ready()  # before the claim: without a broker nobody should hold shards
+        if self._idle and not await store.waits(
+            self._pool
+        ):  # a third of what a transaction costs that finds nothing
+            return Carried()
         async with transaction(self._pool) as conn:
             shards = await self._claim(conn)
-            if not shards:
+            self._idle = not shards
+            if self._idle:
                 return Carried()
             per_shard = BATCH // len(shards)
             rows = await store.oldest(conn, shards, per_shard=per_shard)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from common.pg import Connection, Pool
+from common.pg import Connection, Pool, unavailable
 
 from relay.domain import Backlog, Row
 
@@ -25,6 +25,12 @@ only priced out of reach, and that price calls in the JIT compiler: 65 ms of CPU
 
 Nothing here waits for the disk: all that a crash of the server can undo is a deletion, and then the rows of its
 last half second are sent again (docs/adr/0035)."""
+
+
+async def waits(pool: Pool) -> bool:
+    """Whether there is any row at all, in one statement by itself. Raises `DatabaseUnavailable`."""
+    with unavailable():
+        return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"))
 
 
 async def claim(conn: Connection, *, at_most: int, first: int, without: Collection[int]) -> list[int]:

@@ -42,9 +42,15 @@ async def test_rows_leave_in_order_and_are_deleted(
     assert listener.headers[0]["traceparent"] == "00-aa-bb-01"
 
 
-async def test_an_empty_outbox_gives_nothing_to_do(carrier: Carrier, listener: Listener) -> None:
-    assert await carrier.carry() == Carried()
-    assert not listener.heard
+async def test_an_empty_outbox_gives_nothing_to_do_until_there_is_something(
+    carrier: Carrier, outbox: Outbox, listener: Listener
+) -> None:
+    for version in (1, 2):
+        for _ in range(3):
+            assert await carrier.carry() == Carried()
+        await outbox.announce("markets/1", [version])
+        assert (await carrier.carry()).delivered == 1
+        await listener.heard_all(version)
 
 
 async def test_an_unroutable_row_stays_and_the_rest_goes(
