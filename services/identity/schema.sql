@@ -1,3 +1,11 @@
+CREATE FUNCTION public.approval_begins_as_a_question() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_begins_as_a_question',
+        MESSAGE = format('approval %s is there decided', NEW.id);
+END $$;
+
 CREATE FUNCTION public.approval_is_by_whom_may() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -52,6 +60,14 @@ BEGIN
         MESSAGE = format('a key of %s has been used at %s', OLD.principal, OLD.created_at);
 END $$;
 
+CREATE FUNCTION public.kyc_case_begins_as_a_draft() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'kyc_case_begins_as_a_draft',
+        MESSAGE = format('case %s does not begin as %s', NEW.id, NEW.state);
+END $$;
+
 CREATE FUNCTION public.kyc_case_moves_on() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -86,7 +102,13 @@ CREATE FUNCTION public.play_limit_grows_by_waiting() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF OLD.amount IS NOT NULL AND (NEW.amount IS NULL OR NEW.amount > OLD.amount)
+    IF NEW.pending_from < now() + INTERVAL '24 hours' - INTERVAL '1 minute'
+       AND (TG_OP = 'INSERT' OR (NEW.pending, NEW.pending_from) IS DISTINCT FROM (OLD.pending, OLD.pending_from))
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'play_limit_grows_after_a_day',
+            MESSAGE = format('the %s limit of %s grows after a day', NEW.measure, NEW.user_id);
+    END IF;
+    IF TG_OP = 'UPDATE' AND OLD.amount IS NOT NULL AND (NEW.amount IS NULL OR NEW.amount > OLD.amount)
        AND NOT (coalesce(OLD.pending_from <= now(), false) AND NEW.amount IS NOT DISTINCT FROM OLD.pending AND NEW.pending_from IS NULL)
     THEN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'play_limit_grows_by_waiting',
@@ -163,8 +185,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION public.users_staff_takes_four_eyes() RETURNS trigger
+CREATE FUNCTION public.users_second_factor_is_not_taken_back() RETURNS trigger
     LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_second_factor_is_not_taken_back',
+        MESSAGE = format('user %s has a later second factor', OLD.id);
+END $$;
+
+CREATE FUNCTION public.users_staff_takes_four_eyes() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
     AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.role = OLD.role THEN
@@ -184,6 +215,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'users_staff_takes_four_eyes',
             MESSAGE = format('nobody has approved that %s becomes %s', NEW.id, NEW.role);
     END IF;
+    INSERT INTO approval_use (approval) VALUES (NEW.approval);
     RETURN NEW;
 END $$;
 
@@ -216,6 +248,10 @@ CREATE TABLE public.approval (
     CONSTRAINT approval_state_is_known CHECK ((state = ANY (ARRAY['OPEN'::text, 'APPROVED'::text, 'REFUSED'::text]))),
     CONSTRAINT approval_subject_is_bounded CHECK (((length(subject) >= 1) AND (length(subject) <= 254))),
     CONSTRAINT approval_takes_four_eyes CHECK ((decided_by <> requested_by))
+);
+
+CREATE TABLE public.approval_use (
+    approval uuid NOT NULL
 );
 
 CREATE TABLE public.device (
@@ -412,6 +448,9 @@ CREATE TABLE public.verification (
     CONSTRAINT verification_purpose_is_known CHECK ((purpose = ANY (ARRAY['email'::text, 'password-reset'::text, 'staff-activation'::text])))
 );
 
+ALTER TABLE ONLY public.approval_use
+    ADD CONSTRAINT approval_is_used_once PRIMARY KEY (approval);
+
 ALTER TABLE ONLY public.approval
     ADD CONSTRAINT approval_pkey PRIMARY KEY (id);
 
@@ -466,6 +505,9 @@ ALTER TABLE ONLY public.user_history
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_approval_is_used_once UNIQUE (approval);
 
+ALTER TABLE public.users
+    ADD CONSTRAINT users_email_is_read_in_one_way CHECK ((POSITION(('=?'::text) IN (email)) = 0)) NOT VALID;
+
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_email_is_unique UNIQUE (email);
 
@@ -495,6 +537,8 @@ CREATE INDEX play_policy_unacknowledged ON public.play_policy USING btree (push_
 
 CREATE INDEX verification_of_user ON public.verification USING btree (user_id, purpose, created_at DESC);
 
+CREATE TRIGGER approval_begins_as_a_question BEFORE INSERT ON public.approval FOR EACH ROW WHEN ((new.state <> 'OPEN'::text)) EXECUTE FUNCTION public.approval_begins_as_a_question();
+
 CREATE TRIGGER approval_is_by_whom_may BEFORE INSERT OR UPDATE ON public.approval FOR EACH ROW EXECUTE FUNCTION public.approval_is_by_whom_may();
 
 CREATE TRIGGER device_revoked_stays_revoked BEFORE UPDATE ON public.device FOR EACH ROW EXECUTE FUNCTION public.device_revoked_stays_revoked();
@@ -505,11 +549,13 @@ CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR 
 
 CREATE TRIGGER idempotency_is_kept BEFORE DELETE ON public.idempotency FOR EACH ROW EXECUTE FUNCTION public.idempotency_answers_once();
 
+CREATE TRIGGER kyc_case_begins_as_a_draft BEFORE INSERT ON public.kyc_case FOR EACH ROW WHEN (((new.state <> 'DRAFT'::text) OR (new.version <> 1))) EXECUTE FUNCTION public.kyc_case_begins_as_a_draft();
+
 CREATE TRIGGER kyc_case_moves_on BEFORE UPDATE ON public.kyc_case FOR EACH ROW EXECUTE FUNCTION public.kyc_case_moves_on();
 
 CREATE TRIGGER kyc_evidence_is_of_a_draft BEFORE INSERT OR UPDATE ON public.kyc_evidence FOR EACH ROW EXECUTE FUNCTION public.kyc_evidence_is_of_a_draft();
 
-CREATE TRIGGER play_limit_grows_by_waiting BEFORE UPDATE ON public.play_limit FOR EACH ROW EXECUTE FUNCTION public.play_limit_grows_by_waiting();
+CREATE TRIGGER play_limit_grows_by_waiting BEFORE INSERT OR UPDATE ON public.play_limit FOR EACH ROW EXECUTE FUNCTION public.play_limit_grows_by_waiting();
 
 CREATE TRIGGER play_policy_moves_on BEFORE UPDATE ON public.play_policy FOR EACH ROW EXECUTE FUNCTION public.play_policy_moves_on();
 
@@ -518,6 +564,8 @@ CREATE TRIGGER users_change_is_counted BEFORE UPDATE ON public.users FOR EACH RO
 CREATE CONSTRAINT TRIGGER users_change_is_told AFTER INSERT OR UPDATE OF version ON public.users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.users_change_is_told();
 
 CREATE TRIGGER users_past_is_kept AFTER UPDATE ON public.users FOR EACH ROW WHEN ((new.version > old.version)) EXECUTE FUNCTION public.users_past_is_kept();
+
+CREATE TRIGGER users_second_factor_is_not_taken_back BEFORE UPDATE OF totp_generation ON public.users FOR EACH ROW WHEN ((new.totp_generation < old.totp_generation)) EXECUTE FUNCTION public.users_second_factor_is_not_taken_back();
 
 CREATE TRIGGER users_staff_takes_four_eyes BEFORE INSERT OR UPDATE OF role ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_staff_takes_four_eyes();
 
@@ -528,6 +576,9 @@ ALTER TABLE ONLY public.approval
 
 ALTER TABLE ONLY public.approval
     ADD CONSTRAINT approval_requested_by_fkey FOREIGN KEY (requested_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.approval_use
+    ADD CONSTRAINT approval_use_approval_fkey FOREIGN KEY (approval) REFERENCES public.approval(id);
 
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -571,7 +622,13 @@ GRANT USAGE ON SCHEMA public TO identity_app;
 GRANT USAGE ON SCHEMA public TO identity_relay;
 GRANT USAGE ON SCHEMA public TO identity_operator;
 
+REVOKE ALL ON FUNCTION public.approval_begins_as_a_question() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.kyc_case_begins_as_a_draft() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.users_second_factor_is_not_taken_back() FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE public.approval TO identity_app;
 

@@ -22,11 +22,13 @@ from identity.derived import create_master_key
 from identity.settings import Settings
 from identity.tokens import create_keys
 
-from services.identity.tests.people import Client, Letters, Owner, Papers
+from services.identity.tests.people import Client, Letters, Owner, Papers, as_user, papers
+from services.identity.tests.staff import Member
 
 REDIS_DATABASE = 14
 
 Create = Callable[..., Awaitable[tuple[int, str]]]
+Appointed = Callable[[int, str], Awaitable[Member]]
 MakeClient = Callable[..., AbstractAsyncContextManager[Client]]
 
 
@@ -121,6 +123,22 @@ def create(
         return status, told.out + told.err
 
     return run
+
+
+@pytest.fixture
+def member(create: Create, client: Client) -> Appointed:
+    """Appoints people of the staff and logs them in."""
+
+    async def appointed(number: int, role: str) -> Member:
+        who = papers(number)
+        status, told = await create(who, role=role)
+        assert status == 0, told
+        proof = {"email": who.email, "password": who.password, "code": code(authenticator(told))}
+        session = (await (await client.post("/v1/login", json=proof)).json())["session"]
+        headers = await as_user(client, session)
+        return Member((await (await client.get("/v1/me", headers=headers)).json())["id"], headers, session)
+
+    return appointed
 
 
 def authenticator(told: str) -> pyotp.TOTP:

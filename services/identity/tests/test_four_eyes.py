@@ -2,68 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import asyncpg
 import pyotp
 import pytest
-from aiohttp import ClientResponse
 from common.testing import Database
 from identity.domain.people import User, UserId
 from identity.sessions import Lifetime, Origin, Sessions, SessionsUnavailable, StartedSession
 
-from services.identity.tests.conftest import Create, authenticator, code
+from services.identity.tests.conftest import Appointed, Create, authenticator, code
 from services.identity.tests.people import Client, Letters, Owner, Papers, as_user, login, papers, register
+from services.identity.tests.staff import REASON, asked, decide, told
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 100
-REASON = {"reason": "trabaja bien"}
 NEW_PASSWORD = "otra frase muy distinta"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Somebody of the staff, logged in."""
-
-    id: str
-    headers: dict[str, str]
-    session: str
-
-    def keyed(self) -> dict[str, str]:
-        return {**self.headers, "Idempotency-Key": str(uuid4())}
-
-
-Appointed = Callable[[int, str], Awaitable[Member]]
-
-
-@pytest.fixture
-def member(create: Create, client: Client) -> Appointed:
-    async def appointed(number: int, role: str) -> Member:
-        who = papers(number)
-        status, told = await create(who, role=role)
-        assert status == 0, told
-        proof = {"email": who.email, "password": who.password, "code": code(authenticator(told))}
-        session = (await (await client.post("/v1/login", json=proof)).json())["session"]
-        headers = await as_user(client, session)
-        return Member((await (await client.get("/v1/me", headers=headers)).json())["id"], headers, session)
-
-    return appointed
-
-
-async def told(answer: ClientResponse) -> tuple[int, str]:
-    return answer.status, str((await answer.json()).get("type", "")).removeprefix("/problems/")
-
-
-async def asked(client: Client, who: Member, path: str, body: dict[str, object]) -> str:
-    answer = await client.post(path, json=body, headers=who.keyed())
-    assert answer.status == 202, await answer.text()
-    approval: str = (await answer.json())["id"]
-    return approval
-
-
-async def decide(client: Client, who: Member, approval: str, verb: str = "approve") -> ClientResponse:
-    return await client.post(f"/v1/approvals/{approval}/{verb}", headers=who.headers)
 
 
 def appointment(who: Papers, role: str = "official") -> dict[str, object]:

@@ -55,6 +55,7 @@ async def test_a_sound_user_is_accepted(database: Database) -> None:
     [
         (add(email="'Wanda@example.mx'"), "users_email_is_canonical"),
         (add(email="'wánda@example.mx'"), "users_email_is_canonical"),
+        (add(email="'=?utf-8?q?a=40b.mx?=@example.mx'"), "users_email_is_read_in_one_way"),
         # Born on 29 February 2008 and registering in the last second before 1 March 2026 in Mexico.
         (add(born="'2008-02-29'"), "users_are_adults"),
         (add(role="'service'"), "users_staff_takes_four_eyes"),
