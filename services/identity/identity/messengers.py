@@ -114,11 +114,12 @@ class Smtp:
     async def send(self, message: Letter) -> None:
         """Raises NotSent."""
         mail = EmailMessage()
-        mail["From"], mail["To"], mail["Subject"] = self._sender, message.recipient, message.subject
-        mail.set_content(message.text)
         try:
+            mail["From"], mail["To"], mail["Subject"] = self._sender, message.recipient, message.subject
+            mail.set_content(message.text)
             await send_by_smtp(
                 mail,
+                recipients=[message.recipient],
                 hostname=self._host,
                 port=self._port,
                 username=self._username,
@@ -126,7 +127,7 @@ class Smtp:
                 use_tls=self._is_tls,
                 timeout=SMTP_TIMEOUT_SECONDS,
             )
-        except (SMTPException, OSError) as error:
+        except (SMTPException, OSError, ValueError) as error:  # a recipient that no mail can be written to
             raise NotSent from error
 
 

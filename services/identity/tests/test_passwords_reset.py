@@ -7,6 +7,7 @@ import pytest
 from aiohttp import ClientResponse
 from argon2 import PasswordHasher, extract_parameters
 from identity.domain.people import User
+from identity.passwords import Passwords
 from identity.sessions import Lifetime, Origin, Sessions, StartedSession
 
 from services.identity.tests.conftest import MakeClient
@@ -190,3 +191,22 @@ async def test_log_in_does_the_same_work_whether_the_account_exists_or_not(
     assert len(set(told)) == 1
     ((status, _, verified, made),) = set(told)
     assert (status, len(verified), made) == (401, 1, 0)
+
+
+async def test_a_code_that_runs_out_while_the_password_is_hashed_is_refused(
+    client: Client, letters: Letters, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database refused it, and nobody had put that into words: 500."""
+    await register(client, papers().body)
+    await forgot(client, papers().email)
+    code = await letters.code("reset-code", to=papers().email)
+    make = Passwords.hash
+
+    async def slowly(passwords: Passwords, password: str) -> str:
+        await owner.execute("UPDATE verification SET expires_at = created_at + INTERVAL '1 millisecond'")
+        return await make(passwords, password)
+
+    monkeypatch.setattr(Passwords, "hash", slowly)
+    assert await slug(await reset(client, papers().email, code)) == (400, "wrong-code")
+    old = await client.post("/v1/login", json={"email": papers().email, "password": PASSWORD})
+    assert old.status == 200

@@ -246,3 +246,56 @@ async def test_a_mail_server_that_is_away_is_told() -> None:
         await outside.send(letter("a@example.mx", MessageKind.ACCOUNT_CLOSED, ""))
     with pytest.raises(ValueError, match="no messenger"):
         messenger("carrier-pigeon:", sender="")
+
+
+async def test_an_address_that_no_mail_can_be_written_to_is_not_sent_to() -> None:
+    """It ended the sender's round, again every minute, and what else was due waited."""
+    outside = messenger("smtp://127.0.0.1:1", sender="x@example.mx")
+    for address in ("=?utf-8?q?=0aevil?=@example.mx", "a\n@example.mx"):
+        with pytest.raises(NotSent):
+            await outside.send(letter(address, MessageKind.ACCOUNT_CLOSED, ""))
+
+
+@pytest.mark.parametrize(
+    "address", ["=?utf-8?q?=0aevil?=@example.mx", "=?utf-8?q?a=40b.mx=3e?=@example.mx", "a=?x?q?y@example.mx"]
+)
+async def test_an_address_is_read_in_one_way(client: Client, me: dict[str, str], address: str) -> None:
+    """A mail program takes part of these for another address, or cannot write them at all."""
+    refused = await register(client, {**papers(1).body, "email": address})
+    assert await slug(refused) == (400, "invalid-email")
+    assert (await refused.json())["field"] == "email"
+    assert await slug(await client.patch("/v1/me", json={"email": address}, headers=me)) == (
+        400,
+        "invalid-email",
+    )
+    assert (await client.post("/v1/password/forgot", json={"email": address})).status == 202
+
+
+async def test_changing_the_address_sends_no_more_codes_than_asking_for_them(
+    client: Client, me: dict[str, str], letters: Letters
+) -> None:
+    """Each change writes to an address of the caller's choice, so it was a way to write to anybody without end."""
+    found = [
+        (await client.patch("/v1/me", json={"email": f"victim{number}@example.mx"}, headers=me)).status
+        for number in range(8)
+    ]
+    assert found == [200] * 5 + [429] * 3
+    assert (await (await client.get("/v1/me", headers=me)).json())["email"] == "victim4@example.mx"
+    assert (await client.patch("/v1/me", json={"full_name": "Otra Persona"}, headers=me)).status == 200
+    same = {"email": "victim4@example.mx", "full_name": "Wanda Ruiz"}
+    assert (await client.patch("/v1/me", json=same, headers=me)).status == 200
+    await letters.wait("email-code", to="victim4@example.mx")
+    assert sum(each["kind"] == "email-code" for each in letters.all()) == 5
+
+
+async def test_one_address_is_not_written_to_by_many_accounts(client: Client) -> None:
+    """Of those who claim it in turn, five have a code sent there."""
+    statuses = []
+    for number in range(1, 8):
+        await register(client, papers(number).body)
+        headers = await as_user(client, await login(client, papers(number)))
+        statuses.append(
+            (await client.patch("/v1/me", json={"email": "victim@example.mx"}, headers=headers)).status
+        )
+        await client.patch("/v1/me", json={"email": papers(number).email}, headers=headers)
+    assert statuses == [200] * 5 + [429] * 2

@@ -162,3 +162,13 @@ async def test_beyond_the_queue_people_are_told_to_come_back(make_client: MakeCl
         assert (await busy.json())["type"] == "/problems/hashing-busy"
     registered = sum(answer.status == 201 for answer in answers)
     assert await owner.fetchval("SELECT count(*) FROM users") == registered
+
+
+@pytest.mark.parametrize("born", ["9982-01-01", "9999-12-31", "2030-01-01"])
+async def test_who_is_not_born_yet_is_underage(client: Client, born: str) -> None:
+    """Also whose eighteenth birthday lies beyond the calendar."""
+    someone = {name: value for name, value in papers().body.items() if name != "curp"}
+    document = {"kind": "cpf", "value": "39053344705"}
+    answer = await register(client, {**someone, "document": document, "birth_date": born})
+    problem = await answer.json()
+    assert (answer.status, problem["type"], problem["field"]) == (422, "/problems/underage", "birth_date")

@@ -172,7 +172,7 @@ def _exported(found: Export, request: web.Request) -> ExportView:
 
 ROUTES = (
     Route("PATCH", "/v1/me", change_profile, body=ChangeProfileRequest, returns=UserView, step_up=True,
-          refusals=(InvalidEmail, InvalidName, AlreadyRegistered, AccountClosed, SessionEnded)),
+          refusals=(InvalidEmail, InvalidName, AlreadyRegistered, AccountClosed, SessionEnded, *TOO_MANY_GUESSES)),
     Route("POST", "/v1/me/email/code", send_email_code, status=202,
           refusals=(SessionEnded, *TOO_MANY_GUESSES)),
     Route("POST", "/v1/me/email/verify", verify_email, body=VerifyEmailRequest, returns=UserView,

@@ -3,7 +3,7 @@
 import hashlib
 import unicodedata
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import MAXYEAR, date, datetime, timedelta, timezone
 from typing import Final, NewType, Self
 from uuid import UUID
 
@@ -18,6 +18,8 @@ UserId = NewType("UserId", UUID)
 ADULT_YEARS: Final = 18
 NAME_MIN_CHARACTERS: Final = 2
 NAME_MAX_CHARACTERS: Final = 120
+ENCODED_WORD: Final = "=?"
+"""How a word begins that a mail program decodes before it reads it (RFC 2047)."""
 STAFF_ROLES: Final = frozenset({Role.OFFICIAL, Role.CASHIER, Role.AUDITOR, Role.ADMIN})
 
 # Central Mexico has kept UTC-6 all year since daylight saving was abolished in 2022.
@@ -87,6 +89,8 @@ class Email:
             )
         except EmailNotValidError as error:
             raise InvalidEmail(str(error), field="email") from None
+        if ENCODED_WORD in checked.local_part:
+            raise InvalidEmail("A mail program would read it as another address.", field="email")
         return cls((checked.ascii_email or checked.normalized).lower())
 
     @property
@@ -231,13 +235,19 @@ def next_version(user: User) -> User:
 
 
 def account_name(email: str) -> str:
-    """A name for an account that is guessed at or written to, whether it exists or not; not the address itself."""
-    return hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    """A name for an account that is guessed at or written to, whether it exists or not; not the address itself. However a
+    mailbox is spelt it is one account."""
+    try:
+        spelt = Email.parse(email).value
+    except InvalidEmail:
+        spelt = email.strip().lower()
+    return hashlib.sha256(spelt.encode()).hexdigest()
 
 
 def comes_of_age(born: date) -> date:
-    """The eighteenth birthday. Someone born on 29 February comes of age on 1 March of a common year."""
-    year = born.year + ADULT_YEARS
+    """The eighteenth birthday, or the last year there is. Someone born on 29 February comes of age on 1 March of a common
+    year."""
+    year = min(born.year + ADULT_YEARS, MAXYEAR)
     try:
         return born.replace(year=year)
     except ValueError:

@@ -20,7 +20,7 @@ from identity.domain.approvals import (
     check_request,
     decide,
 )
-from identity.domain.people import UserId
+from identity.domain.people import User, UserId
 from identity.service.access import Access
 from identity.service.desk import Desk, locked
 from identity.service.passwords import known_user
@@ -83,7 +83,7 @@ class Approvals:
         async with transaction(self._desk.pool) as connection:
             store = ApprovalStore(connection)
             found = _found(await store.approval_for_update(approval_id))
-            decider = await locked(PeopleStore(connection), who)
+            decider = await self._locked(connection, who, found)
             decided = decide(found, decider, approve=approve, now=self._desk.clock())
             await store.decide(decided)
             await store.announce(events.approval_decided(decided, event_id=self._desk.new_id()))
@@ -99,6 +99,13 @@ class Approvals:
             found = _found(await ApprovalStore(connection).approval(approval_id))
             decider = await known_user(PeopleStore(connection), who)
         return decide(found, decider, approve=True, now=self._desk.clock())
+
+    async def _locked(self, connection: Connection, who: UserId, found: Approval) -> User:
+        """Who decides, locked together with whom it makes somebody else. In the order of their ids: two who decide about
+        each other come one after the other."""
+        subject = (UserId(UUID(found.subject)),) if found.act in ENDS_SESSIONS else ()
+        people = {each: await locked(PeopleStore(connection), each) for each in sorted({who, *subject})}
+        return people[who]
 
     async def _end_sessions(self, approved: Approval) -> None:
         """End the sessions of whom an act makes somebody else. Raises SessionsUnavailable."""

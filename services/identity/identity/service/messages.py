@@ -53,9 +53,9 @@ class Codes:
     sendings: RateLimit
     """The codes sent to one address, whether somebody has it or not."""
 
-    async def admit(self, email: str) -> None:
-        """Count a code that is asked for. Raises RateLimited, LimiterUnavailable."""
-        await self.limiter.admit(Charge(self.sendings, account_name(email)))
+    async def admit(self, *whom: str) -> None:
+        """Count a code that is asked for, by who asks for it, or where it goes. Raises RateLimited, LimiterUnavailable."""
+        await self.limiter.admit(*(Charge(self.sendings, account_name(each)) for each in whom))
 
     async def send(self, connection: Connection, purpose: Purpose, user: User | None) -> None:
         """Send a code to somebody. For nobody the same rows are written, and nothing is sent."""
@@ -87,12 +87,14 @@ class Codes:
     async def spend(
         self, connection: Connection, user_id: UserId, purpose: Purpose, verification_id: UUID
     ) -> None:
-        """Use a code that was checked, together with what it is used for. Raises WrongCode if it has been used."""
+        """Use a code that was checked, together with what it is used for. Raises WrongCode if it has been used, or ran out
+        since."""
         store = MessageStore(connection)
         found = await store.latest_for_update(user_id, purpose)
-        if found is None or found.id != verification_id:
+        now = self.desk.clock()
+        if found is None or found.id != verification_id or now >= found.expires_at:
             raise WrongCode
-        await store.use(found.id, at=self.desk.clock())
+        await store.use(found.id, at=now)
 
 
 class Sender:

@@ -52,8 +52,13 @@ class Profiles:
     async def change(self, user_id: UserId, *, email: Email | None, full_name: FullName | None) -> User:
         """Another address or name. The old address is told, the new one is sent a code.
 
-        Raises AlreadyRegistered, AccountClosed, SessionEnded.
+        Raises AlreadyRegistered, AccountClosed, SessionEnded; RateLimited, LimiterUnavailable for another address.
         """
+        if email is not None:
+            async with transaction(self._desk.pool, readonly=True) as connection:
+                known = await known_user(PeopleStore(connection), user_id)
+            if email != known.email:
+                await self._codes.admit(f"user:{user_id}", email.value)
         async with transaction(self._desk.pool) as connection:
             store, now = PeopleStore(connection), self._desk.clock()
             before = await locked(store, user_id)
