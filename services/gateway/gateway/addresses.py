@@ -1,12 +1,15 @@
 """Where a request really comes from, when our own proxies stand in front."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import TypeAlias
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+ONE_CLIENTS_BITS: Final = 64
+"""Of an IPv6 address, what a client is given; the other half it makes up as it likes (RFC 4291)."""
 
 
 def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
@@ -22,13 +25,29 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
     return address if _is_address(address) else request.remote or ""
 
 
+def counted_as(address: str) -> str:
+    """What a client's address is counted by: its network, if it has one to itself."""
+    found = _parsed(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((int(found), ONE_CLIENTS_BITS), strict=False))
+    return address if found is None else str(found)
+
+
 def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    return _is_address(address) and any(ip_address(address) in network for network in networks)
+    found = _parsed(address)
+    return found is not None and any(found in network for network in networks)
 
 
 def _is_address(text: str) -> bool:
+    return _parsed(text) is not None
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, one of IPv4 in the clothes of IPv6 as what it is; None for anything else."""
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -14,6 +14,7 @@ from common.signing import SignatureVerifier
 from redis.asyncio import Redis
 
 from gateway.api import DOOR, HEALTH, OWN_ROUTES, PUBLIC_DOCUMENT, internal_pages, routes_of
+from gateway.bodies import Bodies
 from gateway.cors import preflight, shared_with
 from gateway.devices import Devices
 from gateway.documents import DOCUMENT, PublicDocument
@@ -105,7 +106,7 @@ async def _parts(
                 places=settings.upstream_places,
                 connect_seconds=settings.connect_seconds,
             ),
-            body_timeout_seconds=settings.body_timeout_seconds,
+            Bodies(places=settings.bodies_waited_for, timeout_seconds=settings.body_timeout_seconds),
             trusted_proxies=settings.trusted_proxies,
         )
         app[READER] = MarketReader(client, settings.betting_url, exchange)

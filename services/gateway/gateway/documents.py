@@ -1,6 +1,7 @@
 """The services' own OpenAPI documents, fetched and cut to the public surface."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from time import monotonic
 
@@ -25,7 +26,8 @@ class DocumentUnavailable(Unavailable):
 
 
 class PublicDocument:
-    """The merged document, made anew every minute. A service that is away is shown as it was last seen."""
+    """The merged document, made anew every minute and kept as it is sent: to write it takes longer than many requests, and
+    anybody may ask. A service that is away is shown as it was last seen."""
 
     def __init__(
         self,
@@ -41,12 +43,12 @@ class PublicDocument:
         self._table = table
         self._own = own
         self._seen: dict[Service, Document] = {}
-        self._merged: Document | None = None
+        self._merged: bytes | None = None
         self._merged_at = 0.0
         self._lock = asyncio.Lock()
 
-    async def get(self) -> Document:
-        """Raises DocumentUnavailable while a service has never been seen."""
+    async def get(self) -> bytes:
+        """In JSON. Raises DocumentUnavailable while a service has never been seen."""
         async with self._lock:
             if self._merged is None or monotonic() - self._merged_at > KEEP_SECONDS:
                 await asyncio.gather(*(self._fetch(service, url) for service, url in self._upstreams.items()))
@@ -54,11 +56,13 @@ class PublicDocument:
                 self._merged_at = monotonic()
             return self._merged
 
-    def _merge(self) -> Document:
+    def _merge(self) -> bytes:
         missing = [service for service in self._upstreams if service not in self._seen]
         if missing:
             raise DocumentUnavailable(f"not seen yet: {', '.join(missing)}", retry_after=2)
-        return public_document(self._table, self._seen, own=self._own)
+        return json.dumps(
+            public_document(self._table, self._seen, own=self._own), ensure_ascii=False
+        ).encode()
 
     async def _fetch(self, service: Service, base_url: str) -> None:
         timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_SECONDS)

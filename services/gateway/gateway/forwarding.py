@@ -1,7 +1,7 @@
 """Passing a request on to a service and its answer back: bounded both ways, sent once, nothing leaked.
 
-Only listed headers cross in either direction. A request's body is read whole (it is small, and its route says
-how small) before the upstream hears of it, so a slow client occupies nobody else. Answers stream back.
+Only listed headers cross in either direction. A request's body is read whole (`bodies.py`) before the upstream hears of
+it. Answers stream back, in the route's time: who does not read is let go.
 """
 
 import asyncio
@@ -13,8 +13,7 @@ import aiohttp
 from aiohttp import web
 from common.breaker import Breaker
 from common.errors import DomainError, Unavailable
-from common.http.reading import BROKEN
-from common.problem import FieldError, InvalidInput, PayloadTooLarge, RequestTimeout
+from common.problem import FieldError, InvalidInput
 from common.telemetry.context import REQUEST_ID
 from common.telemetry.traces import traceparent
 from multidict import CIMultiDict
@@ -150,12 +149,13 @@ class Forwarder:
     async def forward(self, request: web.Request, route: PublicRoute, onward: Onward) -> web.StreamResponse:
         """Send the request once and stream the answer back. The path must be canonical, the query plain.
 
-        Raises UpstreamBusy, UpstreamDown and CircuitOpen (not sent), UpstreamSilent and UpstreamBroke (the outcome is
-        unknown), TokenRefused.
+        Raises InvalidInput, UpstreamBusy, UpstreamDown and CircuitOpen (not sent), UpstreamSilent and UpstreamBroke (the
+        outcome is unknown), TokenRefused.
         """
+        headers = _headers(request, route, onward)
         with self._breakers[route.service].attempt():
             async with self._place(self._places[route.service]):
-                return await self._send(request, route, onward)
+                return await self._send(request, route, onward, headers)
 
     @asynccontextmanager
     async def _place(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -169,7 +169,9 @@ class Forwarder:
         finally:
             places.release()
 
-    async def _send(self, request: web.Request, route: PublicRoute, onward: Onward) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, route: PublicRoute, onward: Onward, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
         # Only path and query: a request may name a whole URL, and its host is not ours to follow.
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
         target = URL(f"{self._upstreams[route.service]}{request.rel_url.raw_path}{query}", encoded=True)
@@ -179,13 +181,13 @@ class Forwarder:
                 route.method,
                 target,
                 data=onward.body or None,
-                headers=_headers(request, route, onward),
+                headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
             ) as answer:
                 if answer.status == web.HTTPUnauthorized.status_code and onward.token is not None:
                     raise TokenRefused("Try again in a moment.", retry_after=RETRY_AFTER_SECONDS)
-                return await _stream_back(request, answer)
+                return await _stream_back(request, answer, route.timeout_seconds)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UpstreamDown("Nothing was done. Try again.", retry_after=RETRY_AFTER_SECONDS) from error
         except TimeoutError as error:
@@ -194,38 +196,18 @@ class Forwarder:
             raise UpstreamBroke(_unknown_outcome(route), retry_after=RETRY_AFTER_SECONDS) from error
 
 
-async def read_bounded(request: web.Request, *, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The whole body.
-
-    Raises PayloadTooLarge beyond `max_bytes`, RequestTimeout if it dribbles in, InvalidInput if it breaks off.
-    """
-    too_large = PayloadTooLarge(f"a body has at most {max_bytes} bytes here", field="body")
-    if (request.content_length or 0) > max_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise too_large
-    except TimeoutError:
-        raise RequestTimeout("the body did not arrive in time", field="body") from None
-    except BROKEN as error:
-        broken = FieldError("body", "did not arrive whole, or is not encoded as it says")
-        raise InvalidInput((broken,)) from error
-    return bytes(body)
-
-
 def _headers(request: web.Request, route: PublicRoute, onward: Onward) -> CIMultiDict[str]:
+    """What goes on of the request's headers, and ours. Raises InvalidInput for one that cannot be written."""
     headers = CIMultiDict(
-        (name, value) for name in REQUEST_HEADERS for value in request.headers.getall(name, ())
+        (name, _text(name, value)) for name in REQUEST_HEADERS for value in request.headers.getall(name, ())
     )
     ours = {"X-Request-Id": REQUEST_ID.get(), "traceparent": traceparent()}
     headers.extend({name: value for name, value in ours.items() if value is not None})
     if route.service is Service.IDENTITY:  # whose owner of a session recognises it by these
         headers[ADDRESS_HEADER] = onward.address
-        headers.extend((TOLD_TO_IDENTITY, value) for value in request.headers.getall(TOLD_TO_IDENTITY, ()))
+        # Whatever a browser calls itself is no reason to keep its owner out.
+        agents = request.headers.getall(TOLD_TO_IDENTITY, ())
+        headers.extend((TOLD_TO_IDENTITY, each.encode(errors="replace").decode()) for each in agents)
     if onward.device is not None:
         headers[DEVICE_HEADER] = onward.device
     if onward.token is not None:
@@ -233,7 +215,17 @@ def _headers(request: web.Request, route: PublicRoute, onward: Onward) -> CIMult
     return headers
 
 
-async def _stream_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+def _text(name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes that are no text
+        raise InvalidInput((FieldError(name, "must be UTF-8"),)) from None
+    return value
+
+
+async def _stream_back(
+    request: web.Request, answer: aiohttp.ClientResponse, seconds: float
+) -> web.StreamResponse:
     headers = CIMultiDict(
         (name, value) for name in RESPONSE_HEADERS for value in answer.headers.getall(name, ())
     )
@@ -243,10 +235,11 @@ async def _stream_back(request: web.Request, answer: aiohttp.ClientResponse) -> 
     first = await answer.content.readany()  # an upstream that dies before this can still be told as a problem
     await response.prepare(request)
     try:
-        await response.write(first)
-        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-            await response.write(chunk)
-        await response.write_eof()
+        async with asyncio.timeout(seconds):
+            await response.write(first)
+            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                await response.write(chunk)
+            await response.write_eof()
     except (TimeoutError, OSError, aiohttp.ClientError):
         _break_off(request)
     return response

@@ -35,6 +35,8 @@ class Settings(ServiceSettings, BrokerSettings, CacheSettings, TokenSettings):
     """Requests at each upstream at once. Who finds no place in time is answered 503."""
     requests_in_hand: int = Field(default=512, ge=10)
     """Requests worked on at once. Beyond a share of it browsing is turned away, then logging in, money last."""
+    bodies_waited_for: int = Field(default=512, ge=1)
+    """Bodies that have not come with their heads, at once; of one address a quarter of these. They hold no place of the above."""
     token_keep_seconds: float = Field(default=30.0, gt=0, le=30)
     """How long a session's internal token, or a device's key, is used again before it is asked for anew."""
     sessions_kept: int = Field(default=20_000, ge=1)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 import jwt
 import pytest
+from common.signing import RequestSigner
 from gateway.domain import Service
 
 from services.gateway.tests.conftest import Behind, Client, MakeGateway
-from services.gateway.tests.people import PASSWORD, bettor, logged_in, papers, registered
+from services.gateway.tests.people import PASSWORD, bettor, enrolled_key, logged_in, papers, registered
 
 HEAD = "Host: x\r\nContent-Type: application/json\r\n"
 
@@ -201,6 +202,62 @@ async def test_a_request_has_one_end(gateway: Client, behind: Behind, what: str)
     assert statuses(answer)
     assert all(400 <= status < 500 for status in statuses(answer)), answer
     assert not any(upstream.requests for upstream in behind.upstreams.values())
+
+
+NOT_TEXT = ["Accept", "Content-Type", "Idempotency-Key", "webhook-id", "webhook-signature"]
+
+
+@pytest.mark.parametrize("name", NOT_TEXT)
+async def test_what_no_service_could_read_is_a_bad_request(
+    gateway: Client, behind: Behind, name: str
+) -> None:
+    """Bytes that are no text could not be written to the service either: 500, and an error in the log for each."""
+    session = (await bettor(gateway))["Authorization"]
+    request = f"POST /v1/deposits HTTP/1.1\r\nHost: x\r\nAuthorization: {session}\r\nContent-Length: 2\r\n"
+    sent = request.encode() + name.encode() + b": \xff\xfe\r\nConnection: close\r\n\r\n{}"
+    head, _, body = (await raw(gateway, sent)).partition(b"\r\n\r\n")
+    assert statuses(head) == [400]
+    assert json.loads(body)["field"] == name
+    assert not behind.upstreams[Service.PAYMENTS].requests
+
+
+async def test_a_browser_that_calls_itself_something_strange_may_log_in(gateway: Client) -> None:
+    await registered(gateway)
+    body = json.dumps({"email": papers()["email"], "password": PASSWORD})
+    request = f"POST /v1/login HTTP/1.1\r\n{HEAD}Connection: close\r\nContent-Length: {len(body)}\r\n"
+    answer = await raw(gateway, request.encode() + b"User-Agent: Tel\xe9fono\r\n\r\n" + body.encode())
+    assert statuses(answer)[0] == 200
+    told = json.loads(answer.partition(b"\r\n\r\n")[2])
+    mine = await gateway.get("/v1/sessions", headers={"Authorization": f"Bearer {told['session']}"})
+    assert (await mine.json())["items"][0]["agent"] == "Tel?fono"
+
+
+UNREADABLE = [
+    b"\xff",
+    b"sha-256=:\xff:",
+    b"sig1=:AAAA:",
+    b"sig1=()",
+    b"a=1, b=2",
+    b"\xc3\xb1",
+    b"sha-256=:AAAA:",
+    b'"x',
+]
+
+
+@pytest.mark.parametrize("name", ["Signature-Input", "Signature", "Content-Digest", "Idempotency-Key"])
+async def test_a_signature_of_nonsense_is_refused(gateway: Client, name: str) -> None:
+    session = await bettor(gateway)
+    key = await enrolled_key(gateway, session)
+    url = gateway.make_url("/v1/offers")
+    for value in UNREADABLE:
+        headers = {**session, "Content-Type": "application/json", "Idempotency-Key": "k"}
+        signed = RequestSigner(key).headers("POST", url, headers, b"{}")
+        lines = [f"{each}: {told}".encode() for each, told in signed.items() if each.lower() != name.lower()]
+        head = [b"POST /v1/offers HTTP/1.1", b"Host: x", b"Connection: close", b"Content-Length: 2", *lines]
+        sent = b"\r\n".join([*head, name.encode() + b": " + value]) + b"\r\n\r\n{}"
+        answer = await raw(gateway, sent)
+        assert statuses(answer)[0] in {400, 401, 403}, (value, answer)
+        assert b"application/problem+json" in answer
 
 
 # JSON bombs, at the real identity

@@ -2,8 +2,10 @@
 
 import asyncio
 import secrets
+from uuid import uuid4
 
 import pytest
+from gateway.domain import Service
 
 from services.gateway.tests.conftest import Behind, Client, MakeGateway
 from services.gateway.tests.people import bettor, logged_in, registered
@@ -46,6 +48,44 @@ async def test_connections_that_listen_are_counted_like_requests(make_gateway: M
         assert statuses == [200, 200, 200, 429]
         async with gateway.get("/v1/live/events?ch=me", headers=second) as answer:
             assert answer.status == 200
+
+
+async def test_what_is_asked_for_over_a_connection_is_counted_like_requests(
+    make_gateway: MakeGateway, behind: Behind
+) -> None:
+    """Whoever had opened one had betting asked as often as they could send."""
+    async with make_gateway(other_per_second=0.1, other_burst=3) as gateway:
+        session = await bettor(gateway)
+        behind.upstreams[Service.BETTING].missing = True
+        async with gateway.ws_connect("/v1/live", headers=session) as socket:
+            statuses = []
+            for _ in range(5):
+                await socket.send_json({"op": "sub", "ch": [f"market:{uuid4()}"]})
+                statuses.append((await socket.receive_json(timeout=10))["problem"]["status"])
+        assert statuses == [404] * 2 + [429] * 3
+        assert behind.upstreams[Service.BETTING].requests.total() == 2
+
+
+async def test_a_network_of_one_client_is_one_address(make_gateway: MakeGateway) -> None:
+    """Whoever has IPv6 has 2^64 addresses, and each was let in anew."""
+    async with make_gateway(auth_per_second=0.01, auth_burst=3, trusted_proxies=["127.0.0.0/8"]) as gateway:
+
+        async def found(addresses: list[str]) -> list[int]:
+            answers = [
+                await gateway.post(
+                    "/v1/login",
+                    json={"email": f"{uuid4()}@example.mx", "password": "x"},
+                    headers={"X-Forwarded-For": each},
+                )
+                for each in addresses
+            ]
+            return [answer.status for answer in answers]
+
+        assert await found([f"2001:db8:1:2:{number}::1" for number in range(5)]) == [401] * 3 + [429] * 2
+        assert (
+            await found(["2001:db8:1:3::1", "203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7"]) == [401] * 4
+        )
+        assert await found(["::ffff:203.0.113.7", "::ffff:203.0.113.8"]) == [429, 401]
 
 
 async def test_a_request_is_counted_once_by_its_address(make_gateway: MakeGateway) -> None:

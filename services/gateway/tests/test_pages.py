@@ -2,6 +2,7 @@
 
 import asyncio
 
+from gateway.api import PUBLIC_DOCUMENT
 from gateway.domain import Service
 from gateway.health import HealthView, Outbox, ServiceHealth, status_of
 from gateway.routes import ROUTES
@@ -90,6 +91,13 @@ async def test_the_document_shows_the_table_and_nothing_else(gateway: Client) ->
     assert document["paths"]["/v1/login"]["post"]["security"] == []
     assert document["paths"]["/v1/wallet"]["get"]["security"] == [{"session": []}]
     assert "internal" not in str(document["paths"].keys())
+
+
+async def test_the_document_is_written_once_for_all_who_ask(gateway: Client) -> None:
+    """To write it took as long as twenty requests, and nobody counts who asks."""
+    assert gateway.app is not None
+    document = gateway.app[PUBLIC_DOCUMENT]
+    assert await document.get() is await document.get()
 
 
 async def test_a_service_that_goes_away_stays_in_the_document(

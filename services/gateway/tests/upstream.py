@@ -39,6 +39,7 @@ class Upstream:
     refuse_token: bool = False
     missing: bool = False
     drop_after_bytes: int | None = None
+    long_answer_bytes: int = 0
 
     def app(self, identity_url: str) -> web.Application:
         rows = [row for row in ROUTES if row.service is self.service]
@@ -64,6 +65,8 @@ class Upstream:
                 return _dropped(request)
             if self.drop_after_bytes is not None:
                 return await _cut_short(request, self.drop_after_bytes)
+            if self.long_answer_bytes:
+                return web.Response(body=bytes(self.long_answer_bytes))
             return await _told(request)
 
         behave.__name__ = f"upstream_{row.name}"

@@ -191,6 +191,7 @@ async def _listen_to(
         if message.type is not aiohttp.WSMsgType.TEXT:
             continue
         try:
+            await request.app[DOOR].hear(watcher.subject)
             await subscribe(request, watcher, secret, Subscribe.model_validate_json(message.data))
         except ValidationError:
             problem = Invalid('send {"op": "sub", "ch": [...]}', field="op")
