@@ -1,11 +1,13 @@
 """The base of every model that comes in, and how money is written on the wire."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -34,11 +36,42 @@ AmountText = Annotated[
 CurrencyText = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 """An ISO 4217 code."""
 
+_RFC_3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
+_RFC_3339_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _moment_as_written(value: object) -> object:
+    """Only text that says what it means: pydantic would read digits as seconds since 1970, and cut off what is finer than
+    a microsecond."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    raise ValueError(
+        "a moment is written like 2036-06-07T12:10:00-06:00, with its offset, to the microsecond at most"
+    )
+
+
+def _day_as_written(value: object) -> object:
+    """Here, too, digits would be read as seconds."""
+    if isinstance(value, str) and _RFC_3339_DAY.fullmatch(value):
+        return value
+    raise ValueError("a day is written like 2036-06-07")
+
 
 Moment = Annotated[
-    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
+    AwareDatetime,
+    Field(strict=False, ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_moment_as_written),
 ]
 """A moment that a client names: with its offset, and so far from the calendar's ends that it has one in every zone."""
+
+Day = Annotated[
+    date,
+    Field(strict=False, ge=date(2000, 1, 1), lt=date(9999, 1, 1)),
+    BeforeValidator(_day_as_written),
+]
+"""A day that a client names, within the same bounds."""
 
 
 class Body(BaseModel):

@@ -66,6 +66,18 @@ def test_nul_is_refused_and_text_that_only_looks_like_it_is_not() -> None:
     check(b'{"a": "\\\\u0000"}')
 
 
+def test_half_a_character_is_refused_and_a_whole_one_is_not() -> None:
+    assert list(flaws('{"a": "x\\ud83d"}')) == ["a"]
+    assert list(flaws('{"a": ["\\uDE00\\uD83D"]}')) == ["a.0"]
+    assert list(flaws('{"x\\ud800": 1}')) == ["x?"]
+    check(b'{"a": "\\ud83d\\ude00"}')
+    check(b'{"a": "\\\\ud800"}')
+
+
+def test_a_number_that_is_too_long_is_named() -> None:
+    assert flaws('{"a": [' + "9" * 5000 + "]}") == {"a.0": "has too many digits"}
+
+
 def test_depth_is_bounded_and_brackets_in_text_do_not_count() -> None:
     check(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
     assert "nested" in str(flaws(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1)))

@@ -1,12 +1,16 @@
 """What a client may write for an amount, a currency and a body."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 from common.errors import Invalid
 from common.money import Money
-from common.wire import CANONICAL, AmountText, Body, CurrencyText, money_in
+from common.wire import CANONICAL, AmountText, Body, CurrencyText, Day, Moment, money_in
 from pydantic import TypeAdapter, ValidationError
 
 AMOUNT: TypeAdapter[str] = TypeAdapter(AmountText)
+MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
+DAY: TypeAdapter[date] = TypeAdapter(Day)
 
 
 class Order(Body):
@@ -66,3 +70,54 @@ def test_money_that_is_not_names_its_field(amount: str, currency: str) -> None:
     with pytest.raises(Invalid) as refused:
         money_in(amount, currency, field="postings.0.amount")
     assert refused.value.field == "postings.0.amount"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2036-06-07T18:00:00Z",
+        "2036-06-07t18:00z",
+        "2036-06-07 12:00:00.000000-06:00",
+        "2036-06-07T12:00:00-0600",
+    ],
+)
+def test_a_moment_is_written_with_its_offset(text: str) -> None:
+    assert MOMENT.validate_json(f'"{text}"') == datetime(2036, 6, 7, 18, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            '"2096474400"',
+            '"2096474400000"',
+            "2096474400",
+            '"2036-06-07T18:00:00.1234567Z"',
+            '"2036-06-07T18:00:00"',
+        ),
+        *(
+            '"2036-06-07"',
+            '"1999-12-31T23:59:59Z"',
+            '"9999-01-01T00:00:00Z"',
+            '"2036-02-30T00:00:00Z"',
+            "null",
+        ),
+    ],
+)
+def test_nothing_else_is_read_as_one_or_cut_off_to_one(text: str) -> None:
+    with pytest.raises(ValidationError):
+        MOMENT.validate_json(text)
+
+
+def test_a_day_is_written_as_one() -> None:
+    assert DAY.validate_json('"2036-06-07"') == date(2036, 6, 7)
+    for text in (
+        '"2096409600"',
+        "2096409600",
+        '"2036-06-07T00:00:00Z"',
+        '"1999-12-31"',
+        '"9999-01-01"',
+        '"2036-02-30"',
+    ):
+        with pytest.raises(ValidationError):
+            DAY.validate_json(text)

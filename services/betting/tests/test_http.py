@@ -213,7 +213,7 @@ BAD_OFFERS: tuple[tuple[Json, int, str | None], ...] = (
     ({"risk": 5.0}, 400, "risk"),
     ({"risk": "5"}, 400, "risk"),
     ({"market_id": "none"}, 400, "market_id"),
-    ({"market_id": str(uuid4())}, 404, None),
+    ({"market_id": str(uuid4())}, 404, "market_id"),
     ({"runner_id": str(uuid4())}, 400, "runner_id"),
     ({"market_version": 2}, 409, "market_version"),
     ({"terms_hash": "00" * 32}, 409, "terms_hash"),

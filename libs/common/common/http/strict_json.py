@@ -1,4 +1,4 @@
-"""JSON as we accept it: no floats, no NaN, no repeated member, no NUL, not nested too deep.
+"""JSON as we accept it: no floats, no NaN, no repeated member, no NUL, no half of a character, not nested too deep.
 
 `json` keeps the last of repeated members and reads 0.1 as a float without a word; both have moved
 money in other systems. The fast path only notices that something is wrong; a second, slower reading
@@ -6,6 +6,7 @@ of the same bytes finds where.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +25,11 @@ _NO_FLOATS: Final = (
     "must not be a JSON number with a fraction or an exponent; write amounts as decimal strings"
 )
 _NO_CONSTANTS: Final = "must not be NaN or Infinity"
+_TOO_LONG: Final = "has too many digits"
+_HALF: Final = "must not contain half of a surrogate pair"
 _TOO_DEEP: Final = f"must not be nested deeper than {MAX_DEPTH} levels"
+_ESCAPES: Final = re.compile(r"\\u(0000|[dD][89a-fA-F])")
+"""NUL and halves of a character can only be written so: as bytes, the ones are no JSON and the others no UTF-8."""
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
@@ -51,8 +56,6 @@ def check(raw: bytes) -> None:
     except json.JSONDecodeError as error:
         place = f"at line {error.lineno} column {error.colno}"
         raise _refusal(f"is not valid JSON: {error.msg} {place}") from None
-    except ValueError:
-        raise _refusal("has a number with too many digits") from None
     if flaws:
         raise InvalidInput(flaws)
 
@@ -65,9 +68,11 @@ def _is_clean(text: str, raw: bytes) -> bool:
     """The fast reading. False is only a suspicion."""
     try:
         _FAST.decode(text)
-    except _Suspicion:
+    except json.JSONDecodeError:
+        raise
+    except (_Suspicion, ValueError):  # a number of more digits than Python reads
         return False
-    return r"\u0000" not in text and _is_shallow(raw)
+    return _ESCAPES.search(text) is None and _is_shallow(raw)
 
 
 def _is_shallow(raw: bytes) -> bool:
@@ -87,6 +92,8 @@ def _flaws(value: _Json, path: tuple[str, ...] = ()) -> Iterator[FieldError]:
         yield FieldError(where, value.message)
     elif isinstance(value, str) and "\0" in value:
         yield FieldError(where, "must not contain a NUL character")
+    elif isinstance(value, str) and not _is_whole(value):
+        yield FieldError(where, _HALF)
     elif isinstance(value, list | dict) and len(path) >= MAX_DEPTH:
         yield FieldError(where, _TOO_DEEP)
     elif isinstance(value, list):
@@ -94,8 +101,24 @@ def _flaws(value: _Json, path: tuple[str, ...] = ()) -> Iterator[FieldError]:
             yield from _flaws(element, (*path, str(index)))
     elif isinstance(value, dict):
         for name, member in value.items():
-            yield from _flaws(name, (*path, name.replace("\0", "")))
-            yield from _flaws(member, (*path, name))
+            here = (*path, name.replace("\0", "").encode(errors="replace").decode())
+            yield from _flaws(name, here)
+            yield from _flaws(member, here)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _integer(digits: str) -> "int | _Flaw":
+    try:
+        return int(digits)
+    except ValueError:
+        return _Flaw(_TOO_LONG)
 
 
 def _refuse(_: str) -> None:
@@ -119,6 +142,7 @@ def _marked(pairs: list[tuple[str, _Json]]) -> _Json:
 
 _FAST: Final = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse, object_pairs_hook=_unique)
 _MARKING: Final = json.JSONDecoder(
+    parse_int=_integer,
     parse_float=lambda _: _Flaw(_NO_FLOATS),
     parse_constant=lambda _: _Flaw(_NO_CONSTANTS),
     object_pairs_hook=_marked,

@@ -1,13 +1,13 @@
 """What officials send, and its way into the domain's words."""
 
-from datetime import date
+from itertools import pairwise
 from typing import Annotated, Literal
 from uuid import UUID
 
 from common.errors import Invalid
 from common.http import Body
-from common.wire import AmountText, Moment, money_in
-from pydantic import Field, StringConstraints, model_validator
+from common.wire import AmountText, Day, Moment, money_in
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from betting.api.requests import Name, Sha256Hex, ShortName
 from betting.domain.ids import RunnerId, StableId
@@ -42,10 +42,15 @@ class CarrilRequest(Body):
     length_m: Annotated[int, Field(ge=50, le=2000)]
     margins: Annotated[tuple[Margin, ...], Field(min_length=1, max_length=20)] = tuple(Margin)
 
+    @field_validator("margins")
+    @classmethod
+    def _rise(cls, margins: tuple[Margin, ...]) -> tuple[Margin, ...]:
+        if any(one.rank >= other.rank for one, other in pairwise(margins)):
+            raise ValueError("margins are named once each, from the least on")
+        return margins
+
     def to_domain(self) -> WantedCarril:
-        return WantedCarril(
-            self.name, self.state, self.length_m, tuple(sorted(set(self.margins), key=lambda m: m.rank))
-        )
+        return WantedCarril(self.name, self.state, self.length_m, self.margins)
 
 
 class PermitRequest(Body):
@@ -54,14 +59,15 @@ class PermitRequest(Body):
     number: ShortName
     venue: Name
     issuer: Name
-    valid_from: date
-    valid_to: date
+    valid_from: Day
+    valid_to: Day
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "PermitRequest":
-        if self.valid_to < self.valid_from:
+    @field_validator("valid_to")
+    @classmethod
+    def _in_order(cls, valid_to: Day, info: ValidationInfo) -> Day:
+        if valid_to < info.data.get("valid_from", valid_to):
             raise ValueError("valid_to must not be before valid_from")
-        return self
+        return valid_to
 
     def to_domain(self) -> WantedPermit:
         return WantedPermit(self.number, self.venue, self.issuer, self.valid_from, self.valid_to)
@@ -90,7 +96,7 @@ class RateRequest(Body):
     """What the law of a state withholds of a bettor's profit in a market, from a day on."""
 
     state: StateCode
-    valid_from: date
+    valid_from: Day
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
     bps: Annotated[int, Field(ge=0, le=5000)]
 
@@ -133,14 +139,19 @@ class RaceRequest(Body):
         tuple[ShortName, ...], Field(min_length=2, max_length=20, examples=[["El Moro", "La Chula"]])
     ]
     starts_at: Moment
-    conditions: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    conditions: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] | None
+    ) = None
     stables: tuple[UUID | None, ...] = ()
 
-    @model_validator(mode="after")
-    def _a_stable_each(self) -> "RaceRequest":
-        if self.stables and len(self.stables) != len(self.horses):
+    @field_validator("stables")
+    @classmethod
+    def _a_stable_each(
+        cls, stables: tuple[UUID | None, ...], info: ValidationInfo
+    ) -> tuple[UUID | None, ...]:
+        if stables and len(stables) != len(info.data.get("horses", stables)):
             raise ValueError("stables names one (or null) for each horse")
-        return self
+        return stables
 
     def to_domain(self) -> WantedRace:
         stables = tuple(None if stable is None else StableId(stable) for stable in self.stables)
@@ -253,10 +264,11 @@ class SuspensionRequest(ReasonRequest):
     """What is suspended: everything, an event, a market or a person."""
 
     scope: Scope
-    subject: UUID | None = None
+    subject: Annotated[UUID | None, Field(validate_default=True)] = None
 
-    @model_validator(mode="after")
-    def _names_its_subject(self) -> "SuspensionRequest":
-        if (self.scope is Scope.GLOBAL) != (self.subject is None):
+    @field_validator("subject")
+    @classmethod
+    def _names_its_subject(cls, subject: UUID | None, info: ValidationInfo) -> UUID | None:
+        if "scope" in info.data and (info.data["scope"] is Scope.GLOBAL) != (subject is None):
             raise ValueError("subject is given unless the scope is GLOBAL")
-        return self
+        return subject

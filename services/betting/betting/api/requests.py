@@ -36,7 +36,7 @@ class OfferRequest(Body):
     """
 
     market_id: UUID
-    market_version: Annotated[int, Field(ge=1)]
+    market_version: Annotated[int, Field(ge=1, lt=2**31)]
     runner_id: UUID
     risk: Annotated[int, Field(ge=1, le=20, examples=[5])]
     win: Annotated[int, Field(ge=1, le=20, examples=[4])]
@@ -107,7 +107,7 @@ class OffersQuery(PageQuery):
 class ChangesQuery(Body):
     """A market's history after a sequence number; 0 is the beginning."""
 
-    after: Annotated[int, Field(ge=0)] = 0
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
 
 

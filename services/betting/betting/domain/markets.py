@@ -97,11 +97,11 @@ class Terms:
             raise TermsInvalid(f"the minimum stake is at least {LARGEST_PART} minor units", field="min_stake")
         if self.max_exposure < self.max_stake:
             raise TermsInvalid("one stake must fit into the exposure", field="max_exposure")
-        given = self.giver is not None, self.line is not None
-        if given != (self.kind is MarketKind.VENTAJA,) * 2:
-            raise TermsInvalid(
-                "a VENTAJA market names who gives it and the line, no other does", field="line"
-            )
+        for field, given in (("giver", self.giver is not None), ("line", self.line is not None)):
+            if given is not (self.kind is MarketKind.VENTAJA):
+                raise TermsInvalid(
+                    "a VENTAJA market names who gives it and the line, no other does", field=field
+                )
         if (self.close_rule is CloseRule.POST_TIME) != (self.closes_at is not None):
             raise TermsInvalid("a market that closes at post time says when", field="close_rule")
 

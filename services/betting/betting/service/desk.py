@@ -157,7 +157,7 @@ class _Batch:
             return KeyUsed()
         stall = self._stalls.get(wanted.market_id)
         if stall is None:
-            return MarketNotFound("no such market")
+            return MarketNotFound("no such market", field="market_id")
         try:
             offer = _offer(stall, call, wanted, standing, id, self._now)
             _check_bettor(offer, wanted, stall, standing, [each.offer for each in earlier])

@@ -337,11 +337,13 @@ async def _terms(conn: Connection, race: Race, event: Event, wanted: WantedMarke
     starting = {runner.id for runner in race.runners if not runner.scratched}
     if pair[0] == pair[1] or not set(pair) <= starting:
         raise TermsInvalid("a market is about two different runners of its race", field="runners")
-    giver = None
+    sides = {pair[0]: Side.A, pair[1]: Side.B}
+    giver = None if wanted.giver is None else sides.get(wanted.giver)
+    if wanted.giver is not None and giver is None:
+        raise TermsInvalid("who gives an advantage is one of the two", field="giver")
     if wanted.kind is MarketKind.VENTAJA:
         if not race.is_match:
             raise TermsInvalid("an advantage is given in a match race only", field="kind")
-        giver = {pair[0]: Side.A, pair[1]: Side.B}.get(wanted.giver or RunnerId(UUID(int=0)))
         carril = await RegistryStore(conn).carril_of_event(event.id)
         if carril is not None and wanted.line is not None and wanted.line not in carril.margins:
             raise TermsInvalid(f"{carril.name} does not judge by {wanted.line}", field="line")
@@ -358,7 +360,7 @@ async def _terms(conn: Connection, race: Race, event: Event, wanted: WantedMarke
         tie_rule=wanted.tie_rule,
         min_stake=wanted.min_stake,
         max_stake=wanted.max_stake,
-        max_exposure=max(wanted.max_exposure, wanted.max_stake),
+        max_exposure=wanted.max_exposure,
         close_rule=wanted.close_rule,
         closes_at=race.starts_at if post_time else None,
         objection_seconds=event.objection_seconds,
