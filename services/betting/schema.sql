@@ -98,6 +98,10 @@ BEGIN
     PERFORM refuse('fill_in_open_market', format('market %s is %s', m.id, m.status))
        FROM (SELECT market_id, max(matched_at) AS at FROM added GROUP BY market_id) a
        JOIN market m ON m.id = a.market_id WHERE m.status <> 'OPEN' OR m.closes_at <= a.at;
+    -- Half a minute is for two clocks, and for a transaction that waits.
+    PERFORM refuse('fill_is_matched_now', format('fill %s was matched at %s', a.id, a.matched_at))
+       FROM added a
+      WHERE a.matched_at NOT BETWEEN now() - interval '30 seconds' AND clock_timestamp() + interval '30 seconds' LIMIT 1;
     PERFORM refuse(broken.rule, format('fill %s breaks %s', broken.id, broken.rule))
        FROM (SELECT a.id, CASE
                     WHEN maker.owner = taker.owner THEN 'fill_owners_differ'
@@ -202,16 +206,22 @@ END $$;
 CREATE FUNCTION public.market_is_void_with_its_race() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    official uuid;
 BEGIN
-    IF NEW.void_reason IS NULL OR coalesce(OLD.stopped_from, OLD.status) NOT IN ('DRAFT', 'OPEN', 'SUSPENDED', 'CLOSED')
-       OR NOT EXISTS (
-            SELECT FROM race r JOIN event e ON e.id = r.event_id
-             WHERE r.id = NEW.race_id
-               AND (r.status IN ('NO_CORRE', 'NO_CONTEST') OR r.status = 'POSTPONED' AND r.starts_at >= e.day_ends_at
-                    OR EXISTS (SELECT FROM runner h WHERE h.id IN (NEW.runner_a, NEW.runner_b)
-                                  AND h.scratched_at IS NOT NULL))) THEN
+    SELECT r.moved_by INTO official FROM race r JOIN event e ON e.id = r.event_id
+     WHERE r.id = NEW.race_id
+       AND (r.status IN ('NO_CORRE', 'NO_CONTEST') OR r.status = 'POSTPONED' AND r.starts_at >= e.day_ends_at
+            OR EXISTS (SELECT FROM runner h WHERE h.id IN (NEW.runner_a, NEW.runner_b)
+                          AND h.scratched_at IS NOT NULL));
+    IF NOT FOUND OR NEW.void_reason IS NULL
+       OR coalesce(OLD.stopped_from, OLD.status) NOT IN ('DRAFT', 'OPEN', 'SUSPENDED', 'CLOSED') THEN
         PERFORM refuse('market_is_void_with_its_race', format('nothing happened to the race of market %s', OLD.id));
     END IF;
+    IF official IS NULL THEN
+        PERFORM refuse('market_is_void_by_somebody', format('nobody says why market %s is void', OLD.id));
+    END IF;
+    PERFORM check_impartial(NEW.race_id, official);
     RETURN NEW;
 END $$;
 
@@ -265,6 +275,23 @@ BEGIN
         PERFORM refuse('market_restarts_where_it_was', format('market %s was %s', OLD.id, OLD.stopped_from));
     END IF;
     NEW.stopped_from := NULL;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.market_terms_are_what_counts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.terms IS NULL
+       OR NEW.terms::jsonb - 'closes_at' <> jsonb_build_object(
+            'race', NEW.race_id, 'kind', NEW.kind, 'runners', jsonb_build_array(NEW.runner_a, NEW.runner_b),
+            'giver', NEW.giver, 'line', NEW.line, 'currency', NEW.currency, 'commission_bps', NEW.commission_bps,
+            'tie_rule', NEW.tie_rule, 'min_stake_minor', NEW.min_stake * 100, 'max_stake_minor', NEW.max_stake * 100,
+            'max_exposure_minor', NEW.max_exposure * 100, 'close_rule', NEW.close_rule,
+            'objection_seconds', NEW.objection_seconds, 'permit', NEW.permit)
+       OR (NEW.terms::jsonb ->> 'closes_at')::timestamptz IS DISTINCT FROM NEW.closes_at THEN
+        PERFORM refuse('market_terms_are_what_counts', format('the terms of market %s say something else', NEW.id));
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -512,6 +539,17 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.runner_changes_before_the_off() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.scratched_at IS NOT NULL
+       OR NOT EXISTS (SELECT FROM race r WHERE r.id = OLD.race_id AND r.status IN ('SCHEDULED', 'POSTPONED', 'AT_GATE')) THEN
+        PERFORM refuse('runner_changes_before_the_off', format('runner %s has run, or is out', OLD.id));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.settlement_books_every_chunk() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -618,6 +656,17 @@ BEGIN
         AND (NEW.chunks <> c.chunks OR NEW.total <> c.paid
              OR m.escrow <> (SELECT coalesce(sum(pot), 0) FROM fill f WHERE f.market_id = m.id)
              OR CASE NEW.version WHEN 1 THEN NEW.total <> m.escrow OR c.recovered <> 0 ELSE c.paid <> c.recovered END);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.settlement_is_written_whole() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('settlement_is_written_whole', format('version %s of market %s was written before', s.version, s.market_id))
+       FROM (SELECT DISTINCT market_id, version FROM added) a
+       JOIN settlement s ON s.market_id = a.market_id AND s.version = a.version
+      WHERE s.xmin <> pg_current_xact_id()::xid LIMIT 1;
     RETURN NULL;
 END $$;
 
@@ -1483,6 +1532,8 @@ CREATE TRIGGER market_moves_forward BEFORE UPDATE OF status ON public.market FOR
 
 CREATE TRIGGER market_stops_and_restarts BEFORE UPDATE OF defect ON public.market FOR EACH ROW WHEN ((old.defect IS DISTINCT FROM new.defect)) EXECUTE FUNCTION public.market_stops_and_restarts();
 
+CREATE TRIGGER market_terms_are_what_counts BEFORE INSERT ON public.market FOR EACH ROW EXECUTE FUNCTION public.market_terms_are_what_counts();
+
 CREATE TRIGGER objection_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.objection FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER offer_has_ended BEFORE UPDATE ON public.offer FOR EACH ROW WHEN ((old.status = ANY (ARRAY['FILLED'::text, 'CANCELLED'::text, 'LAPSED'::text, 'EXPIRED'::text, 'KILLED'::text, 'REJECTED'::text]))) EXECUTE FUNCTION public.offer_has_ended();
@@ -1511,13 +1562,19 @@ CREATE TRIGGER result_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON publ
 
 CREATE TRIGGER result_is_supported BEFORE INSERT ON public.result FOR EACH ROW EXECUTE FUNCTION public.result_is_supported();
 
+CREATE TRIGGER runner_changes_before_the_off BEFORE UPDATE OF stable_id, scratched_at ON public.runner FOR EACH ROW WHEN (((old.stable_id IS DISTINCT FROM new.stable_id) OR (old.scratched_at IS DISTINCT FROM new.scratched_at))) EXECUTE FUNCTION public.runner_changes_before_the_off();
+
 CREATE TRIGGER settlement_books_every_chunk BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_books_every_chunk();
+
+CREATE TRIGGER settlement_chunk_is_written_whole AFTER INSERT ON public.settlement_chunk REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.settlement_is_written_whole();
 
 CREATE TRIGGER settlement_chunk_stays_booked BEFORE UPDATE ON public.settlement_chunk FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.settlement_stays_booked();
 
 CREATE TRIGGER settlement_follows_the_result AFTER INSERT ON public.settlement FOR EACH ROW EXECUTE FUNCTION public.settlement_follows_the_result();
 
 CREATE CONSTRAINT TRIGGER settlement_is_exact AFTER INSERT ON public.settlement DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.settlement_is_exact();
+
+CREATE TRIGGER settlement_share_is_written_whole AFTER INSERT ON public.settlement_share REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.settlement_is_written_whole();
 
 CREATE TRIGGER settlement_stays_booked BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.settlement_stays_booked();
 
@@ -1657,6 +1714,8 @@ REVOKE ALL ON FUNCTION public.market_moves_forward() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.market_stops_and_restarts() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.market_terms_are_what_counts() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.note_market_moves() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_has_ended() FROM PUBLIC;
@@ -1683,11 +1742,15 @@ GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.restart_is_of_a_stopped_market() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.runner_changes_before_the_off() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.settlement_books_every_chunk() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_follows_the_result() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_is_exact() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.settlement_is_written_whole() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_stays_booked() FROM PUBLIC;
 

@@ -369,6 +369,16 @@ DATABASE = (
         (f"{BT}/test_second_net.py::test_what_was_booked_stays_booked",),
     ),
     _trigger("market", "market_begins_as_a_draft", "a market begins as a draft with nothing in it"),
+    _trigger("market", "market_terms_are_what_counts", "the terms that were hashed are those that count"),
+    _trigger("runner", "runner_changes_before_the_off", "a horse is out, or of another stable, before the race is off"),
+    _trigger(
+        "settlement_share", "settlement_share_is_written_whole", "no share is added to a settlement",
+        (f"{BT}/test_second_net.py::test_nothing_is_added_to_a_settlement",),
+    ),
+    _trigger(
+        "settlement_chunk", "settlement_chunk_is_written_whole", "no chunk is added to a settlement",
+        (f"{BT}/test_second_net.py::test_nothing_is_added_to_a_settlement",),
+    ),
     _trigger(
         "restart", "restart_is_of_a_stopped_market", "who has bet does not sign, and nobody for another stop",
         (f"{_RESTARTS}::test_a_signature_is_for_one_stop_and_a_stop_keeps_its_reason",),

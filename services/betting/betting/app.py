@@ -37,7 +37,7 @@ from betting.service.trading import Trading
 from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261122122000"
+NEWEST_MIGRATION = "20261122133000"
 
 POOL = web.AppKey("pool", pg.Pool)
 

@@ -142,9 +142,9 @@ OFFER = """
 """
 FILL = """
     INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
-        taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot)
+        taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot, matched_at)
     SELECT {new}, m.market_id, 999, m.id, m.user_id, m.side, {maker_stake}, m.risk, m.win,
-           t.id, t.user_id, t.side, {taker_stake}, t.risk, t.win, {lots}, {pot}
+           t.id, t.user_id, t.side, {taker_stake}, t.risk, t.win, {lots}, {pot}, {matched_at}
       FROM offer m, offer t WHERE m.id = {maker} AND t.id = {taker}
 """
 
@@ -172,6 +172,7 @@ def a_fill(
     stakes: str = "5.00, 4.00",
     lots: int = 100,
     pot: str = "9.00",
+    matched_at: str = "now()",
 ) -> str:
     maker_stake, taker_stake = stakes.split(", ")
     return FILL.format(
@@ -182,6 +183,7 @@ def a_fill(
         taker_stake=taker_stake,
         lots=lots,
         pot=pot,
+        matched_at=matched_at,
     )
 
 
@@ -205,6 +207,11 @@ CONFIRMED = (
     + "UPDATE race SET status = 'CONFIRMED', result_version = 1, objection_until = now() + interval '1 hour' WHERE id = {race};"
 )
 FINAL = "UPDATE race SET status = 'FINAL' WHERE id = {race};"
+
+A_MARKET = """
+    INSERT INTO market SELECT (jsonb_populate_record(m, jsonb_build_object(
+        'id', {new}, 'status', 'DRAFT', 'version', 0, 'sequence', 0, 'escrow', 0 %s))).* FROM market m WHERE m.id = {market}
+"""
 
 BROKEN = {
     "offer_ratio_on_ladder": an_offer(ratio="6, 5, 4"),
@@ -244,19 +251,20 @@ BROKEN = {
     "market_move_is_a_version": "UPDATE market SET status = 'CLOSED' WHERE id = {market}",
     "market_ends_booked": CLOSE + "UPDATE market SET status = 'VOID', version = 3 WHERE id = {market}",
     "market_defect_suspends": "UPDATE market SET defect = 'x', version = 2 WHERE id = {market}",
-    "market_is_unique": """
-        INSERT INTO market SELECT {new}, race_id, kind, runner_a, runner_b, currency, commission_bps, tie_rule,
-            min_stake, max_stake, terms_hash, 'DRAFT', 0, 0, 0, NULL, opened_by, now(), NULL, giver, line, max_exposure
-            FROM market WHERE id = {market}""",
+    "market_is_unique": A_MARKET % "",
+    "market_terms_are_what_counts": A_MARKET % ", 'commission_bps', 2000",
+    "market_terms_are_what_counts (the other way round)": A_MARKET
+    % ", 'runner_a', m.runner_b, 'runner_b', m.runner_a",
+    "market_terms_are_what_counts (unwritten)": A_MARKET % ", 'terms', NULL",
+    "market_terms_are_what_counts (hashed again)": A_MARKET
+    % """, 'terms', replace(m.terms, ':300,', ':0,'),
+        'terms_hash', sha256(convert_to(replace(m.terms, ':300,', ':0,'), 'UTF8'))""",
     "market_is_void_with_its_race": "UPDATE market SET void_reason = 'x' WHERE id = {market}",
     "market_is_void_with_its_race (for good)": """
         UPDATE race SET status = 'NO_CORRE', scratch_reason = 'r' WHERE id = {race};
         UPDATE market SET void_reason = 'x' WHERE id = {market};
         UPDATE market SET void_reason = NULL WHERE id = {market}""",
-    "market_begins_as_a_draft": """
-        INSERT INTO market SELECT {new}, race_id, kind, runner_b, runner_a, currency, commission_bps, tie_rule,
-            min_stake, max_stake, terms_hash, 'OPEN', 1, 0, 0, NULL, opened_by, now(), NULL, giver, line, max_exposure
-            FROM market WHERE id = {market}""",
+    "market_begins_as_a_draft": A_MARKET % ", 'status', 'OPEN', 'version', 1",
     "market_opens_before_the_gate": "UPDATE market SET status = 'SUSPENDED', version = 2 WHERE id = {market};"
     + RACE_TO.format("AT_GATE")
     + "UPDATE market SET status = 'OPEN', version = 3 WHERE id = {market}",
@@ -309,6 +317,29 @@ BROKEN = {
     "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {taken};" + a_fill(maker="{also}"),
     "fill_in_open_market (post time)": "UPDATE market SET close_rule = 'POST_TIME', closes_at = '2026-01-01Z' "
     "WHERE id = {market};" + a_fill(maker="{also}"),
+    "fill_is_matched_now (before)": a_fill(maker="{also}", matched_at="now() - interval '31 seconds'"),
+    "fill_is_matched_now (after)": a_fill(
+        maker="{also}", matched_at="clock_timestamp() + interval '31 seconds'"
+    ),
+    "runner_changes_before_the_off": RACE_TO.format("AT_GATE")
+    + RACE_TO.format("OFF")
+    + "UPDATE runner SET scratched_at = now(), scratch_reason = 'r' WHERE id = {runner}",
+    "runner_changes_before_the_off (another stable)": DECLARED
+    + "INSERT INTO stable VALUES ({newer}, 'Cuadra', {new}); UPDATE runner SET stable_id = {newer} WHERE id = {runner}",
+    "runner_changes_before_the_off (in again)": """
+        UPDATE runner SET scratched_at = now(), scratch_reason = 'r' WHERE id = {runner};
+        UPDATE runner SET scratched_at = NULL, scratch_reason = NULL WHERE id = {runner}""",
+    "market_is_void_by_somebody": """
+        UPDATE race SET status = 'NO_CORRE', scratch_reason = 'r', moved_by = NULL WHERE id = {race};
+        UPDATE market SET void_reason = 'x' WHERE id = {market}""",
+    "declaration_is_impartial (put off past the day)": """
+        UPDATE race SET status = 'POSTPONED', starts_at = now() + interval '3 days',
+            moved_by = (SELECT user_id FROM offer WHERE id = {made}) WHERE id = {race};
+        UPDATE market SET void_reason = 'x' WHERE id = {market}""",
+    "declaration_is_impartial (a horse is out)": """
+        UPDATE runner SET scratched_at = now(), scratch_reason = 'r' WHERE id = {runner};
+        UPDATE race SET moved_by = (SELECT user_id FROM offer WHERE id = {made}) WHERE id = {race};
+        UPDATE market SET void_reason = 'x' WHERE id = {market}""",
     "fill_answers_its_challenge": "UPDATE offer SET challenges = {new} WHERE id = {also};"
     + a_fill(maker="{also}"),
     "offer_that_kills_never_rests": "UPDATE offer SET fill_or_kill = true WHERE id = {resting}",
@@ -501,6 +532,24 @@ async def test_a_settled_market_is_not_void_because_somebody_writes_so(
     with pytest.raises(asyncpg.CheckViolationError) as refused:
         await app.execute("UPDATE market SET void_reason = 'x' WHERE id = $1", scene.floor.market.id)
     assert refused.value.constraint_name == "market_is_void_with_its_race"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO settlement_chunk VALUES ($1, 1, 2, 5)",
+        """INSERT INTO settlement_share (market_id, version, user_id, chunk, staked, payout, commission)
+            VALUES ($1, 1, gen_random_uuid(), 1, 5, 5, 0)""",
+    ],
+)
+async def test_nothing_is_added_to_a_settlement(
+    app: "asyncpg.Connection[asyncpg.Record]", scene: Scene, statement: str
+) -> None:
+    """A share more would be paid with the next chunk that is asked for again."""
+    await scene.floor.finish(0)
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await app.execute(statement, scene.floor.market.id)
+    assert refused.value.constraint_name == "settlement_is_written_whole"
 
 
 async def test_nothing_is_settled_twice(venue: Venue, scene: Scene) -> None:

@@ -233,9 +233,9 @@ class Venue:
 
     async def sweep(self) -> None:
         """Let the sweeper take up whatever is pending, however fresh."""
-        self.clock.ahead += timedelta(minutes=10)
-        while await self.placing.resume():
-            self.clock.ahead += timedelta(minutes=10)
+        due = "UPDATE offer SET next_attempt_at = '-infinity' WHERE status = 'PENDING'"
+        while await self.owner.execute(due) != "UPDATE 0":
+            await self.placing.resume()
 
     async def check_money(self) -> None:
         """Betting and the ledger tell the same story, and so do betting's own tables."""
