@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SEED ?= 2026
 MEMBERS := $(wildcard libs/*) $(wildcard services/*)
 
-.PHONY: run demo test test-ledger test-services test-whole chaos-payments mutations drills thorough check docs schema lock setup clean
+.PHONY: run demo storm test test-ledger test-services test-whole chaos-payments mutations drills thorough check docs schema lock setup clean
 
 run: setup            ## start everything, make a demo race day, stay up until Ctrl-C
 	@exec $(PY) -m tools.stack run
@@ -13,6 +13,9 @@ demo: setup           ## play a whole race day on a throw-away stack (FAULTS=1: 
 	@$(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) --books .run/books-$(SEED).json $(DEMO_ARGS)
 	@$(if $(FAULTS),$(PY) -m tools.stack with -- $(PY) -m tools.raceday play --seed $(SEED) --faults \
 		--compare .run/books-$(SEED).json $(DEMO_ARGS))
+
+storm: setup          ## bettors and officials at random while our processes are killed, against both books (SEED=1 STORM_ARGS="--seconds 60")
+	@exec $(PY) -m tools.stack with -- $(PY) -m tools.raceday storm --seed $(SEED) $(STORM_ARGS)
 
 test: setup           ## every test, in three parts side by side, each on a throw-away stack (TEST_ARGS: only these, on one)
 ifdef TEST_ARGS

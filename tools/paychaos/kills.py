@@ -33,6 +33,7 @@ class Killer:
     """
 
     stack: Stack
+    victims: tuple[str, ...] = VICTIMS
     killed: Counter[str] = field(default_factory=Counter)
     dice: random.Random = field(default_factory=random.Random)
     """When and whom is not drawn from the day's seed, on purpose."""
@@ -46,7 +47,7 @@ class Killer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), peace_seconds)
                 return
-            victims, began = set(self.dice.choices(VICTIMS, k=self.dice.randint(1, 3))), loop.time()
+            victims, began = set(self.dice.choices(self.victims, k=self.dice.randint(1, 3))), loop.time()
             for victim in victims:
                 self.killed[victim] += await self._order("kill", victim, signal="KILL")
             for victim in victims:

@@ -1,7 +1,8 @@
-"""`python -m tools.raceday play | seed`, on the stack that `EL_CARRIL_STACK` describes.
+"""`python -m tools.raceday play | seed | storm`, on the stack that `EL_CARRIL_STACK` describes.
 
 `play` runs a whole race day and exits non-zero if any invariant of its final books fails. `seed` makes
-a small day with people to log in as, once; running it again changes nothing.
+a small day with people to log in as, once; running it again changes nothing. `storm` is no plan but whatever comes to
+people's minds, while our processes are killed all the time (`tools.raceday.storm`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+import aiohttp
+
 from tools.raceday.books import Books, UnsoundBooks, close_books
 from tools.raceday.card import CARD, read_card
 from tools.raceday.client import Refusal
@@ -21,6 +24,7 @@ from tools.raceday.faults import Faults, nothing
 from tools.raceday.plan import draw
 from tools.raceday.seed import seed
 from tools.raceday.staff import officials
+from tools.raceday.storm.run import Storm
 from tools.stack.described import Stack, running_stack
 
 
@@ -36,6 +40,9 @@ def main() -> int:
     try:
         if wanted.command == "seed":
             asyncio.run(seed(stack, say))
+            return 0
+        if wanted.command == "storm":
+            asyncio.run(_storm(stack, wanted, say))
             return 0
         books = asyncio.run(_play(stack, wanted, say))
     except (Refusal, TimeoutError, UnsoundBooks, ExceptionGroup) as failed:
@@ -61,6 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.raceday")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("seed", help="a small day to look at, made once")
+    storm = commands.add_parser(
+        "storm", help="whatever comes to people's minds, with kills, against the books"
+    )
+    storm.add_argument(
+        "--seed", type=int, default=1, help="what everybody would like to do, and who is killed when"
+    )
+    storm.add_argument(
+        "--seconds", type=float, default=25.0, help="how long there is betting before the first gate"
+    )
     play = commands.add_parser("play", help="a whole day, checked to the cent")
     play.add_argument("--seed", type=int, default=2026, help="the same seed gives the same final books")
     play.add_argument("--card", type=Path, default=CARD, help="the race card (JSON)")
@@ -72,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("--books", type=Path, help="write the final balance of every account to this file")
     play.add_argument("--compare", type=Path, help="a file of --books that the final books must equal")
     return parser
+
+
+async def _storm(stack: Stack, wanted: argparse.Namespace, say: Say) -> None:
+    timeout, connector = aiohttp.ClientTimeout(total=15), aiohttp.TCPConnector(limit=64)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+        say(f"seed {wanted.seed}")
+        await Storm(stack, wanted.seed, wanted.seconds, http, say).run()
 
 
 async def _play(stack: Stack, wanted: argparse.Namespace, say: Say) -> Books:
