@@ -2,6 +2,14 @@ CREATE DOMAIN public.amount AS numeric
 	CONSTRAINT amount_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT amount_is_finite_and_not_negative CHECK (((VALUE >= (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.begins_at_the_beginning() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse(TG_NAME::text, format('%s %s begins as %s', TG_TABLE_NAME, NEW.id, NEW.status));
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.bets_of(of_offer uuid) RETURNS TABLE(matched numeric)
     LANGUAGE sql STABLE
     AS $$
@@ -1371,6 +1379,13 @@ ALTER TABLE ONLY public.restart
 ALTER TABLE ONLY public.result
     ADD CONSTRAINT result_is_unique PRIMARY KEY (race_id, version);
 
+ALTER TABLE public.result
+    ADD CONSTRAINT result_winner_came_in_first CHECK (COALESCE(
+CASE
+    WHEN (winner IS NULL) THEN (jsonb_array_length((places -> 0)) > 1)
+    ELSE ((jsonb_array_length((places -> 0)) = 1) AND (((places -> 0) ->> 0) = (winner)::text))
+END, false)) NOT VALID;
+
 ALTER TABLE ONLY public.runner
     ADD CONSTRAINT runner_in_race UNIQUE (race_id, id);
 
@@ -1502,6 +1517,8 @@ CREATE TRIGGER declaration_is_impartial BEFORE INSERT ON public.declaration FOR 
 
 CREATE TRIGGER event_beginning_is_noted AFTER INSERT ON public.event REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('event');
 
+CREATE TRIGGER event_begins_as_a_draft BEFORE INSERT ON public.event FOR EACH ROW WHEN ((new.status <> 'DRAFT'::text)) EXECUTE FUNCTION public.begins_at_the_beginning();
+
 CREATE TRIGGER event_moves_are_noted AFTER UPDATE ON public.event REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('event');
 
 CREATE TRIGGER event_moves_forward BEFORE UPDATE OF status ON public.event FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.event_moves_forward();
@@ -1547,6 +1564,8 @@ CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON public.offer F
 CREATE TRIGGER offer_moves_are_noted AFTER UPDATE ON public.offer REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('offer');
 
 CREATE TRIGGER race_beginning_is_noted AFTER INSERT ON public.race REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('race');
+
+CREATE TRIGGER race_begins_as_scheduled BEFORE INSERT ON public.race FOR EACH ROW WHEN (((new.status <> 'SCHEDULED'::text) OR (new.result_version <> 0) OR (new.objection_until IS NOT NULL))) EXECUTE FUNCTION public.begins_at_the_beginning();
 
 CREATE TRIGGER race_counts_its_results BEFORE UPDATE ON public.race FOR EACH ROW WHEN (((old.result_version IS DISTINCT FROM new.result_version) OR (old.objection_until IS DISTINCT FROM new.objection_until))) EXECUTE FUNCTION public.race_counts_its_results();
 
@@ -1676,6 +1695,8 @@ REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;
+
+REVOKE ALL ON FUNCTION public.begins_at_the_beginning() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.bets_of(of_offer uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.bets_of(of_offer uuid) TO betting_app;

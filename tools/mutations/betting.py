@@ -370,6 +370,8 @@ DATABASE = (
     ),
     _trigger("market", "market_begins_as_a_draft", "a market begins as a draft with nothing in it"),
     _trigger("market", "market_terms_are_what_counts", "the terms that were hashed are those that count"),
+    _trigger("event", "event_begins_as_a_draft", "an event begins as a draft, without a permit unpublished"),
+    _trigger("race", "race_begins_as_scheduled", "a race begins without a result"),
     _trigger("runner", "runner_changes_before_the_off", "a horse is out, or of another stable, before the race is off"),
     _trigger(
         "settlement_share", "settlement_share_is_written_whole", "no share is added to a settlement",
@@ -394,6 +396,15 @@ DATABASE = (
     _trigger(
         "settlement", "settlement_books_every_chunk", "a settlement is booked when its chunks are",
         (f"{BT}/test_second_net.py::test_a_settlement_is_not_booked_before_its_chunks",),
+    ),
+    DatabaseGuard(
+        "bets, in the database: a result pays whom it names",
+        "betting",
+        "ALTER TABLE result DROP CONSTRAINT result_winner_came_in_first",
+        "ALTER TABLE result ADD CONSTRAINT result_winner_came_in_first CHECK (coalesce("
+        "CASE WHEN winner IS NULL THEN jsonb_array_length(places -> 0) > 1 "
+        "ELSE jsonb_array_length(places -> 0) = 1 AND places -> 0 ->> 0 = winner::text END, false)) NOT VALID",
+        _REFUSED,
     ),
     DatabaseGuard(
         "bets, in the database: a key places once",

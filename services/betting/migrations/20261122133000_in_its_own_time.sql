@@ -1,7 +1,8 @@
 -- migrate:up
 -- What is written down belongs to its own moment: a bet is matched now, a horse is scratched or changes its stable before the
 -- race is off, a settlement's shares are written with it. Whoever voids bets is named and impartial, however the race came to
--- be void. And the terms that were hashed are those that count.
+-- be void. The terms that were hashed are those that count, a result pays whom it names, and nothing is born further on than
+-- its beginning.
 
 CREATE OR REPLACE FUNCTION fill_in_open_market() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -92,10 +93,30 @@ END $$;
 CREATE TRIGGER market_terms_are_what_counts BEFORE INSERT ON market FOR EACH ROW
     EXECUTE FUNCTION market_terms_are_what_counts();
 
-REVOKE ALL ON FUNCTION runner_changes_before_the_off(), settlement_is_written_whole(), market_terms_are_what_counts()
-    FROM PUBLIC;
+-- What is paid follows the places; what everybody is shown is the winner.
+ALTER TABLE result ADD CONSTRAINT result_winner_came_in_first CHECK (coalesce(
+    CASE WHEN winner IS NULL THEN jsonb_array_length(places -> 0) > 1
+         ELSE jsonb_array_length(places -> 0) = 1 AND places -> 0 ->> 0 = winner::text END, false)) NOT VALID;
+
+CREATE FUNCTION begins_at_the_beginning() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse(TG_NAME::text, format('%s %s begins as %s', TG_TABLE_NAME, NEW.id, NEW.status));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER event_begins_as_a_draft BEFORE INSERT ON event FOR EACH ROW
+    WHEN (NEW.status <> 'DRAFT') EXECUTE FUNCTION begins_at_the_beginning();
+CREATE TRIGGER race_begins_as_scheduled BEFORE INSERT ON race FOR EACH ROW
+    WHEN (NEW.status <> 'SCHEDULED' OR NEW.result_version <> 0 OR NEW.objection_until IS NOT NULL)
+    EXECUTE FUNCTION begins_at_the_beginning();
+
+REVOKE ALL ON FUNCTION runner_changes_before_the_off(), settlement_is_written_whole(), market_terms_are_what_counts(),
+    begins_at_the_beginning() FROM PUBLIC;
 
 -- migrate:down
+DROP TRIGGER race_begins_as_scheduled ON race;
+DROP TRIGGER event_begins_as_a_draft ON event;
+DROP FUNCTION begins_at_the_beginning();
+ALTER TABLE result DROP CONSTRAINT result_winner_came_in_first;
 DROP TRIGGER market_terms_are_what_counts ON market;
 DROP FUNCTION market_terms_are_what_counts();
 DROP TRIGGER settlement_chunk_is_written_whole ON settlement_chunk;

@@ -192,13 +192,15 @@ RACE_TO = "UPDATE race SET status = '{}' WHERE id = {{race}};"
 DECLARED = "".join(RACE_TO.format(status) for status in ("AT_GATE", "OFF", "FINISHED", "DECLARED"))
 SEEN = "'faja', now(), sha256('x')"
 DECLARE = """
-    INSERT INTO declaration (race_id, official_id, ordinal, winner, margin, off_time, photo_sha256)
-    VALUES ({race}, {new}, 1, {runner}, 'faja', '2026-01-01Z', sha256('x')),
-           ({race}, {newer}, 2, {runner}, 'faja', '2026-01-01Z', sha256('x'));
+    INSERT INTO declaration (race_id, official_id, ordinal, winner, margin, off_time, photo_sha256, places)
+    SELECT {race}, official, ordinal, {runner}, 'faja', '2026-01-01Z', sha256('x'),
+           jsonb_build_array(jsonb_build_array({runner}::text))
+      FROM (VALUES ({new}::uuid, 1), ({newer}, 2)) AS o (official, ordinal);
 """
 A_RESULT = """
     INSERT INTO result (race_id, version, winner, margin, off_time, photo_sha256, places, source, signed_by, reason)
-    VALUES ({race}, %s, {runner}, 'faja', '2026-01-01Z', sha256(%s), '[]', '%s', ARRAY[%s]::uuid[], 'r');
+    VALUES ({race}, %s, {runner}, 'faja', '2026-01-01Z', sha256(%s), jsonb_build_array(jsonb_build_array({runner}::text)),
+            '%s', ARRAY[%s]::uuid[], 'r');
 """
 RESULT = DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}, {newer}")
 CONFIRMED = (
@@ -206,6 +208,8 @@ CONFIRMED = (
     + RESULT
     + "UPDATE race SET status = 'CONFIRMED', result_version = 1, objection_until = now() + interval '1 hour' WHERE id = {race};"
 )
+DISPUTED = DECLARED + DECLARE + RACE_TO.format("DISPUTED")
+RULED = A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}'")
 FINAL = "UPDATE race SET status = 'FINAL' WHERE id = {race};"
 
 A_MARKET = """
@@ -291,6 +295,19 @@ BROKEN = {
     "declaration_is_impartial (no contest)": """
         UPDATE race SET status = 'NO_CORRE', scratch_reason = 'r',
             moved_by = (SELECT user_id FROM offer WHERE id = {made}) WHERE id = {race}""",
+    "result_winner_came_in_first": DISPUTED + RULED.replace("{runner}::text", "{stranger}::text"),
+    "result_winner_came_in_first (nobody did)": DISPUTED
+    + RULED.replace("jsonb_build_array({runner}::text)", ""),
+    "result_winner_came_in_first (alone)": DISPUTED + RULED.replace("{runner}, 'faja'", "NULL, NULL"),
+    "event_begins_as_a_draft": """
+        INSERT INTO event SELECT (jsonb_populate_record(e, '{{"id": "00000000-0000-0000-0000-000000000001"}}')).* FROM event e
+         LIMIT 1""",
+    "race_begins_as_scheduled": """
+        INSERT INTO race SELECT (jsonb_populate_record(r, '{{"id": "00000000-0000-0000-0000-000000000001", "number": 9,
+            "status": "AT_GATE"}}')).* FROM race r WHERE id = {race}""",
+    "race_begins_as_scheduled (decided)": """
+        INSERT INTO race SELECT (jsonb_populate_record(r, '{{"id": "00000000-0000-0000-0000-000000000001", "number": 9,
+            "result_version": 1}}')).* FROM race r WHERE id = {race}""",
     "result_version_is_next": DECLARE + A_RESULT % (2, "'x'", "DECLARED", "{new}, {newer}"),
     "result_is_signed": DECLARED
     + DECLARE
