@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,7 +32,8 @@ from tools.raceday.storm.officials import Stewards
 from tools.raceday.storm.told import Told
 from tools.stack.described import Stack
 
-VICTIMS = ("betting", "betting", "ledger", "betting-settler", "relay-betting", "relay-ledger")
+VICTIMS = (("betting", "betting-settler"), ("ledger",), ("relay-betting", "relay-ledger"))
+"""Each group is killed at its own times: the next when the last are back."""
 BETTORS = 12
 RACES = 6
 """Two horses each, and one more race of three."""
@@ -60,9 +62,11 @@ class Storm:
     async def _pass(self, listener: Listener) -> None:
         day = await self._gather()
         stewards = await self._programme(day)
-        killer = Killer(self.stack, VICTIMS, dice=random.Random(f"{self.seed}:kills"))
+        killers = [
+            Killer(self.stack, each, dice=random.Random(f"{self.seed}:kills:{each}")) for each in VICTIMS
+        ]
         stop = asyncio.Event()
-        killing = asyncio.create_task(killer.work(stop))
+        killing = asyncio.gather(*(killer.work(stop) for killer in killers))
         try:
             await self._trade(day, stewards)
             await self._rest("while offers are open", lambda books: verdict.holds_and_escrows(books))
@@ -75,7 +79,7 @@ class Storm:
         finally:
             stop.set()
             await killing
-        self.say(f"killed: {dict(killer.killed)}")
+        self.say(f"killed: {dict(sum((killer.killed for killer in killers), Counter[str]()))}")
         await self._judge(day, listener)
 
     async def _gather(self) -> Day:
