@@ -97,16 +97,17 @@ _OTHERS_LEAVE: Final = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 
-# A row of a catalog that is changed is written anew, by a later transaction. Statistics are written in place.
+# A row of a catalog that is changed is written anew, by a later transaction. Statistics are written in place. What PostgreSQL
+# brings along has numbers below 16384.
 _SCHEMA_AND_BYTES: Final = """
     SELECT concat_ws(' ', relations, columns, constraints, triggers, functions, policies, defaults, schemas, settings, acl)
            AS schema, bytes
     FROM (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_class WHERE relpersistence <> 't') AS a (relations),
          (SELECT count(*) || ':' || max(a.xmin::text::bigint) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
-          WHERE c.relpersistence <> 't') AS b (columns),
+          WHERE c.relpersistence <> 't' AND a.attrelid >= 16384) AS b (columns),
          (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_constraint) AS c (constraints),
          (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_trigger) AS d (triggers),
-         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_proc) AS e (functions),
+         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_proc WHERE oid >= 16384) AS e (functions),
          (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_policy) AS f (policies),
          (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_attrdef) AS g (defaults),
          (SELECT count(*) || ':' || max(xmin::text::bigint)
@@ -115,7 +116,7 @@ _SCHEMA_AND_BYTES: Final = """
           WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) AS i (settings),
          (SELECT datacl::text FROM pg_database WHERE datname = current_database()) AS j (acl),
          (SELECT coalesce(sum(pg_relation_size(oid)), 0)::bigint FROM pg_class
-          WHERE relkind IN ('r', 'i', 't') AND relnamespace <> 'pg_catalog'::regnamespace) AS k (bytes)
+          WHERE relkind = 'r' AND relnamespace <> 'pg_catalog'::regnamespace) AS k (bytes)
 """
 
 _TABLES: Final = """
