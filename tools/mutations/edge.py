@@ -374,6 +374,13 @@ CODE = (
         (f"{GT}/test_slow_clients.py::test_who_does_not_read_an_answer_is_let_go",),
     ),
     CodeGuard(
+        "edge: a wrong password is not taken for a refused token",
+        f"{G}/forwarding.py",
+        " and _refuses_token(first):",
+        ":",
+        (f"{GT}/test_attacks.py::test_a_wrong_password_of_who_is_logged_in_is_told_as_that",),
+    ),
+    CodeGuard(
         "edge: a header that no service could read is refused",
         f"{G}/forwarding.py",
         "(name, _text(name, value)) for",

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 from common.breaker import Breaker
-from common.errors import DomainError, Unavailable
-from common.problem import FieldError, InvalidInput
+from common.errors import DomainError, Unauthenticated, Unavailable
+from common.problem import FieldError, InvalidInput, type_of
 from common.telemetry.context import REQUEST_ID
 from common.telemetry.traces import traceparent
 from multidict import CIMultiDict
+from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from gateway.domain import PublicRoute, Service
@@ -185,9 +186,12 @@ class Forwarder:
                 timeout=timeout,
                 allow_redirects=False,
             ) as answer:
-                if answer.status == web.HTTPUnauthorized.status_code and onward.token is not None:
+                # An upstream that dies before this can still be told as a problem.
+                is_refusal = answer.status == web.HTTPUnauthorized.status_code
+                first = await (answer.content.read() if is_refusal else answer.content.readany())
+                if is_refusal and onward.token is not None and _refuses_token(first):
                     raise TokenRefused("Try again in a moment.", retry_after=RETRY_AFTER_SECONDS)
-                return await _stream_back(request, answer, route.timeout_seconds)
+                return await _stream_back(request, answer, first, route.timeout_seconds)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UpstreamDown("Nothing was done. Try again.", retry_after=RETRY_AFTER_SECONDS) from error
         except TimeoutError as error:
@@ -223,8 +227,22 @@ def _text(name: str, value: str) -> str:
     return value
 
 
+class _Refusal(BaseModel):
+    """What is looked at of a refusal."""
+
+    type: str
+
+
+def _refuses_token(body: bytes) -> bool:
+    """Whether a service does not know who asks. That somebody has given a wrong password is told them in other words."""
+    try:
+        return _Refusal.model_validate_json(body).type == type_of(Unauthenticated.slug)
+    except ValidationError:
+        return True
+
+
 async def _stream_back(
-    request: web.Request, answer: aiohttp.ClientResponse, seconds: float
+    request: web.Request, answer: aiohttp.ClientResponse, first: bytes, seconds: float
 ) -> web.StreamResponse:
     headers = CIMultiDict(
         (name, value) for name in RESPONSE_HEADERS for value in answer.headers.getall(name, ())
@@ -232,7 +250,6 @@ async def _stream_back(
     headers["X-Request-Id"] = REQUEST_ID.get() or ""
     response = web.StreamResponse(status=answer.status, headers=headers)
     response.content_length = answer.content_length
-    first = await answer.content.readany()  # an upstream that dies before this can still be told as a problem
     await response.prepare(request)
     try:
         async with asyncio.timeout(seconds):

@@ -298,3 +298,15 @@ async def test_many_slow_bodies_do_not_keep_others_out(make_gateway: MakeGateway
         assert (await gateway.get("/v1/wallet", headers=session)).status == 200
         answers = await asyncio.gather(*slow)
     assert {status for answer in answers for status in statuses(answer)} == {408}
+
+
+async def test_a_wrong_password_of_who_is_logged_in_is_told_as_that(gateway: Client) -> None:
+    """It was taken for a token that identity refuses, and answered as if the service were down."""
+    session = await bettor(gateway)
+    wrong = await gateway.post("/v1/step-up", json={"password": "not it at all"}, headers=session)
+    assert (wrong.status, (await wrong.json())["type"]) == (401, "/problems/bad-credentials")
+    assert (await gateway.get("/v1/wallet", headers=session)).status == 200
+    answer = await gateway.post("/v1/step-up", json={"password": PASSWORD}, headers=session)
+    assert answer.status == 200
+    again = await gateway.post("/v1/step-up", json={"password": PASSWORD}, headers=session)
+    assert (again.status, (await again.json())["type"]) == (401, "/problems/session-ended")
