@@ -48,6 +48,20 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.card_operation_is_settled_by_its_file() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM payout_line l JOIN payout_file f ON f.id = l.file_id
+            WHERE (l.operation_id, l.kind, f.state) = (NEW.id, 'capture', 'MATCHED')
+              AND (payout_settles(f.opening, f.gross, f.fees) = 0 OR EXISTS (SELECT FROM proof p
+                    WHERE (p.purpose, p.subject_id, p.state) = ('card.settle', f.id, 'BOOKED')))) THEN
+        RAISE EXCEPTION 'card operation %: no file has settled it', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_operation_is_settled_by_its_file';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.card_operation_takes_a_step() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -194,6 +208,12 @@ BEGIN
     RETURN OLD;
 END $$;
 
+CREATE FUNCTION public.payout_settles(opening numeric, gross numeric, fees numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT greatest(opening + gross - fees, 0) + fees
+$$;
+
 CREATE FUNCTION public.proof_is_about_its_subject() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -214,7 +234,8 @@ BEGIN
                   END);
     ELSIF NEW.purpose = 'card.settle' THEN
         sound := EXISTS (SELECT FROM payout_file f
-            WHERE f.id = NEW.subject_id AND f.state = 'MATCHED' AND (f.gross, f.fees, f.psp) = (NEW.amount, NEW.fee, NEW.rail)
+            WHERE f.id = NEW.subject_id AND f.state = 'MATCHED' AND (f.fees, f.psp) = (NEW.fee, NEW.rail)
+              AND payout_settles(f.opening, f.gross, f.fees) = NEW.amount
               AND (NEW.tracking_key, NEW.account, NEW.reference)
                   = ('PAYOUT:' || upper(f.name), 'psp/' || f.psp || '/receivable', 'payouts/' || f.id));
     ELSIF NEW.purpose = 'withdrawal.returned' THEN
@@ -677,8 +698,10 @@ CREATE TABLE public.payout_file (
     state text NOT NULL,
     reason text,
     imported_at timestamp with time zone DEFAULT now() NOT NULL,
+    carried_from uuid,
     CONSTRAINT payout_file_is_the_hashed_one CHECK ((sha256(convert_to(raw, 'UTF8'::name)) = sha256)),
     CONSTRAINT payout_file_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 120))),
+    CONSTRAINT payout_file_opens_with_nothing_else CHECK (((state = 'REJECTED'::text) OR ((opening <= (0)::numeric) AND ((opening < (0)::numeric) = (carried_from IS NOT NULL))))),
     CONSTRAINT payout_file_state_is_known CHECK ((state = ANY (ARRAY['MATCHED'::text, 'REJECTED'::text])))
 );
 
@@ -959,6 +982,9 @@ ALTER TABLE ONLY public.payout_file
 ALTER TABLE ONLY public.payout_file
     ADD CONSTRAINT payout_file_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.payout_file
+    ADD CONSTRAINT payout_file_states_its_closing UNIQUE (id, psp, closing);
+
 ALTER TABLE ONLY public.payout_line
     ADD CONSTRAINT payout_line_pkey PRIMARY KEY (file_id, line);
 
@@ -1051,6 +1077,8 @@ CREATE INDEX inbox_by_age ON public.inbox USING btree (received_at);
 
 CREATE INDEX payout_clabe_by_clabe ON public.payout_clabe USING btree (clabe);
 
+CREATE UNIQUE INDEX payout_file_is_set_off_once ON public.payout_file USING btree (carried_from) WHERE (carried_from IS NOT NULL);
+
 CREATE UNIQUE INDEX payout_line_settles_once ON public.payout_line USING btree (operation_id, kind) WHERE (operation_id IS NOT NULL);
 
 CREATE INDEX player_clabe_by_issue ON public.player_clabe USING btree (issued_at);
@@ -1086,6 +1114,8 @@ CREATE TRIGGER attestation_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 CREATE TRIGGER card_operation_booking_stays BEFORE UPDATE ON public.card_operation FOR EACH ROW WHEN (((old.booked_at IS NOT NULL) AND (old.booked_at IS DISTINCT FROM new.booked_at))) EXECUTE FUNCTION public.refuse_another();
 
 CREATE TRIGGER card_operation_follows_its_states BEFORE INSERT OR UPDATE ON public.card_operation FOR EACH ROW EXECUTE FUNCTION public.card_operation_takes_a_step();
+
+CREATE TRIGGER card_operation_is_settled_by_its_file BEFORE UPDATE OF state ON public.card_operation FOR EACH ROW WHEN (((new.state = 'SETTLED'::text) AND (old.state <> 'SETTLED'::text))) EXECUTE FUNCTION public.card_operation_is_settled_by_its_file();
 
 CREATE TRIGGER card_payment_adds_up AFTER INSERT OR UPDATE OF state ON public.card_operation FOR EACH ROW EXECUTE FUNCTION public.card_payment_adds_up();
 
@@ -1168,6 +1198,9 @@ ALTER TABLE ONLY public.outbox_sent
 ALTER TABLE ONLY public.payout_clabe
     ADD CONSTRAINT payout_clabe_has_deposited FOREIGN KEY (deposit_id, player, clabe) REFERENCES public.attestation(deposit_id, player, ordering_account);
 
+ALTER TABLE ONLY public.payout_file
+    ADD CONSTRAINT payout_file_opens_with_what_one_left FOREIGN KEY (carried_from, psp, opening) REFERENCES public.payout_file(id, psp, closing);
+
 ALTER TABLE ONLY public.payout_line
     ADD CONSTRAINT payout_line_file_id_fkey FOREIGN KEY (file_id) REFERENCES public.payout_file(id);
 
@@ -1228,6 +1261,8 @@ GRANT ALL ON FUNCTION public.forget_inbox(at_most integer) TO payments_relay;
 REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.inbox_is_kept() FROM PUBLIC;
+
+GRANT ALL ON FUNCTION public.payout_settles(opening numeric, gross numeric, fees numeric) TO payments_app;
 
 GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_app;
 GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_attestor;

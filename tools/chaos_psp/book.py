@@ -215,28 +215,34 @@ class Book:
     def pay_out(self, now: datetime) -> str | None:
         """Publish a settlement file of everything that is not paid out yet; its name, None if there is nothing.
 
-        The file adds up, whatever was left out of it or put into it.
+        The file adds up, whatever was left out of it or put into it. One that ends below zero pays nothing out; the next
+        one opens with what is owed.
         """
         due = [
             each
             for each in self.things.values()
             if each.paid_out is None and each.act in ("capture", "refund") and self.report(each.id, now)
         ]
-        if _sum_moves(due, self, now) <= 0:
+        if not due:
             return None
+        opening = self._owed(list(self.files)[-1]) if self.files else ZERO
         name = f"PO-{len(self.files) + 1:04}"
         rows: list[tuple[str, str, Decimal, Decimal]] = []
         for each in sorted(due, key=lambda thing: (thing.label, thing.id)):
             rows += self._rows(each, now)
             shifted = self.faults.strikes("file_line_shifted", each.label) and len(self.files) == 0
             self.things[each.id] = replace(each, paid_out=None if shifted else name)
-        closing = sum((amount - fee for _, _, amount, fee in rows), ZERO)
+        closing = sum((amount - fee for _, _, amount, fee in rows), opening)
         lines = [
-            f"H,{name},MXN,0.00",
+            f"H,{name},MXN,{opening:.2f}",
             *(f"L,{id},{kind},{amount:.2f},{fee:.2f}" for id, kind, amount, fee in rows),
         ]
         self.files[name] = "\n".join([*lines, f"T,{closing:.2f}"]) + "\n"
         return name
+
+    def _owed(self, name: str) -> Decimal:
+        """What a file has left to be set off: its closing balance, if that is below zero."""
+        return min(Decimal(self.files[name].rstrip().rpartition("T,")[2]), ZERO)
 
     def _rows(self, thing: Thing, now: datetime) -> list[tuple[str, str, Decimal, Decimal]]:
         amount = self.report(thing.id, now)
@@ -255,12 +261,12 @@ class Book:
     def statement(self) -> str:
         """The provider's own account of us: every movement and every payout, from zero to what it owes now."""
         rows = [f"M,{each.thing},{each.act},{each.amount:.2f},{each.at.isoformat()}" for each in self.moves]
-        paid = {
-            name: sum(
-                (self.report(each.id, LATEST) for each in self.things.values() if each.paid_out == name), ZERO
-            )
-            for name in self.files
-        }
+        paid: dict[str, Decimal] = {}
+        owed = ZERO
+        for name in self.files:
+            things = [each for each in self.things.values() if each.paid_out == name]
+            paid[name] = sum((self.report(each.id, LATEST) for each in things), owed) - self._owed(name)
+            owed = self._owed(name)
         rows += [f"P,{name},payout,{-amount:.2f}," for name, amount in sorted(paid.items())]
         closing = sum((each.amount for each in self.moves), ZERO) - sum(paid.values(), ZERO)
         return "\n".join(["H,STATEMENT,MXN,0.00", *rows, f"T,{closing:.2f}"]) + "\n"
@@ -310,10 +316,6 @@ def from_plain(fact: dict[str, str]) -> Thing:
 
 def _sum(things: Iterable[Thing]) -> Decimal:
     return sum((each.amount for each in things if each.status == "succeeded"), ZERO)
-
-
-def _sum_moves(things: Iterable[Thing], book: Book, now: datetime) -> Decimal:
-    return sum((book.report(each.id, now) for each in things), ZERO)
 
 
 def _id(label: str, key: str, number: int) -> str:

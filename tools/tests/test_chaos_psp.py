@@ -70,7 +70,7 @@ def test_every_file_adds_up_whatever_is_wrong_with_it(script: Script, seed: int)
     book = play(Book(Faults(seed, dict.fromkeys(FILES, 0.3))), script)
     while (name := book.pay_out(NOW)) is not None and len(book.files) < 5:
         rows = [row.split(",") for row in book.files[name].splitlines()]
-        total = sum((Decimal(row[3]) - Decimal(row[4]) for row in rows[1:-1]), Decimal(0))
+        total = sum((Decimal(row[3]) - Decimal(row[4]) for row in rows[1:-1]), Decimal(rows[0][3]))
         assert Decimal(rows[-1][1]) == total
 
 

@@ -37,7 +37,10 @@ class PayoutLine:
 
 @dataclass(frozen=True, slots=True)
 class PayoutFile:
-    """A file that adds up: opening + amounts - fees = closing."""
+    """A file that adds up: opening + amounts - fees = closing.
+
+    A closing above zero is paid out; one below it is owed to the provider, and the next file opens with it.
+    """
 
     opening: Decimal
     closing: Decimal
@@ -62,6 +65,8 @@ def parse_payout(text: str) -> PayoutFile:
         raise BadPayoutFile(f"the file is in {rows[0][2]}, not in {CURRENCY}")
     if total != closing:
         raise BadPayoutFile(f"opening and lines make {total}, the file says {closing}")
+    if opening > ZERO:
+        raise BadPayoutFile(f"the file opens with {opening} in our favour, and none was left to be paid out")
     return PayoutFile(opening, closing, lines)
 
 
@@ -94,20 +99,30 @@ def match(line: PayoutLine, operation: Operation | None, *, seen: bool) -> Break
     return None if operation.state in states else BreakClass.TIMING_OR_STATE
 
 
+def settled(opening: Decimal, gross: Decimal, fees: Decimal) -> Decimal:
+    """What a file takes off the provider's account in pesos: what it pays out, and the fees it keeps.
+
+    Nothing is paid out below zero: what the refunds exceed the captures by stays on that account, owed by us, and
+    is set off against the next file, which opens with it.
+    """
+    return max(opening + gross - fees, ZERO) + fees
+
+
 def contradicts(
-    file: PayoutFile, counted: Sequence[tuple[PayoutLine, Operation]], *, gross: Decimal, fees: Decimal
+    file: PayoutFile, counted: Sequence[tuple[PayoutLine, Operation]], *, amount: Decimal, fees: Decimal
 ) -> str | None:
-    """Why the lines that were counted, each with the operation it was counted for, do not make `gross` and `fees` by
-    this file; None: they do, line by line. How far an operation has come meanwhile is no matter."""
+    """Why the lines that were counted, each with the operation it was counted for, do not settle `amount`, `fees` of it
+    kept, by this file; None: they do, line by line. How far an operation has come meanwhile is no matter."""
     lines = {line.number: line for line in file.lines}
     for kept, operation in counted:
         if lines.get(kept.number) != kept:
             return "line-differs"
         if operation.psp_id != kept.psp_id or match(kept, operation, seen=False) not in _AGREES:
             return "operation-differs"
-    if sum((kept.amount for kept, _ in counted), ZERO) != gross:
-        return "amount-differs"
-    return "fee-differs" if sum((kept.fee for kept, _ in counted), ZERO) != fees else None
+    if sum((kept.fee for kept, _ in counted), ZERO) != fees:
+        return "fee-differs"
+    gross = sum((kept.amount for kept, _ in counted), ZERO)
+    return "amount-differs" if settled(file.opening, gross, fees) != amount else None
 
 
 _AGREES: Final = frozenset({None, BreakClass.TIMING_OR_STATE})

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from common import deadlines, pg
 from common.money import Money
@@ -16,6 +16,7 @@ from payments.domain.cards import (
     OperationId,
     OperationState,
     PaymentState,
+    may_step,
     payment_after,
 )
 from payments.domain.cases import Subject
@@ -25,6 +26,7 @@ from payments.events import command_ledger, tell_card, tell_operation
 from payments.service.cases import open_case, watch_deposits
 from payments.store.cards import CardStore
 from payments.store.history import Answer, remember
+from payments.store.payout_files import PayoutFileStore
 from payments.store.proofs import ProofStore
 
 EXPIRY: Final = "card-authorization-expires"
@@ -90,6 +92,38 @@ async def follow(conn: pg.Connection, payment: CardPayment, operation: Operation
             await _expire_if_over(conn, payment, now)
         case Act.REFUND:
             await _follow_refund(conn, payment, operation, now)
+
+
+async def locked(conn: pg.Connection, operation_id: UUID) -> Operation | None:
+    """An operation, by an id that may be none's, with its payment locked."""
+    store = CardStore(conn)
+    found = await store.operation_by_id(operation_id)
+    if found is None:
+        return None
+    await store.payment_for_update(found.payment_id)
+    return await store.operation_by_id(operation_id)
+
+
+async def step(
+    conn: pg.Connection, operation_id: UUID, state: OperationState, event: str, now: datetime
+) -> None:
+    """One step of an operation whose money the ledger has moved, with what follows from it."""
+    operation = await locked(conn, operation_id)
+    if operation is None or operation.state is state:
+        return
+    payment = await CardStore(conn).payment(operation.payment_id)
+    if payment is None:
+        return
+    if not may_step(operation.act, operation.state, state):
+        await open_case(conn, Subject.CARD, operation.id, f"booked-while-{operation.state}", now)
+        return
+    await write(conn, payment, operation, operation.to(state), event, None, now, None)
+
+
+async def settle(conn: pg.Connection, file_id: UUID, now: datetime) -> None:
+    """What a file pays out, or sets off, is settled."""
+    for operation_id in await PayoutFileStore(conn).settled_by(file_id):
+        await step(conn, operation_id, OperationState.SETTLED, "settled", now)
 
 
 async def _follow_capture(

@@ -9,7 +9,7 @@ from uuid import UUID
 from common import pg
 from common.client import RemoteProblem, Unreachable
 
-from payments.domain.cards import Operation, OperationState, may_step
+from payments.domain.cards import OperationState
 from payments.domain.cases import Subject
 from payments.domain.proofs import Proof, ProofState, Purpose, ReceiptId
 from payments.domain.refusals import DecisionImpossible
@@ -24,7 +24,6 @@ from payments.service.pace import Clock, Pace
 from payments.service.payouts import write_withdrawal
 from payments.store.cards import CardStore
 from payments.store.history import Answer, remember
-from payments.store.payout_files import PayoutFileStore
 from payments.store.proofs import ProofStore
 from payments.store.withdrawals import WithdrawalStore
 
@@ -88,11 +87,11 @@ class ProofBooking:
     async def hear_refund(self, conn: pg.Connection, operation_id: UUID, *, done: bool) -> None:
         """The ledger has booked what became of a refund. In the transaction of the inbox."""
         state = OperationState.BOOKED if done else OperationState.RELEASED
-        await self._step(conn, operation_id, state, "booked")
+        await card_effects.step(conn, operation_id, state, "booked", self._clock())
 
     async def hear_cleared(self, conn: pg.Connection, operation_id: UUID) -> None:
         """The ledger has made a payment's settled captures spendable. In the transaction of the inbox."""
-        operation = await self._locked(conn, operation_id)
+        operation = await card_effects.locked(conn, operation_id)
         if operation is not None:
             payment = await CardStore(conn).payment(operation.payment_id)
             if payment is not None:
@@ -111,42 +110,20 @@ class ProofBooking:
         await remember(conn, "proof", proof.receipt_id, ProofState.BOOKED, "booked", {"entry": str(entry_id)})
         match proof.purpose:
             case Purpose.CARD_CAPTURE:
-                await self._step(conn, proof.subject_id, OperationState.BOOKED, "booked")
+                await card_effects.step(
+                    conn, proof.subject_id, OperationState.BOOKED, "booked", self._clock()
+                )
             case Purpose.REFUND_RETURNED:
-                await self._step(conn, proof.subject_id, OperationState.REVERSED, "booked-back")
+                after = OperationState.REVERSED
+                await card_effects.step(conn, proof.subject_id, after, "booked-back", self._clock())
             case Purpose.CARD_SETTLE:
-                for operation_id in await PayoutFileStore(conn).settled_by(proof.subject_id):
-                    await self._step(conn, operation_id, OperationState.SETTLED, "settled")
+                await card_effects.settle(conn, proof.subject_id, self._clock())
             case Purpose.SUSPENSE | Purpose.SUSPENSE_ASSIGN | Purpose.SUSPENSE_RETURN:
                 await suspense.booked(conn, proof, self._clock())
             case Purpose.WITHDRAWAL_RETURNED:
                 await self._returned(conn, proof)
             case _:
                 assert_never(proof.purpose)
-
-    async def _step(self, conn: pg.Connection, operation_id: UUID, state: OperationState, event: str) -> None:
-        """One step of a card operation, with what follows from it."""
-        store = CardStore(conn)
-        operation = await self._locked(conn, operation_id)
-        if operation is None or operation.state is state:
-            return
-        payment = await store.payment(operation.payment_id)
-        if payment is None:
-            return
-        now = self._clock()
-        if not may_step(operation.act, operation.state, state):
-            await open_case(conn, Subject.CARD, operation.id, f"booked-while-{operation.state}", now)
-            return
-        after = operation.to(state)
-        await card_effects.write(conn, payment, operation, after, event, None, now, None)
-
-    async def _locked(self, conn: pg.Connection, operation_id: UUID) -> Operation | None:
-        store = CardStore(conn)
-        found = await store.operation_by_id(operation_id)
-        if found is None:
-            return None
-        await store.payment_for_update(found.payment_id)
-        return await store.operation_by_id(operation_id)
 
     async def _returned(self, conn: pg.Connection, proof: Proof) -> None:
         """A withdrawal that came back is on hold again; its release is the ledger's to book."""
@@ -169,7 +146,7 @@ class ProofBooking:
             evidence={"purpose": proof.purpose, "tracking_key": proof.tracking_key, "account": proof.account},
         )  # fmt: skip
         if proof.purpose in _OF_OPERATIONS:
-            operation = await self._locked(conn, proof.subject_id)
+            operation = await card_effects.locked(conn, proof.subject_id)
             if operation is not None and operation.state in _OPEN:
                 after = operation.to(OperationState.CONFLICTED, reason=reason)
                 await CardStore(conn).save_operation(operation, after, None)

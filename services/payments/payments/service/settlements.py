@@ -21,11 +21,13 @@ from payments.domain.payout_files import (
     PayoutLine,
     match,
     parse_payout,
+    settled,
 )
 from payments.domain.proofs import Purpose, ask
 from payments.domain.refusals import BadPayoutFile
 from payments.psp import CardProvider
 from payments.rail import RailSilent
+from payments.service import card_effects
 from payments.service.cards import Cards
 from payments.service.cases import open_case
 from payments.service.pace import Clock
@@ -113,7 +115,15 @@ class Settlements:
             lines, waits = await self._match(conn, file)
             if waits and not self._out_of_patience(name):
                 return False
-            return await self._keep(conn, file_id, name, text, file, lines)
+            owed = await PayoutFileStore(conn).owed(self._provider.name)
+            carried_from = next((each for each, closing in owed if closing == file.opening), None)
+            if file.opening < ZERO and carried_from is None:
+                # The file that left it may be yet to come; without it nobody knows what is set off here.
+                await self._tell(conn, file_id, name, "opens-with-what-no-file-left", -file.opening)
+                return False
+            for left_by, closing in owed if carried_from is None else ():
+                await self._tell(conn, left_by, name, "not-set-off", -closing)
+            return await self._keep(conn, file_id, name, text, file, lines, carried_from)
 
     def _out_of_patience(self, name: str) -> bool:
         now = self._clock().timestamp()
@@ -154,6 +164,7 @@ class Settlements:
         text: str,
         file: PayoutFile,
         lines: list[MatchedLine],
+        carried_from: UUID | None,
     ) -> bool:
         """Keep the file and its lines, open a case for each break, and have the rest attested."""
         now = self._clock()
@@ -161,7 +172,9 @@ class Settlements:
         gross = sum((each.line.amount for each in ours), ZERO)
         fees = sum((each.line.fee for each in ours), ZERO)
         store = PayoutFileStore(conn)
-        if not await store.add(file_id, self._provider.name, name, text, file, gross=gross, fees=fees):
+        if not await store.add(
+            file_id, self._provider.name, name, text, file, gross=gross, fees=fees, carried_from=carried_from
+        ):
             return False
         await store.add_lines(file_id, lines)
         for each in lines:
@@ -171,14 +184,24 @@ class Settlements:
                     amount=each.line.amount,
                     evidence={"file": name, "line": each.line.number, "object": each.line.psp_id},
                 )  # fmt: skip
-        if gross > ZERO and ZERO <= fees <= gross:
-            await self._ask(conn, file_id, name, gross, fees)
-        elif ours:
-            await open_case(conn, Subject.PAYOUT_LINE, file_id, "nothing-to-book", now, amount=gross)
+        if file.closing < ZERO:
+            await self._tell(conn, file_id, name, "owed-to-the-provider", -file.closing)
+        amount = settled(file.opening, gross, fees)
+        if amount > ZERO:
+            await self._ask(conn, file_id, name, amount, fees)
+        else:  # all of it is set off: there is nothing for the ledger to book
+            await card_effects.settle(conn, file_id, now)
         return True
 
+    async def _tell(
+        self, conn: pg.Connection, file_id: UUID, name: str, reason: str, amount: Decimal
+    ) -> None:
+        await open_case(
+            conn, Subject.PAYOUT_LINE, file_id, reason, self._clock(), amount=amount, evidence={"file": name}
+        )
+
     async def _ask(
-        self, conn: pg.Connection, file_id: UUID, name: str, gross: Decimal, fees: Decimal
+        self, conn: pg.Connection, file_id: UUID, name: str, amount: Decimal, fees: Decimal
     ) -> None:
         proof = ask(
             Purpose.CARD_SETTLE,
@@ -186,7 +209,7 @@ class Settlements:
             tracking_key=f"PAYOUT:{name.upper()}",
             subject_id=file_id,
             account=receivable(self._provider.name),
-            amount=Money(gross, CURRENCY),
+            amount=Money(amount, CURRENCY),
             fee=Money(fees, CURRENCY),
             reference=f"payouts/{file_id}",
             now=self._clock(),
@@ -194,7 +217,7 @@ class Settlements:
         if not await ProofStore(conn).ask(
             proof
         ):  # a name that differs from an earlier one's by its case alone
-            await open_case(conn, Subject.PAYOUT_LINE, file_id, "settled-before", self._clock(), amount=gross)
+            await self._tell(conn, file_id, name, "settled-before", amount)
 
     async def _reject(self, file_id: UUID, name: str, text: str, reason: str) -> bool:
         log.error("a settlement file is rejected", extra={"file": name, "reason": reason})

@@ -148,7 +148,7 @@ class Witness:
             return Otherwise("file-does-not-add-up")
         if proof.amount.currency != CURRENCY:
             return Otherwise("currency-differs")
-        differs = contradicts(file, counted, gross=proof.amount.amount, fees=proof.fee.amount)
+        differs = contradicts(file, counted, amount=proof.amount.amount, fees=proof.fee.amount)
         return Otherwise(differs) if differs is not None else Document(text, digest, self._clock())
 
     async def _look_for_transfer(self, proof: Proof) -> Found:

@@ -43,13 +43,14 @@ class PayoutFileStore:
         *,
         gross: Decimal | None = None,
         fees: Decimal | None = None,
+        carried_from: UUID | None = None,
         reason: str | None = None,
     ) -> bool:
         """Keep a file as it came; False when one of this name or content was imported before."""
         added = await self._conn.fetchval(
             """
-            INSERT INTO payout_file (id, psp, name, sha256, raw, opening, closing, gross, fees, state, reason)
-            VALUES ($1, $2, $3, sha256(convert_to($4, 'UTF8')), $4, $5, $6, $7, $8, $9, $10)
+            INSERT INTO payout_file (id, psp, name, sha256, raw, opening, closing, gross, fees, carried_from, state, reason)
+            VALUES ($1, $2, $3, sha256(convert_to($4, 'UTF8')), $4, $5, $6, $7, $8, $9, $10, $11)
             ON CONFLICT DO NOTHING RETURNING true
             """,
             file_id,
@@ -60,10 +61,22 @@ class PayoutFileStore:
             file and file.closing,
             gross,
             fees,
+            carried_from,
             "REJECTED" if file is None else "MATCHED",
             reason,
         )
         return bool(added)
+
+    async def owed(self, psp: str) -> Sequence[tuple[UUID, Decimal]]:
+        """The files that left a balance below zero which no later file has opened with, and that balance; the oldest first."""
+        rows = await self._conn.fetch(
+            """
+            SELECT id, closing FROM payout_file f WHERE psp = $1 AND state = 'MATCHED' AND closing < 0
+               AND NOT EXISTS (SELECT FROM payout_file t WHERE t.carried_from = f.id) ORDER BY imported_at, id
+            """,
+            psp,
+        )
+        return [(row["id"], row["closing"]) for row in rows]
 
     async def add_lines(self, file_id: UUID, lines: Sequence[MatchedLine]) -> None:
         await self._conn.executemany(

@@ -1,0 +1,54 @@
+"""The guards of payments that its files, cases and conflicts end as they must."""
+
+from __future__ import annotations
+
+from tools.mutations.guards import CodeGuard, DatabaseGuard, P, T
+
+CODE = (
+    CodeGuard(
+        "files: nothing is paid out below zero",
+        f"{P}/domain/payout_files.py",
+        "    return max(opening + gross - fees, ZERO) + fees",
+        "    return opening + gross",
+        (f"{T}/test_set_off.py::test_a_file_below_zero_is_booked_and_set_off_by_the_next",),
+    ),
+    CodeGuard(
+        "files: one that opens with what no file left waits",
+        f"{P}/service/settlements.py",
+        "            if file.opening < ZERO and carried_from is None:",
+        "            if False:",
+        (f"{T}/test_set_off.py::test_a_file_that_opens_with_what_no_file_left_waits_for_that_one",),
+    ),
+    CodeGuard(
+        "files: what is set off with nothing to book is settled",
+        f"{P}/service/settlements.py",
+        "            await card_effects.settle(conn, file_id, now)",
+        "            pass",
+        (f"{T}/test_set_off.py::test_what_is_set_off_to_the_last_centavo_needs_no_entry_and_is_spendable",),
+    ),
+)
+
+DATABASE = (
+    DatabaseGuard(
+        "files: one opens with what another has left",
+        "payments",
+        "ALTER TABLE payout_file DROP CONSTRAINT payout_file_opens_with_what_one_left",
+        "ALTER TABLE payout_file ADD CONSTRAINT payout_file_opens_with_what_one_left "
+        "FOREIGN KEY (carried_from, psp, opening) REFERENCES payout_file (id, psp, closing)",
+        (f"{T}/test_set_off.py::test_in_the_database_too_a_file_opens_with_what_one_file_has_left",),
+    ),
+    DatabaseGuard(
+        "files: what one has left is set off once",
+        "payments",
+        "DROP INDEX payout_file_is_set_off_once",
+        "CREATE UNIQUE INDEX payout_file_is_set_off_once ON payout_file (carried_from) WHERE carried_from IS NOT NULL",
+        (f"{T}/test_set_off.py::test_in_the_database_too_a_file_opens_with_what_one_file_has_left",),
+    ),
+    DatabaseGuard(
+        "files: a capture is settled by its file",
+        "payments",
+        "ALTER TABLE card_operation DISABLE TRIGGER card_operation_is_settled_by_its_file",
+        "ALTER TABLE card_operation ENABLE TRIGGER card_operation_is_settled_by_its_file",
+        (f"{T}/test_set_off.py::test_in_the_database_too_a_capture_is_settled_by_a_file_alone",),
+    ),
+)
