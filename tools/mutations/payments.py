@@ -26,6 +26,20 @@ CODE = (
         "            pass",
         (f"{T}/test_set_off.py::test_what_is_set_off_to_the_last_centavo_needs_no_entry_and_is_spendable",),
     ),
+    CodeGuard(
+        "suspense: what comes back after its return was booked is in suspense again",
+        f"{P}/service/arrivals.py",
+        "        return await self._to_suspense(conn, again)",
+        "        return bool(again)",
+        (f"{T}/test_came_back.py::test_what_comes_back_after_its_return_was_booked_is_in_suspense_again",),
+    ),
+    CodeGuard(
+        "suspense: what comes back is looked up at both sources",
+        f"{P}/service/witness.py",
+        "        agreed = order.status is cep.status and order.status in wanted",
+        "        agreed = True",
+        (f"{T}/test_came_back.py::test_what_comes_back_needs_both_sources",),
+    ),
 )
 
 DATABASE = (
@@ -43,6 +57,13 @@ DATABASE = (
         "DROP INDEX payout_file_is_set_off_once",
         "CREATE UNIQUE INDEX payout_file_is_set_off_once ON payout_file (carried_from) WHERE carried_from IS NOT NULL",
         (f"{T}/test_set_off.py::test_in_the_database_too_a_file_opens_with_what_one_file_has_left",),
+    ),
+    DatabaseGuard(
+        "suspense: nothing comes back that did not go out",
+        "payments",
+        "ALTER TABLE arrival DISABLE TRIGGER arrival_went_out_before",
+        "ALTER TABLE arrival ENABLE TRIGGER arrival_went_out_before",
+        (f"{T}/test_came_back.py::test_in_the_database_too_nothing_comes_back_that_did_not_go_out",),
     ),
     DatabaseGuard(
         "files: a capture is settled by its file",

@@ -129,7 +129,7 @@ async def test_a_return_that_never_arrived_is_decided_on_anew(here: World) -> No
 
 
 async def test_people_are_told_when_a_return_comes_back(here: World) -> None:
-    """After it was booked out; and before, when the money is in suspense still."""
+    """After it was booked out, and then it is in suspense anew; and before, when the money is in suspense still."""
     for amount in ("70.00", "30.00"):
         await here.rail.transfer(NOBODYS, amount, sender=OTHER_SENDER)
     await run(here)
@@ -146,8 +146,8 @@ async def test_people_are_told_when_a_return_comes_back(here: World) -> None:
     await run(here)
     told = {(case.reason, case.amount) for case in await here.cashier.queue(None, None, 5)}
     assert told == {("return-came-back", Decimal(70)), ("return-rejected: came back", Decimal(30))}
-    assert sorted(await arrivals(here)) == ["RETURNED", "SUSPENDED"]
-    assert here.ledger.balance(SUSPENSE) == Decimal(30)
+    assert sorted(await arrivals(here)) == ["RETURNED", "SUSPENDED", "SUSPENDED"]
+    assert here.ledger.balance(SUSPENSE) == here.ledger.balance("bank/spei") == Decimal(100)
 
 
 async def test_nobody_says_of_a_refund_that_is_only_not_answered_yet_that_it_was_never_paid(

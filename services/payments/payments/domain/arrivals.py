@@ -17,12 +17,18 @@ from common.money import Money
 
 from payments.domain.accounts import PlayerId
 from payments.domain.deposits import DepositId, IllegalStep, Transfer
-from payments.domain.orders import Order
+from payments.domain.evidence import MEXICO_CITY
+from payments.domain.orders import OWN_INSTITUTION, Order, RailOrder
 
 ArrivalId = NewType("ArrivalId", UUID)
 
 ARRIVALS: Final = UUID("8f1b7a3c-6f0d-5b7e-9f7e-3b1f6d2c4e5a")
 """The namespace of arrival ids: one transfer is one arrival."""
+
+CAME_BACK: Final = "RETURNED:"
+"""How the tracking key begins of what is no transfer of another's but an order of ours that came back."""
+RETURN_CAME_BACK: Final = "return-came-back"
+RETURNED_AMOUNT_DIFFERS: Final = "returned-amount-differs"
 
 UNKNOWN_CLABE: Final = "unknown-clabe"
 NAME_DIFFERS: Final = "name-differs"
@@ -68,7 +74,8 @@ STEPS: Final[Mapping[ArrivalState, frozenset[ArrivalState]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A transfer to us that is nobody's, and what became of it. `deposit_id` is the claim it was taken from."""
+    """A transfer to us that is nobody's, and what became of it. `deposit_id` is the claim it was taken from;
+    `came_back`: it is an order of ours that the receiving bank has sent back."""
 
     id: ArrivalId
     transfer: Transfer
@@ -80,6 +87,7 @@ class Arrival:
     state: ArrivalState
     noted_at: datetime
     deposit_id: DepositId | None = None
+    came_back: bool = False
     player: PlayerId | None = None
     attention: str | None = None
     return_clave: str | None = None
@@ -108,6 +116,11 @@ class Arrival:
         return replace(again, sends=self.sends + 1, sent_at=now)
 
     @property
+    def tracking_key(self) -> str:
+        """What its receipts name it by: one transfer, or one order that came back, has one."""
+        return CAME_BACK + self.transfer.clave.upper() if self.came_back else self.transfer.tracking_key
+
+    @property
     def reference(self) -> str:
         """What all of its entries in the ledger refer to."""
         return f"arrivals/{self.id}"
@@ -129,6 +142,23 @@ class Arrival:
         )
 
 
-def arrival_id(transfer: Transfer) -> ArrivalId:
-    """One transfer is one arrival."""
-    return ArrivalId(uuid5(ARRIVALS, transfer.tracking_key))
+def arrival_id(tracking_key: str) -> ArrivalId:
+    """One transfer is one arrival, and so is one order that came back."""
+    return ArrivalId(uuid5(ARRIVALS, tracking_key))
+
+
+def that_came_back(order: RailOrder, name: str, reason: str, now: datetime) -> Arrival:
+    """What an order of ours brought back, that had gone to somebody of that `name`."""
+    day = order.operation_date or now.astimezone(MEXICO_CITY).date()
+    return Arrival(
+        id=arrival_id(CAME_BACK + order.clave.upper()),
+        transfer=Transfer(order.clave, day, OWN_INSTITUTION),
+        beneficiary_clabe="",
+        ordering_account=order.beneficiary_clabe,
+        ordering_name=name,
+        amount=order.amount,
+        reason=reason,
+        state=ArrivalState.NOTED,
+        noted_at=now,
+        came_back=True,
+    )

@@ -14,10 +14,14 @@ from common import pg
 
 from payments.domain.accounts import BANK, SUSPENSE, PlayerId, withdrawing
 from payments.domain.arrivals import (
+    CAME_BACK,
+    RETURN_CAME_BACK,
+    RETURNED_AMOUNT_DIFFERS,
     UNKNOWN_CLABE,
     Arrival,
     ArrivalState,
     arrival_id,
+    that_came_back,
 )
 from payments.domain.cases import Subject
 from payments.domain.deposits import Deposit, DepositId, DepositState, can_be_noted
@@ -95,7 +99,7 @@ class Arrivals:
         async with pg.transaction(self._pool) as conn:
             if not can_be_noted(line.transfer, line.amount):
                 return await open_case(
-                    conn, Subject.ARRIVAL, arrival_id(line.transfer), "cannot-be-noted", self._clock(),
+                    conn, Subject.ARRIVAL, arrival_id(line.transfer.tracking_key), "cannot-be-noted", self._clock(),
                     evidence={"tracking_key": repr(line.transfer.tracking_key), "amount": str(line.amount),
                               "clabe": repr(line.beneficiary_clabe)},
                 )  # fmt: skip
@@ -128,7 +132,7 @@ class Arrivals:
         """Have it attested and booked to suspense."""
         now = self._clock()
         arrival = Arrival(
-            id=arrival_id(line.transfer),
+            id=arrival_id(line.transfer.tracking_key),
             transfer=line.transfer,
             beneficiary_clabe=line.beneficiary_clabe,
             ordering_account=line.ordering_account,
@@ -139,9 +143,12 @@ class Arrivals:
             noted_at=now,
             deposit_id=deposit,
         )
+        return await self._to_suspense(conn, arrival)
+
+    async def _to_suspense(self, conn: pg.Connection, arrival: Arrival) -> bool:
         if not await ArrivalStore(conn).add(arrival):
             return False
-        await remember(conn, "arrival", arrival.id, arrival.state, reason)
+        await remember(conn, "arrival", arrival.id, arrival.state, arrival.reason)
         await ProofStore(conn).ask(proof_about(arrival, Purpose.SUSPENSE, SUSPENSE, self._clock))
         return True
 
@@ -194,10 +201,14 @@ class Arrivals:
             if withdrawal.state is not WithdrawalState.BOOKED:
                 return False
             if order.amount != withdrawal.amount:
-                return await open_case(
-                    conn, Subject.WITHDRAWAL, withdrawal.id, "returned-amount-differs", now,
+                told = await open_case(
+                    conn, Subject.WITHDRAWAL, withdrawal.id, RETURNED_AMOUNT_DIFFERS, now,
                     player=withdrawal.player, amount=order.amount.amount,
                 )  # fmt: skip
+                if order.amount > withdrawal.amount:
+                    return told  # more than was sent: that is no return
+                name, why = withdrawal.beneficiary_name, RETURNED_AMOUNT_DIFFERS
+                return await self._to_suspense(conn, that_came_back(order, name, why, now))
             returning = withdrawal.to(WithdrawalState.RETURNING)
             await write_withdrawal(
                 conn, withdrawal, returning, "came-back", {"order": order.status}, now, None
@@ -205,7 +216,7 @@ class Arrivals:
             proof = ask(
                 Purpose.WITHDRAWAL_RETURNED,
                 rail=SPEI,
-                tracking_key=f"RETURNED:{order.clave.upper()}",
+                tracking_key=CAME_BACK + order.clave.upper(),
                 subject_id=withdrawal.id,
                 account=withdrawing(withdrawal.player),
                 amount=withdrawal.amount,
@@ -215,16 +226,19 @@ class Arrivals:
             return await ProofStore(conn).ask(proof)
 
     async def _bounced(self, conn: pg.Connection, order: RailOrder, now: datetime) -> bool | None:
-        """What was returned from suspense and has come back after all: once that is booked, people are told."""
+        """What was returned from suspense and has come back after all: once that is booked, it is in suspense again."""
         arrival = await ArrivalStore(conn).by_return_clave(order.clave)
         if arrival is None or arrival.state is ArrivalState.SUSPENDED:
             return False
         if arrival.state is not ArrivalState.RETURNED:
             return None
-        return await open_case(
-            conn, Subject.ARRIVAL, arrival.id, "return-came-back", now, amount=order.amount.amount,
-            evidence={"clave": order.clave},
-        )  # fmt: skip
+        if order.amount > arrival.amount:
+            return await open_case(
+                conn, Subject.ARRIVAL, arrival.id, RETURNED_AMOUNT_DIFFERS, now, amount=order.amount.amount,
+                evidence={"clave": order.clave},
+            )  # fmt: skip
+        again = that_came_back(order, arrival.ordering_name, RETURN_CAME_BACK, now)
+        return await self._to_suspense(conn, again)
 
     async def lease(self, limit: int) -> Sequence[Arrival]:
         """Arrivals that are to be sent back, ours until the lease ends."""

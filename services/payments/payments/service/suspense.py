@@ -24,7 +24,7 @@ from payments.store.proofs import ProofStore
 
 def proof_about(arrival: Arrival, purpose: Purpose, account: str, clock: Clock) -> Proof:
     """What is to be attested about an arrival. What takes it out of suspense stems from what put it there."""
-    key = arrival.transfer.tracking_key
+    key = arrival.tracking_key
     return ask(
         purpose,
         rail=SPEI,
@@ -95,7 +95,7 @@ async def booked(conn: pg.Connection, proof: Proof, now: datetime) -> None:
         await open_case(
             conn, Subject.ARRIVAL, arrival.id, arrival.reason, now, amount=arrival.amount.amount,
             evidence={"sender": arrival.ordering_name, "clabe": arrival.beneficiary_clabe,
-                      "tracking_key": arrival.transfer.tracking_key},
+                      "tracking_key": arrival.tracking_key},
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from common.money import Money, MoneyError
 from contracts import receipts
 
 from payments.domain.accounts import receivable
+from payments.domain.arrivals import CAME_BACK
 from payments.domain.cards import Standing, Told
 from payments.domain.deposits import Transfer
 from payments.domain.evidence import MEXICO_CITY, Contradictory, Proven, RailStatus, agree
@@ -104,7 +105,7 @@ class Witness:
             case Purpose.CARD_SETTLE:
                 return await self._look_for_payout(proof)
             case Purpose.SUSPENSE | Purpose.SUSPENSE_ASSIGN:
-                return await self._look_for_transfer(proof)
+                return await self._look_for_arrival(proof)
             case Purpose.SUSPENSE_RETURN:
                 return await self._look_for_return(proof)
             case Purpose.WITHDRAWAL_RETURNED:
@@ -151,7 +152,10 @@ class Witness:
         differs = contradicts(file, counted, amount=proof.amount.amount, fees=proof.fee.amount)
         return Otherwise(differs) if differs is not None else Document(text, digest, self._clock())
 
-    async def _look_for_transfer(self, proof: Proof) -> Found:
+    async def _look_for_arrival(self, proof: Proof) -> Found:
+        """What it came by: a transfer, or an order of ours that was sent back."""
+        if proof.tracking_key.startswith(CAME_BACK):
+            return await self._look_for_returned_order(proof)
         agreed = await self._agreed(proof)
         if not isinstance(agreed, Proven):
             return agreed
@@ -182,13 +186,21 @@ class Witness:
         found = await self._status_of_order(proof, order, RailStatus.LIQUIDATED, RailStatus.RETURNED)
         if found is not None or order is None:
             return found or Later("not-found")
-        agreed = await self._agreed(proof)
-        if isinstance(agreed, Proven) and agreed.ordering_account != order.beneficiary_clabe:
+        came_from = await self._came_from(proof)
+        if came_from is not None and came_from != order.beneficiary_clabe:
             return Otherwise("returned-elsewhere")
-        return await self._look_for_transfer(proof)
+        return await self._look_for_arrival(proof)
+
+    async def _came_from(self, proof: Proof) -> str | None:
+        """The account that the money came from, if its sources agree."""
+        if proof.tracking_key.startswith(CAME_BACK):
+            order = await self._sources.order_status(proof.tracking_key.removeprefix(CAME_BACK))
+            return None if order is None else order.beneficiary_clabe
+        agreed = await self._agreed(proof)
+        return agreed.ordering_account if isinstance(agreed, Proven) else None
 
     async def _look_for_returned_order(self, proof: Proof) -> Found:
-        clave = proof.tracking_key.partition(":")[2]
+        clave = proof.tracking_key.removeprefix(CAME_BACK)
         order = await self._sources.order_status(clave)
         found = await self._status_of_order(proof, order, RailStatus.RETURNED)
         if found is not None or order is None:

@@ -10,7 +10,7 @@ from common.money import Money
 from common.pg import Connection
 
 from payments.domain.accounts import PlayerId
-from payments.domain.arrivals import SUSPENDING, Arrival, ArrivalId, ArrivalState
+from payments.domain.arrivals import CAME_BACK, SUSPENDING, Arrival, ArrivalId, ArrivalState
 from payments.domain.deposits import CURRENCY, REVIEW_REJECTED, DepositId, Transfer
 from payments.store.errors import LeaseLost
 
@@ -96,7 +96,7 @@ class ArrivalStore:
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING RETURNING true
             """,
             arrival.id,
-            arrival.transfer.tracking_key,
+            arrival.tracking_key,
             arrival.transfer.clave,
             arrival.transfer.operation_date,
             arrival.transfer.institution,
@@ -172,6 +172,7 @@ def _arrival(row: Record) -> Arrival:
         state=ArrivalState(row["state"]),
         noted_at=row["noted_at"],
         deposit_id=row["deposit_id"],
+        came_back=row["tracking_key"].startswith(CAME_BACK),
         player=row["player"],
         attention=row["attention"],
         return_clave=row["return_clave"],

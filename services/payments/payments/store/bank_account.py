@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from common.pg import Connection
 
+from payments.domain.arrivals import CAME_BACK
 from payments.domain.bank_account import came_back, came_in, went_out
 
 
@@ -26,7 +27,9 @@ async def keys_of(conn: Connection, booked: Sequence[tuple[str, str]]) -> dict[t
         if kind == "deposit" and row["tracking_key"]:
             key = came_in(row["tracking_key"])
         elif kind == "deposit.suspense" and row["arrived"]:
-            key = came_in(row["arrived"])
+            arrived = str(row["arrived"])
+            is_ours = arrived.startswith(CAME_BACK)
+            key = came_back(arrived.removeprefix(CAME_BACK)) if is_ours else came_in(arrived)
         elif kind == "suspense.return" and row["return_clave"]:
             key = went_out(row["return_clave"])
         elif kind == "withdrawal.done" and row["clave"]:
