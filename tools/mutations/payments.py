@@ -27,6 +27,29 @@ CODE = (
         (f"{T}/test_set_off.py::test_what_is_set_off_to_the_last_centavo_needs_no_entry_and_is_spendable",),
     ),
     CodeGuard(
+        "statement: a line that cannot be read takes no other with it",
+        f"{P}/rail.py",
+        "        except ValidationError as error:\n            bad.append",
+        "        except ZeroDivisionError as error:\n            bad.append",
+        (f"{T}/test_unreadable.py::test_a_line_that_cannot_be_read_is_told_of_once_and_holds_up_no_other",),
+    ),
+    CodeGuard(
+        "statement: what cannot be read is read again until it can be",
+        f"{P}/service/arrivals.py",
+        "        waits = undecided or abonos.unreadable",
+        "        waits = undecided",
+        (f"{T}/test_unreadable.py::test_a_line_that_is_corrected_is_taken_however_late",),
+    ),
+    CodeGuard(
+        "bank account: a statement with a line that cannot be read is not compared",
+        f"{P}/rail.py",
+        "        if lines.unreadable:\n            raise",
+        "        if False:\n            raise",
+        (
+            f"{T}/test_unreadable.py::test_a_statement_that_cannot_be_read_is_not_reconciled_and_says_which_line_it_is",
+        ),
+    ),
+    CodeGuard(
         "suspense: what comes back after its return was booked is in suspense again",
         f"{P}/service/arrivals.py",
         "        return await self._to_suspense(conn, again)",

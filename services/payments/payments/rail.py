@@ -6,15 +6,28 @@ Whatever is not a clear answer raises `RailSilent`: what we asked for may have h
 rail's own "I know no such thing" is None.
 """
 
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Generic, Literal, TypeVar
 from xml.parsers import expat
 
 from common.client import RemoteProblem, ServiceClient, Unreachable
 from common.money import Money
 from common.wire import Moment
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from payments.domain.bank_account import Movement, came_back, came_in, went_out
 from payments.domain.deposits import CURRENCY, Transfer
@@ -31,6 +44,51 @@ class RailSilent(Exception):
     """No answer that could be relied on."""
 
 
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+MAX_SAID: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line of a statement that cannot be read: its number, from 1, which field of it, what that says, and all of it."""
+
+    number: int
+    field: str
+    said: str
+    raw: str
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.field} is {self.said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Generic[Read]):
+    """A statement line by line: those that can be read, and those that cannot. None is left out."""
+
+    read: tuple[Read, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+def _plain(text: str) -> str:
+    """Text that can be kept. A NUL is in no name, and in no column."""
+    if "\0" in text:
+        raise ValueError("holds a NUL")
+    return text
+
+
+def _pesos(told: object) -> Decimal:
+    """A signed amount of pesos and centavos."""
+    if not isinstance(told, str) or not _SIGNED.fullmatch(told):
+        raise ValueError("is no amount of pesos and centavos")
+    return Decimal(told)
+
+
+_SIGNED: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,2})?")
+Plain = Annotated[str, AfterValidator(_plain)]
+Pesos = Annotated[Decimal, BeforeValidator(_pesos)]
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -39,20 +97,35 @@ Told = TypeVar("Told", bound=_Answer)
 
 
 class _Movement(_Answer):
-    clave: str
+    clave: Plain
     operation_date: date
-    institution: str
-    ordering_clabe: str
-    beneficiary_clabe: str
+    institution: Plain
+    ordering_clabe: Plain
+    beneficiary_clabe: Plain
+    currency: Plain
     amount: str
-    currency: str
     status: RailStatus
-    reason: str | None = None
-    ordering_name: str = ""
+    reason: Plain | None = None
+    ordering_name: Plain = ""
+
+    @field_validator("operation_date")
+    @classmethod
+    def _is_of_this_age(cls, day: date) -> date:
+        if not 2000 <= day.year < 9999:
+            raise ValueError("no operation is of that day")
+        return day
+
+    @field_validator("amount")
+    @classmethod
+    def _is_money(cls, amount: str, before: ValidationInfo) -> str:
+        Money.parse(amount, before.data.get("currency", CURRENCY))
+        return amount
 
 
-class _Movements(_Answer):
-    items: tuple[_Movement, ...]
+class _Items(_Answer):
+    """A list whose lines are read one by one: one that cannot be read takes no other with it."""
+
+    items: tuple[JsonValue, ...]
 
 
 class _Entry(_Answer):
@@ -62,14 +135,13 @@ class _Entry(_Answer):
     clave: str
     operation_date: date
     institution: str
-    amount: Decimal
+    amount: Pesos
     at: Moment
 
 
-class _Statement(_Answer):
-    opening: Decimal
-    closing: Decimal
-    items: tuple[_Entry, ...]
+class _Statement(_Items):
+    opening: JsonValue
+    closing: JsonValue
 
 
 class _Receipt(_Answer):
@@ -167,29 +239,59 @@ class Rail:
         movement = await _ask(self._client, f"/abonos/{transfer.clave}", _Movement, params)
         return None if movement is None else (_line(movement), movement.ordering_name)
 
-    async def abonos(self, since: datetime, until: datetime) -> tuple[tuple[StatementLine, str], ...]:
+    async def abonos(self, since: datetime, until: datetime) -> Lines[tuple[StatementLine, str]]:
         """The abonos that our participant's statement has of that time, each with the sender's name.
 
         Raises `RailSilent`.
         """
         params = {"since": since.isoformat(), "until": until.isoformat()}
-        told = await _ask(self._client, "/abonos", _Movements, params)
-        return tuple((_line(each), each.ordering_name) for each in (told.items if told else ()))
+        told = await _ask(self._client, "/abonos", _Items, params)
+        return _read(told, _Movement, lambda each: (_line(each), each.ordering_name))
 
     async def statement(self, since: datetime, until: datetime) -> tuple[Movement, ...]:
-        """Our account's statement at the participant. Raises `RailSilent`, for one that does not add up too."""
+        """Our account's statement at the participant, to be compared: it is had as a whole or not at all.
+
+        Raises `RailSilent`, which names the line and the field, for one that cannot be read; for one that does not
+        add up too.
+        """
         params = {"since": since.isoformat(), "until": until.isoformat()}
         told = await _ask(self._client, "/statement", _Statement, params)
         if told is None:
             raise RailSilent("the participant has no statement")
-        if told.opening + sum((each.amount for each in told.items), Decimal(0)) != told.closing:
+        lines = _read(told, _Entry, lambda each: each)
+        if lines.unreadable:
+            raise RailSilent(f"the statement cannot be read: {'; '.join(map(str, lines.unreadable[:5]))}")
+        try:
+            opening, closing = _pesos(told.opening), _pesos(told.closing)
+        except ValueError as error:
+            said = f"{told.opening!r} and {told.closing!r}"[:MAX_SAID]
+            raise RailSilent(f"the statement cannot be read: opening and closing are {said}") from error
+        if opening + sum((each.amount for each in lines.read), Decimal(0)) != closing:
             raise RailSilent("the statement does not add up")
-        return tuple(_movement(each) for each in told.items)
+        return tuple(_movement(each) for each in lines.read)
 
-    async def came_back(self, since: datetime) -> tuple[RailOrder, ...]:
+    async def came_back(self, since: datetime) -> Lines[RailOrder]:
         """Orders of ours that the receiving banks have sent back since then. Raises `RailSilent`."""
-        told = await _ask(self._client, "/devoluciones", _Movements, {"since": since.isoformat()})
-        return tuple(_order(each) for each in (told.items if told else ()))
+        told = await _ask(self._client, "/devoluciones", _Items, {"since": since.isoformat()})
+        return _read(told, _Movement, _order)
+
+
+def _read(told: _Items | None, model: type[Told], read: Callable[[Told], Item]) -> Lines[Item]:
+    good: list[Item] = []
+    bad: list[Unreadable] = []
+    for number, item in enumerate(told.items if told else (), 1):
+        try:
+            good.append(read(model.model_validate(item)))
+        except ValidationError as error:
+            bad.append(_unreadable(number, item, error))
+    return Lines(tuple(good), tuple(bad))
+
+
+def _unreadable(number: int, item: JsonValue, error: ValidationError) -> Unreadable:
+    where: Sequence[int | str] = error.errors(include_url=False, include_context=False)[0]["loc"]
+    field = str(where[0]) if where else "line"
+    said = item.get(field) if isinstance(item, dict) else item
+    return Unreadable(number, field, repr(said)[:MAX_SAID], json.dumps(item, sort_keys=True)[:2000])
 
 
 async def _ask(client: ServiceClient, path: str, model: type[Told], params: dict[str, str]) -> Told | None:

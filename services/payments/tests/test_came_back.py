@@ -11,7 +11,7 @@ import pytest
 from payments.domain.accounts import available
 from payments.domain.cases import Case, Decision
 from payments.domain.orders import RailOrder
-from payments.rail import Rail, Sources
+from payments.rail import Lines, Rail, Sources
 
 from services.payments.tests.railhouse import OTHER_SENDER, RailProcess, free_port
 from services.payments.tests.test_bank_account import reconciled
@@ -42,7 +42,9 @@ async def bounced(here: World) -> Case:
 
 async def sent_back(here: World) -> None:
     """The receiving bank sends back the last order."""
-    clave = await here.owner.fetchval("SELECT return_clave FROM arrival WHERE state = 'RETURNED' ORDER BY sent_at DESC LIMIT 1")
+    clave = await here.owner.fetchval(
+        "SELECT return_clave FROM arrival WHERE state = 'RETURNED' ORDER BY sent_at DESC LIMIT 1"
+    )
     assert (await here.rail.post(f"/orders/{clave}/return", {}))[0] == 200
     for _ in range(2):  # the second look finds it again
         here.arrivals._returns_from = here.arrivals._returns_from.replace(year=2020)
@@ -70,7 +72,10 @@ async def test_what_came_back_is_assigned_by_people(here: World) -> None:
     await here.requests.own_clabe(player)
     await decide(here, await bounced(here), Decision.ASSIGN, player)
     await run(here)
-    assert (here.ledger.balance(available(player)), here.ledger.balance(SUSPENSE)) == (Decimal(70), Decimal(0))
+    assert (here.ledger.balance(available(player)), here.ledger.balance(SUSPENSE)) == (
+        Decimal(70),
+        Decimal(0),
+    )
     await agrees(here, "70.00")
 
 
@@ -115,8 +120,9 @@ async def test_a_withdrawal_of_which_a_part_comes_back_is_in_suspense_by_that_pa
     all_of_them, one_of_them = Rail.came_back, Sources.order_status
     part = replace(withdrawal.amount, amount=Decimal(came))
 
-    async def some(rail: Rail, since: datetime) -> tuple[RailOrder, ...]:
-        return tuple(replace(each, amount=part) for each in await all_of_them(rail, since))
+    async def some(rail: Rail, since: datetime) -> Lines[RailOrder]:
+        lines = await all_of_them(rail, since)
+        return Lines(tuple(replace(each, amount=part) for each in lines.read))
 
     async def one(sources: Sources, clave: str) -> RailOrder | None:
         told = await one_of_them(sources, clave)
@@ -130,7 +136,9 @@ async def test_a_withdrawal_of_which_a_part_comes_back_is_in_suspense_by_that_pa
     assert here.ledger.balance("bank/spei") == Decimal(300) + Decimal(kept)
     monkeypatch.undo()
     await run(here)
-    assert here.ledger.balance("bank/spei") == Decimal(300) + (Decimal(kept) or Decimal(200)), "one receipt an order"
+    assert here.ledger.balance("bank/spei") == Decimal(300) + (Decimal(kept) or Decimal(200)), (
+        "one receipt an order"
+    )
 
 
 ARRIVE = """
@@ -146,7 +154,10 @@ async def test_in_the_database_too_nothing_comes_back_that_did_not_go_out(here: 
     await here.rail.transfer(NOBODYS, "70.00", sender=OTHER_SENDER)
     await run(here)
     case = await the_case(here)
-    assert await refusal(here, ARRIVE.format(**HONEST | {"key": "'RETURNED:X'", "clave": "'X'"})) == "arrival_went_out_before"
+    assert (
+        await refusal(here, ARRIVE.format(**HONEST | {"key": "'RETURNED:X'", "clave": "'X'"}))
+        == "arrival_went_out_before"
+    )
     await decide(here, case, Decision.RETURN)
     assert await refusal(here, ARRIVE.format(**HONEST)) == "arrival_went_out_before", "not yet"
     await run(here)

@@ -1,6 +1,5 @@
 """Nothing waits for ever: what people decide leaves a way on, and one bad line does not hold up the others."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +13,7 @@ from payments.domain.deposits import DepositState, Transfer
 from payments.domain.evidence import Cep, RailStatus, StatementLine
 from payments.domain.withdrawals import WithdrawalState
 from payments.psp import CardProvider
-from payments.rail import Rail, RailSilent, Sources
+from payments.rail import Lines, Rail, RailSilent, Sources
 from payments.service.arrivals import LOOK_BACK
 from payments.service.cashier import Verdict
 
@@ -256,7 +255,7 @@ async def test_a_transfer_that_went_to_suspense_is_told_to_people_when_a_player_
     assert (claimed.state, claimed.reason) == (DepositState.QUARANTINED, "tracking-key-attested-before")
 
 
-Abonos = Sequence[tuple[StatementLine, str]]
+Abonos = Lines[tuple[StatementLine, str]]
 
 
 async def test_a_line_that_cannot_be_noted_holds_up_no_other(
@@ -269,15 +268,15 @@ async def test_a_line_that_cannot_be_noted_holds_up_no_other(
     honest = Rail.abonos
 
     async def with_rubbish(rail: Rail, since: datetime, until: datetime) -> Abonos:
-        lines = await honest(rail, since, until)
+        lines = (await honest(rail, since, until)).read
         if not lines:
-            return lines
+            return Lines(())
         line, name = lines[0]
         bad = replace(line, transfer=replace(line.transfer, clave="NO-CLAVE"))
         nothing = replace(
             line, amount=line.amount - line.amount, transfer=replace(line.transfer, clave="ZERO")
         )
-        return ((bad, name), (nothing, name), *lines)
+        return Lines(((bad, name), (nothing, name), *lines))
 
     monkeypatch.setattr(Rail, "abonos", with_rubbish)
     await run(here)

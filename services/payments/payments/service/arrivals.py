@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 from common import pg
 
 from payments.domain.accounts import BANK, SUSPENSE, PlayerId, withdrawing
 from payments.domain.arrivals import (
+    ARRIVALS,
     CAME_BACK,
     RETURN_CAME_BACK,
     RETURNED_AMOUNT_DIFFERS,
@@ -30,12 +31,13 @@ from payments.domain.orders import Outcome, RailOrder, Resend, Settled, Wait, re
 from payments.domain.proofs import SPEI, Purpose, ask
 from payments.domain.withdrawals import WithdrawalState
 from payments.events import tell_deposit
-from payments.rail import Rail, RailSilent
+from payments.rail import Rail, RailSilent, Unreadable
 from payments.service.cases import open_case
 from payments.service.pace import Clock, Pace
 from payments.service.payouts import write_withdrawal
 from payments.service.suspense import back_to_suspense, proof_about
 from payments.store.arrivals import ArrivalStore
+from payments.store.cases import CaseStore
 from payments.store.deposits import DepositStore
 from payments.store.history import Answer, remember
 from payments.store.proofs import ProofStore
@@ -81,25 +83,44 @@ class Arrivals:
         found = 0
         since, until = self._read_to - OVERLAP, now - self._grace
         abonos = await self._rail.abonos(since, until)
-        keys = [line.transfer.tracking_key for line, _ in abonos]
+        found += await self._tell_of_unreadable("abonos", abonos.unreadable)
+        keys = [line.transfer.tracking_key for line, _ in abonos.read]
         async with pg.transaction(self._pool, readonly=True) as conn:
             undecided = await ArrivalStore(conn).undecided(keys)
             known = await ArrivalStore(conn).known(keys)
-        for line, name in abonos:
+        for line, name in abonos.read:
             if line.status is RailStatus.LIQUIDATED and line.transfer.tracking_key not in known:
                 found += await self._note(line, name)
         found += await self._note_returns(now)
         found += await self._take_refused()
         await self._tell_of_quarantined()
-        # What somebody claims wrongly is noted once that is decided: until then it is read again from the same moment.
-        self._read_to = max(self._read_to, now - LOOK_BACK) if undecided else until
+        # What somebody claims wrongly is noted once that is decided, and what cannot be read once it can be: until then the
+        # statement is read again from the same moment.
+        waits = undecided or abonos.unreadable
+        self._read_to = max(self._read_to, now - LOOK_BACK) if waits else until
+        return found
+
+    async def _tell_of_unreadable(self, statement: str, lines: Sequence[Unreadable]) -> int:
+        """A line that cannot be read takes no other with it, and is told to people, once; returns how many were new."""
+        found = 0
+        for line in lines:
+            log.error("a line cannot be read", extra={"statement": statement, "line": str(line)})
+            line_id = uuid5(ARRIVALS, f"{statement}:{line.raw}")
+            async with pg.transaction(self._pool) as conn:
+                if not await CaseStore(conn).was_opened(Subject.ARRIVAL, line_id):
+                    found += await open_case(
+                        conn, Subject.ARRIVAL, line_id, "line-cannot-be-read", self._clock(),
+                        evidence={"statement": statement, "line": line.number, "field": line.field, "says": line.said,
+                                  "all of it": line.raw},
+                    )  # fmt: skip
         return found
 
     async def _note(self, line: StatementLine, name: str) -> bool:
         async with pg.transaction(self._pool) as conn:
             if not can_be_noted(line.transfer, line.amount):
-                return await open_case(
-                    conn, Subject.ARRIVAL, arrival_id(line.transfer.tracking_key), "cannot-be-noted", self._clock(),
+                id = arrival_id(line.transfer.tracking_key)
+                return not await CaseStore(conn).was_opened(Subject.ARRIVAL, id) and await open_case(
+                    conn, Subject.ARRIVAL, id, "cannot-be-noted", self._clock(),
                     evidence={"tracking_key": repr(line.transfer.tracking_key), "amount": str(line.amount),
                               "clabe": repr(line.beneficiary_clabe)},
                 )  # fmt: skip
@@ -184,10 +205,13 @@ class Arrivals:
 
     async def _note_returns(self, now: datetime) -> int:
         """What receiving banks have sent back. It is read from the same moment again until all of it could be noted."""
-        noted = [await self._came_back(order) for order in await self._rail.came_back(self._returns_from)]
+        lines = await self._rail.came_back(self._returns_from)
+        unreadable = await self._tell_of_unreadable("devoluciones", lines.unreadable)
+        noted = [await self._came_back(order) for order in lines.read]
         if None not in noted:
-            self._returns_from = now - OVERLAP
-        return noted.count(True)
+            kept = max(self._returns_from, now - LOOK_BACK)
+            self._returns_from = kept if lines.unreadable else now - OVERLAP
+        return unreadable + noted.count(True)
 
     async def _came_back(self, order: RailOrder) -> bool | None:
         """Whether it is news; None when it is not booked that it went out, so it cannot come back yet."""

@@ -42,6 +42,15 @@ class CaseStore:
         )
         return bool(opened)
 
+    async def was_opened(self, subject: Subject, subject_id: UUID) -> bool:
+        """Whether there is, or ever was, a case about it."""
+        found: bool = await self._conn.fetchval(
+            "SELECT EXISTS (SELECT FROM review_case WHERE subject = $1 AND subject_id = $2)",
+            subject,
+            subject_id,
+        )
+        return found
+
     async def for_update(self, case_id: UUID) -> Case | None:
         """A case, locked."""
         row = await self._conn.fetchrow("SELECT * FROM review_case WHERE id = $1 FOR UPDATE", case_id)
