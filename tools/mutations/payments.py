@@ -89,6 +89,27 @@ DATABASE = (
         (f"{T}/test_came_back.py::test_in_the_database_too_nothing_comes_back_that_did_not_go_out",),
     ),
     DatabaseGuard(
+        "quarantine: people alone reject a deposit",
+        "payments",
+        "ALTER TABLE deposit DISABLE TRIGGER deposit_leaves_quarantine_as_decided",
+        "ALTER TABLE deposit ENABLE TRIGGER deposit_leaves_quarantine_as_decided",
+        (f"{T}/test_quarantine.py::test_a_deposit_leaves_quarantine_only_as_people_have_decided",),
+    ),
+    DatabaseGuard(
+        "quarantine: why it is there stays",
+        "payments",
+        "ALTER TABLE deposit DISABLE TRIGGER deposit_quarantine_reason_stays",
+        "ALTER TABLE deposit ENABLE TRIGGER deposit_quarantine_reason_stays",
+        (f"{T}/test_quarantine.py::test_a_deposit_goes_to_suspense_only_as_people_have_decided",),
+    ),
+    DatabaseGuard(
+        "quarantine: people alone send a deposit to suspense",
+        "payments",
+        "ALTER TABLE arrival DISABLE TRIGGER arrival_is_taken_as_decided",
+        "ALTER TABLE arrival ENABLE TRIGGER arrival_is_taken_as_decided",
+        (f"{T}/test_quarantine.py::test_a_deposit_goes_to_suspense_only_as_people_have_decided",),
+    ),
+    DatabaseGuard(
         "files: a capture is settled by its file",
         "payments",
         "ALTER TABLE card_operation DISABLE TRIGGER card_operation_is_settled_by_its_file",
