@@ -86,6 +86,12 @@ class Forward(_Strict):
     seconds: float = Field(ge=0)
 
 
+class Outcome(_Strict):
+    """How a dispute ends."""
+
+    won: bool
+
+
 async def operate(request: web.Request) -> web.StreamResponse:
     """Do what is asked, once a key; and then perhaps say something else about it."""
     wish = Wish.model_validate_json(await request.read())
@@ -220,6 +226,15 @@ async def come_late(request: web.Request) -> web.Response:
     return web.json_response({"changed": [_view(each, state.now()) for each in changed]})
 
 
+async def end_dispute(request: web.Request) -> web.Response:
+    """Let a dispute end."""
+    state, wanted = request.app[STATE], Outcome.model_validate_json(await request.read())
+    ended = state.book.end_dispute(request.match_info["id"], won=wanted.won)
+    state.log.things(state.book, [ended])
+    await state.sender.tell(ended)
+    return web.json_response(_view(ended, state.now()))
+
+
 async def pay_out(request: web.Request) -> web.Response:
     """Publish a settlement file now."""
     return web.json_response({"name": publish(request.app[STATE])})
@@ -294,6 +309,7 @@ ROUTES: Final = (
     web.put("/control/faults", pull),
     web.post("/control/clock", put_forward),
     web.post("/control/late", come_late),
+    web.post("/control/disputes/{id}", end_dispute),
     web.post("/control/payout", pay_out),
     web.post("/control/forget", forget),
     web.get("/control/truth", truth),

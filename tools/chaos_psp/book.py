@@ -199,12 +199,20 @@ class Book:
                     thing,
                     id=_id(thing.label, "dispute", 0),
                     act="dispute",
-                    status="failed",
+                    status="processing",
                     reason="fraudulent",
                 )
                 self.things[dispute.id] = dispute
                 changed.append(dispute)
         return changed
+
+    def end_dispute(self, id: str, *, won: bool) -> Thing:
+        """A dispute ends in the merchant's favour, or in the cardholder's. Raises `PspError`."""
+        dispute = self.things.get(id)
+        if dispute is None or dispute.act != "dispute":
+            raise PspError(404, "dispute_unknown")
+        self.things[id] = replace(dispute, status="succeeded" if won else "failed")
+        return self.things[id]
 
     def _fail(self, thing: Thing, reason: str, now: datetime) -> Thing:
         failed = replace(thing, status="failed", reason=reason)

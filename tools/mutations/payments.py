@@ -50,6 +50,22 @@ CODE = (
         ),
     ),
     CodeGuard(
+        "disputes: one is opened once, however often it is told of",
+        f"{P}/service/disputes.py",
+        "    if known is None:",
+        "    if True:",
+        (
+            f"{T}/test_disputes.py::test_a_dispute_counts_once_though_its_case_was_closed_before_it_is_told_of_again",
+        ),
+    ),
+    CodeGuard(
+        "disputes: how one has ended is not taken back by what is told later",
+        f"{P}/service/disputes.py",
+        "    if known is DisputeState.OPEN:",
+        "    if True:",
+        (f"{T}/test_disputes.py::test_how_it_ended_is_not_taken_back",),
+    ),
+    CodeGuard(
         "suspense: what comes back after its return was booked is in suspense again",
         f"{P}/service/arrivals.py",
         "        return await self._to_suspense(conn, again)",
@@ -108,6 +124,27 @@ DATABASE = (
         "ALTER TABLE arrival DISABLE TRIGGER arrival_is_taken_as_decided",
         "ALTER TABLE arrival ENABLE TRIGGER arrival_is_taken_as_decided",
         (f"{T}/test_quarantine.py::test_a_deposit_goes_to_suspense_only_as_people_have_decided",),
+    ),
+    DatabaseGuard(
+        "disputes: what is disputed is the sum of the disputes that are not won",
+        "payments",
+        "ALTER TABLE card_dispute DISABLE TRIGGER card_payment_disputes_add_up",
+        "ALTER TABLE card_dispute ENABLE TRIGGER card_payment_disputes_add_up",
+        (f"{T}/test_disputes.py::test_what_is_won_can_be_refunded_again",),
+    ),
+    DatabaseGuard(
+        "disputes: each holds what is left, and is about its operation",
+        "payments",
+        "ALTER TABLE card_dispute DISABLE TRIGGER card_dispute_is_opened",
+        "ALTER TABLE card_dispute ENABLE TRIGGER card_dispute_is_opened",
+        (f"{T}/test_disputes.py::test_disputes_never_hold_more_than_what_is_left",),
+    ),
+    DatabaseGuard(
+        "disputes: how one has ended stays",
+        "payments",
+        "ALTER TABLE card_dispute DISABLE TRIGGER card_dispute_ends_once",
+        "ALTER TABLE card_dispute ENABLE TRIGGER card_dispute_ends_once",
+        (f"{T}/test_disputes.py::test_the_sums_are_the_databases",),
     ),
     DatabaseGuard(
         "files: a capture is settled by its file",

@@ -164,7 +164,8 @@ class CardExpired(CardPaymentEvent):
 
 
 class CardDisputed(CardPaymentEvent):
-    """The cardholder, or their bank, contests the payment; `step` is the provider's word for how far that is."""
+    """The cardholder, or their bank, contests the payment; `step` is the provider's word for how far that is, and in the end
+    `won` (by us) or `lost`."""
 
     type: ClassVar[str] = "payments.card.disputed.v1"
 

@@ -1,10 +1,10 @@
 -- migrate:up
--- A deposit in quarantine is rejected as people have decided, and its money is in suspense, assigned or returned as its arrival is.
+-- A deposit in quarantine is rejected as people have decided; else it stands as its arrival does, in suspense, assigned or returned.
 CREATE FUNCTION deposit_leaves_quarantine_as_decided() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT CASE WHEN NEW.state = 'REJECTED' THEN EXISTS (SELECT FROM review_case c
-                WHERE (c.subject, c.subject_id, c.state, c.decision) = ('deposit', NEW.id, 'DECIDED', 'reject'))
-            ELSE EXISTS (SELECT FROM arrival a WHERE (a.deposit_id, a.state) = (NEW.id, NEW.state)) END THEN
+    IF NOT EXISTS (SELECT FROM arrival a WHERE (a.deposit_id, a.state) = (NEW.id, NEW.state))
+       AND NOT (NEW.state = 'REJECTED' AND EXISTS (SELECT FROM review_case c
+            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('deposit', NEW.id, 'DECIDED', 'reject'))) THEN
         RAISE EXCEPTION 'deposit %: nobody has decided that', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'deposit_leaves_quarantine_as_decided';
     END IF;

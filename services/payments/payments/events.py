@@ -52,19 +52,27 @@ async def tell_operation(conn: Connection, payment: CardPayment, operation: Oper
 
 
 async def tell_dispute(
-    conn: Connection, payment: CardPayment, disputed: Operation, told: Told, now: datetime
+    conn: Connection,
+    payment: CardPayment,
+    disputed: Operation,
+    told: Told,
+    step: str,
+    version: int,
+    now: datetime,
 ) -> None:
-    """Announce that a card payment is disputed, at the step that the provider's object stands for."""
+    """Announce that a card payment is disputed, and how that ended; `version` counts what is told of this dispute."""
     dispute = told.psp_id[:MAX_WORDS]
     event = events.CardDisputed(
         card_payment_id=payment.id,
         user_id=payment.player,
         dispute=dispute,
-        step=told.act[:MAX_WORDS],
+        step=step[:MAX_WORDS],
         amount=str(disputed.amount),
         currency=disputed.amount.currency,
     )
-    await _tell(conn, payment.reference, 1, event, now, subject=f"{payment.reference}/disputes/{dispute}")
+    await _tell(
+        conn, payment.reference, version, event, now, subject=f"{payment.reference}/disputes/{dispute}"
+    )
 
 
 async def command_ledger(conn: Connection, command: PostRequested, version: int, now: datetime) -> None:

@@ -180,20 +180,23 @@ async def test_a_dispute_is_told_once(here: World) -> None:
 
 async def test_what_did_not_commit_is_not_told(here: World) -> None:
     """The event is a row of the same transaction: a crash before its commit leaves neither."""
-    payment_id = await captured(here, new_player(), "100.00")
+    payment_id = await pay(here, new_player(), "100.00")
+    while not await here.owner.fetchval("SELECT count(*) FROM proof"):
+        for operation in await here.cards.lease(4):
+            await here.cards.advance(operation)
     payment, operations = await found(here, payment_id)
     before = operations[Act.CAPTURE]
-    after = before.to(OperationState.SETTLED)
+    after = before.to(OperationState.BOOKED)
 
     async def killed_before_the_commit() -> None:
         async with pg.transaction(here.pool) as conn:
-            await card_effects.write(conn, payment, before, after, "settled", None, here.clock(), None)
+            await card_effects.write(conn, payment, before, after, "booked", None, here.clock(), None)
             raise RuntimeError("killed here")
 
     with pytest.raises(RuntimeError, match="killed here"):
         await killed_before_the_commit()
-    assert (await found(here, payment_id))[1][Act.CAPTURE].state is OperationState.BOOKED
-    assert "capture.settled" not in await kinds(here, payment_id)
+    assert (await found(here, payment_id))[1][Act.CAPTURE].state is OperationState.CONFIRMED
+    assert "capture.booked" not in await kinds(here, payment_id)
 
 
 async def test_answer_and_event_of_the_ledger_tell_one_booking(here: World) -> None:

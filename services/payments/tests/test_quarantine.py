@@ -26,7 +26,9 @@ async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
 async def quarantined(here: World) -> tuple[PlayerId, Deposit]:
     """A deposit on which the two sources do not agree: the statement says ten times as much."""
     player = new_player()
-    transfer = await here.rail.transfer(await here.requests.own_clabe(player), "70.00", statement_amount="700.00")
+    transfer = await here.rail.transfer(
+        await here.requests.own_clabe(player), "70.00", statement_amount="700.00"
+    )
     answer = await here.claim(player, transfer, "700.00")
     await run(here)
     deposit = await here.deposit(player, answer)
@@ -38,7 +40,8 @@ LEAVE = "UPDATE deposit SET state = $1 WHERE state = 'QUARANTINED'"
 TAKE = """
     INSERT INTO arrival (id, tracking_key, clave, operation_date, institution, beneficiary_clabe, ordering_account, ordering_name,
                          amount, currency, reason, deposit_id)
-    SELECT gen_random_uuid(), {key}, {clave}, d.operation_date, d.institution, '', '', 'x', d.amount, 'MXN', 'x', d.id FROM deposit d
+    SELECT gen_random_uuid(), {key}, {clave}, d.operation_date, d.institution, '', '', 'x', d.amount, 'MXN', 'x', d.id
+      FROM deposit d
 """
 HONEST = {"key": "d.tracking_key", "clave": "d.clave"}
 

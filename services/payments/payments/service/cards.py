@@ -34,7 +34,6 @@ from payments.domain.cards import (
 from payments.domain.cases import Subject
 from payments.domain.play import forbids, period_start
 from payments.domain.refusals import NoSuchCardPayment
-from payments.events import tell_dispute
 from payments.ledger import Ledger
 from payments.people import People
 from payments.psp import CardProvider
@@ -122,23 +121,6 @@ class Cards:
             reading = await _reading(conn, payment, operation, told)
             await self._apply(conn, payment, operation, reading, told)
             return True
-
-    async def hear_dispute(self, told: Told, operation_id: OperationId) -> None:
-        """Somebody disputes a payment: what is not being refunded can no longer be, and a person is told."""
-        async with pg.transaction(self._pool) as conn:
-            store = CardStore(conn)
-            found = await store.operation(operation_id)
-            if found is None:
-                return
-            payment = await _payment(conn, found.payment_id)
-            opened = await open_case(
-                conn, Subject.CARD, operation_id, f"{told.act}:{told.psp_id}"[:100], self._clock(),
-                player=payment.player, amount=found.amount.amount, evidence=_answer(told),
-            )  # fmt: skip
-            if opened:
-                await store.dispute(payment.id, found.amount)
-                await remember(conn, "card", payment.id, payment.state, told.act, _answer(told))
-                await tell_dispute(conn, payment, found, told, self._clock())
 
     async def _send_if_allowed(self, operation: Operation) -> None:
         """Ask the provider only for what the player allows themselves; while identity does not say, for nothing.

@@ -20,6 +20,7 @@ from payments.domain.cases import Subject
 from payments.domain.refusals import BadWebhook
 from payments.psp import CardProvider, read_hint
 from payments.rail import RailSilent
+from payments.service import disputes
 from payments.service.cards import Cards
 from payments.service.cases import open_case
 from payments.service.pace import Clock, Pace
@@ -127,7 +128,8 @@ class Hints:
             return
         operation_id = _operation_id(told.key)
         if told.act not in _ACTS and operation_id is not None:
-            await self._cards.hear_dispute(told, operation_id)
+            async with pg.transaction(self._pool) as conn:
+                await disputes.hear(conn, told, operation_id, self._clock())
         elif operation_id is None or not await self._cards.hear(told, operation_id):
             async with pg.transaction(self._pool) as conn:
                 await open_case(

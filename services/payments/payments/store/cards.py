@@ -199,16 +199,6 @@ class CardStore:
         if changed is None:
             raise LeaseLost(f"operation {before.id} is no longer as it was leased")
 
-    async def dispute(self, payment_id: CardPaymentId, amount: Money) -> None:
-        """So much of a payment is disputed, as far as it is not being refunded already."""
-        await self._conn.execute(
-            """
-            UPDATE card_payment SET disputed = greatest(disputed, least(disputed + $2, captured - refunding)) WHERE id = $1
-            """,
-            payment_id,
-            amount.amount,
-        )
-
     async def stand_in_available(self, operation: Operation) -> None:
         """The money of an operation is accounted for as spendable from now on."""
         await self._conn.execute(

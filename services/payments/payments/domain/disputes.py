@@ -1,0 +1,24 @@
+"""Disputes: the cardholder, or their bank, contests a payment, and the provider says how that ends."""
+
+from enum import StrEnum
+
+from payments.domain.cards import Standing
+
+
+class DisputeState(StrEnum):
+    """OPEN > WON | LOST, and no further. What is won is ours again; what is lost is gone."""
+
+    OPEN = "OPEN"
+    WON = "WON"
+    LOST = "LOST"
+
+
+def told_state(standing: Standing) -> DisputeState:
+    """How a dispute stands by what the provider says of its object."""
+    match standing:
+        case Standing.SUCCEEDED:
+            return DisputeState.WON
+        case Standing.FAILED:
+            return DisputeState.LOST
+        case Standing.PROCESSING | Standing.REQUIRES_ACTION:
+            return DisputeState.OPEN
