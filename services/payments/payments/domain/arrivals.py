@@ -1,8 +1,8 @@
 """Arrivals: money that came in and is nobody's yet. It is booked to suspense, and then people decide whose it is.
 
-NOTED > SUSPENDED > ASSIGNING > ASSIGNED, or SUSPENDED > RETURN_SENDING > RETURN_SENT > RETURNING > RETURNED. The
+NOTED > SUSPENDED > ASSIGNING > ASSIGNED, or QUARANTINED > REJECTED where the sources never agree on it, or SUSPENDED > RETURN_SENDING > RETURN_SENT > RETURNING > RETURNED. The
 return is an order of ours, and as careful as a withdrawal's: RETURN_UNKNOWN until the rail answers. One that the
-rail will not carry out leads back to SUSPENDED, for people to decide anew.
+rail will not carry out leads back to SUSPENDED, for people to decide anew; so does what nobody could attest.
 """
 
 from collections.abc import Mapping
@@ -52,6 +52,7 @@ class ArrivalState(StrEnum):
     RETURNING = "RETURNING"
     RETURNED = "RETURNED"
     QUARANTINED = "QUARANTINED"
+    REJECTED = "REJECTED"
 
 
 _A = ArrivalState
@@ -59,14 +60,15 @@ STEPS: Final[Mapping[ArrivalState, frozenset[ArrivalState]]] = MappingProxyType(
     {
         _A.NOTED: frozenset({_A.SUSPENDED, _A.QUARANTINED}),
         _A.SUSPENDED: frozenset({_A.ASSIGNING, _A.RETURN_SENDING}),
-        _A.ASSIGNING: frozenset({_A.ASSIGNED}),
+        _A.ASSIGNING: frozenset({_A.ASSIGNED, _A.SUSPENDED}),
         _A.RETURN_SENDING: frozenset({_A.RETURN_UNKNOWN, _A.RETURN_SENT, _A.RETURNING, _A.SUSPENDED}),
         _A.RETURN_UNKNOWN: frozenset({_A.RETURN_SENDING, _A.RETURN_SENT, _A.RETURNING, _A.SUSPENDED}),
         _A.RETURN_SENT: frozenset({_A.RETURNING, _A.SUSPENDED}),
-        _A.RETURNING: frozenset({_A.RETURNED}),
+        _A.RETURNING: frozenset({_A.RETURNED, _A.SUSPENDED}),
         _A.ASSIGNED: frozenset(),
         _A.RETURNED: frozenset(),
-        _A.QUARANTINED: frozenset({_A.NOTED}),
+        _A.QUARANTINED: frozenset({_A.NOTED, _A.REJECTED}),
+        _A.REJECTED: frozenset(),
     }
 )
 """Which state may follow which. The database holds the same."""

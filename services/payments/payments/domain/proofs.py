@@ -39,6 +39,7 @@ class ProofState(StrEnum):
     ATTESTED = "ATTESTED"
     BOOKED = "BOOKED"
     CONFLICTED = "CONFLICTED"
+    GIVEN_UP = "GIVEN_UP"
 
 
 @dataclass(frozen=True, slots=True)

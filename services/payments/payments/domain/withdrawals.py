@@ -4,7 +4,7 @@ REQUESTED > RESERVED > (REVIEW >) APPROVED > SENDING > SENT > LIQUIDATED > BOOKE
 reserve (REFUSED). The rules of review let a withdrawal pass or leave it to people. An order without a clear
 answer is SEND_UNKNOWN until the rail gives one when asked by our own clave: it is never sent again blindly and
 its money is never given back on a guess. REJECTED by the rail, by people or by the player > RELEASED. What the
-receiving bank sends back after all: BOOKED > RETURNING > RETURNED.
+receiving bank sends back after all: BOOKED > RETURNING > RETURNED; or BOOKED still, when that turns out not to be so.
 """
 
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ STEPS: Final[Mapping[WithdrawalState, frozenset[WithdrawalState]]] = MappingProx
         WithdrawalState.LIQUIDATED: frozenset({WithdrawalState.BOOKED}),
         WithdrawalState.REJECTED: frozenset({WithdrawalState.RELEASED}),
         WithdrawalState.BOOKED: frozenset({WithdrawalState.RETURNING}),
-        WithdrawalState.RETURNING: frozenset({WithdrawalState.RETURNED}),
+        WithdrawalState.RETURNING: frozenset({WithdrawalState.RETURNED, WithdrawalState.BOOKED}),
         WithdrawalState.REFUSED: frozenset(),
         WithdrawalState.RELEASED: frozenset(),
         WithdrawalState.RETURNED: frozenset(),
@@ -89,11 +89,11 @@ RANKS: Final[Mapping[WithdrawalState, int]] = MappingProxyType(
         WithdrawalState.REFUSED: 8,
         WithdrawalState.BOOKED: 8,
         WithdrawalState.RELEASED: 8,
-        WithdrawalState.RETURNING: 9,
+        WithdrawalState.RETURNING: 8,
         WithdrawalState.RETURNED: 10,
     }
 )
-"""No step goes down in rank. SENDING and SEND_UNKNOWN are twins."""
+"""No step goes down in rank. SENDING and SEND_UNKNOWN are twins, and so are BOOKED and RETURNING, which is only claimed."""
 
 TOLD: Final = frozenset(
     {
@@ -154,6 +154,10 @@ class Withdrawal:
         """About to be sent, under the clave it keeps for ever."""
         sending = self.to(WithdrawalState.SENDING)
         return replace(sending, clave=clave_of(self.id), sends=self.sends + 1, sent_at=now)
+
+    def kept(self) -> "Withdrawal":
+        """What was said to have come back has not: booked as it was, and that was told. Raises `IllegalStep`."""
+        return replace(self.to(WithdrawalState.BOOKED), version=self.version)
 
     @property
     def tracking_key(self) -> str:

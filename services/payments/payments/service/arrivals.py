@@ -222,7 +222,9 @@ class Arrivals:
                 return None
             if withdrawal is None:
                 return await self._bounced(conn, order, now)
-            if withdrawal.state is not WithdrawalState.BOOKED:
+            if withdrawal.state is not WithdrawalState.BOOKED or await ProofStore(conn).is_given_up(
+                Purpose.WITHDRAWAL_RETURNED, withdrawal.id
+            ):
                 return False
             if order.amount != withdrawal.amount:
                 told = await open_case(

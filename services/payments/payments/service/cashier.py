@@ -20,11 +20,10 @@ from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase, N
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.events import tell_deposit
 from payments.rail import RailSilent
-from payments.service import card_effects, suspense
+from payments.service import card_effects, conflicts, suspense
 from payments.service.arrivals import Arrivals
 from payments.service.pace import Clock
 from payments.service.payouts import write_withdrawal
-from payments.service.proof_booking import ask_again
 from payments.service.requests import Once
 from payments.store.arrivals import ArrivalStore
 from payments.store.cards import CardStore
@@ -182,7 +181,9 @@ class Cashier:
             case Subject.ARRIVAL:
                 await self._arrival(conn, case, person, now)
             case Subject.PROOF if case.decision is Decision.ASK_AGAIN:
-                await ask_again(conn, ReceiptId(case.subject_id), now, person)
+                await conflicts.ask_again(conn, ReceiptId(case.subject_id), now, person)
+            case Subject.PROOF:
+                await conflicts.give_up(conn, ReceiptId(case.subject_id), now, person)
             case Subject.CARD if case.decision is Decision.NEVER_PAID:
                 await self._card(conn, case, person, now)
             case _:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -11,8 +10,7 @@ from common.client import RemoteProblem, Unreachable
 
 from payments.domain.cards import OperationState
 from payments.domain.cases import Subject
-from payments.domain.proofs import Proof, ProofState, Purpose, ReceiptId
-from payments.domain.refusals import DecisionImpossible
+from payments.domain.proofs import Proof, ProofState, Purpose
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.entries import returned_release_command
 from payments.events import command_ledger, tell_operation
@@ -20,6 +18,7 @@ from payments.ledger import Ledger
 from payments.service import card_effects, suspense
 from payments.service.booking import LASTING
 from payments.service.cases import open_case
+from payments.service.conflicts import OF_OPERATIONS
 from payments.service.pace import Clock, Pace
 from payments.service.payouts import write_withdrawal
 from payments.store.cards import CardStore
@@ -145,7 +144,7 @@ class ProofBooking:
             conn, Subject.PROOF, proof.receipt_id, reason, now, amount=proof.amount.amount,
             evidence={"purpose": proof.purpose, "tracking_key": proof.tracking_key, "account": proof.account},
         )  # fmt: skip
-        if proof.purpose in _OF_OPERATIONS:
+        if proof.purpose in OF_OPERATIONS:
             operation = await card_effects.locked(conn, proof.subject_id)
             if operation is not None and operation.state in _OPEN:
                 after = operation.to(OperationState.CONFLICTED, reason=reason)
@@ -164,22 +163,4 @@ class ProofBooking:
             await remember(conn, "proof", proof.receipt_id, proof.state, event, answer)
 
 
-async def ask_again(conn: pg.Connection, receipt_id: ReceiptId, now: datetime, person: str) -> None:
-    """People have had it cleared up: the attestor looks anew, or the ledger is asked anew for what was attested.
-
-    What a card's operation is part of has ended in conflict by now. Raises `DecisionImpossible`, `LeaseLost`,
-    `IllegalStep`.
-    """
-    store = ProofStore(conn)
-    proof = await store.by_id_for_update(receipt_id)
-    if proof is None or proof.state is not ProofState.CONFLICTED or proof.purpose in _OF_OPERATIONS:
-        raise DecisionImpossible("it is not asked for again", field="decision")
-    if proof.purpose is Purpose.SUSPENSE:
-        await suspense.noted_again(conn, proof.subject_id, person)
-    state = ProofState.ATTESTED if await store.has_word(receipt_id) else ProofState.ASKED
-    await store.save(proof, state, now)
-    await remember(conn, "proof", receipt_id, state, "decided:ask-again", person=person)
-
-
-_OF_OPERATIONS: Final = frozenset({Purpose.CARD_CAPTURE, Purpose.REFUND_RETURNED})
 _OPEN: Final = frozenset({OperationState.CONFIRMED, OperationState.REVERSING})

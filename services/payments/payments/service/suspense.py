@@ -10,9 +10,10 @@ from common import pg
 from payments.domain.accounts import PlayerId, available, is_clabe
 from payments.domain.arrivals import Arrival, ArrivalState
 from payments.domain.cases import Subject
-from payments.domain.deposits import DepositState
+from payments.domain.deposits import REVIEW_REJECTED, DepositState
 from payments.domain.proofs import SPEI, Proof, Purpose, ask, receipt_id
 from payments.domain.refusals import DecisionImpossible
+from payments.events import tell_deposit
 from payments.service.cases import open_case
 from payments.service.pace import Clock
 from payments.store.arrivals import ArrivalStore
@@ -106,6 +107,36 @@ async def contradicted(conn: pg.Connection, proof: Proof, reason: str) -> None:
         after = arrival.to(ArrivalState.QUARANTINED)
         await ArrivalStore(conn).save(arrival, after, None)
         await remember(conn, "arrival", arrival.id, after.state, reason)
+
+
+async def rejected(conn: pg.Connection, arrival_id: UUID, now: datetime, person: str) -> None:
+    """People have found that it is no money of ours: it ends, and the deposit it was taken from with it.
+
+    Raises `LeaseLost`, `IllegalStep`.
+    """
+    arrival = await ArrivalStore(conn).for_update(arrival_id)
+    if arrival is None:
+        raise LeaseLost("no such arrival")
+    after = arrival.to(ArrivalState.REJECTED)
+    await ArrivalStore(conn).save(arrival, after, None)
+    await remember(conn, "arrival", arrival.id, after.state, "decided:close", person=person)
+    if arrival.deposit_id is None:
+        return
+    store = DepositStore(conn)
+    deposit = await store.for_update(arrival.deposit_id)
+    if deposit is not None and deposit.state is DepositState.QUARANTINED:
+        ended = deposit.to(DepositState.REJECTED, reason=REVIEW_REJECTED)
+        await store.decide(deposit, ended, None)
+        await remember(conn, "deposit", deposit.id, ended.state, "decided:close", person=person)
+        await tell_deposit(conn, ended, now)
+
+
+async def not_moved(conn: pg.Connection, proof: Proof, now: datetime, person: str) -> None:
+    """People have found that it did not leave suspense: they decide anew. Raises `LeaseLost`, `IllegalStep`."""
+    arrival = await ArrivalStore(conn).for_update(proof.subject_id)
+    if arrival is None:
+        raise LeaseLost("no such arrival")
+    await back_to_suspense(conn, arrival, f"given-up: {proof.purpose}", now, None, person)
 
 
 async def noted_again(conn: pg.Connection, arrival_id: UUID, person: str) -> None:

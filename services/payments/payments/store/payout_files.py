@@ -6,10 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from common.pg import Connection
+from common.pg import Connection, translate
 
 from payments.domain.cards import Operation, OperationId
 from payments.domain.payout_files import BreakClass, PayoutFile, PayoutLine
+from payments.domain.refusals import DecisionImpossible
 from payments.store.cards import CardStore
 
 
@@ -72,11 +73,19 @@ class PayoutFileStore:
         rows = await self._conn.fetch(
             """
             SELECT id, closing FROM payout_file f WHERE psp = $1 AND state = 'MATCHED' AND closing < 0
-               AND NOT EXISTS (SELECT FROM payout_file t WHERE t.carried_from = f.id) ORDER BY imported_at, id
+               AND NOT EXISTS (SELECT FROM payout_file t WHERE t.carried_from = f.id AND t.state = 'MATCHED') ORDER BY imported_at, id
             """,
             psp,
         )
         return [(row["id"], row["closing"]) for row in rows]
+
+    async def give_up(self, file_id: UUID) -> None:
+        """The file is not to be believed: its lines count no more. Raises `DecisionImpossible`."""
+        taken_up = DecisionImpossible("a later file has opened with what this one left")
+        with translate({"payout_file_is_given_up": lambda: taken_up}):
+            await self._conn.execute(
+                "UPDATE payout_file SET state = 'REJECTED', reason = 'given-up' WHERE id = $1", file_id
+            )
 
     async def add_lines(self, file_id: UUID, lines: Sequence[MatchedLine]) -> None:
         await self._conn.executemany(
@@ -102,7 +111,7 @@ class PayoutFileStore:
     async def lines_seen(self, operation_id: UUID, kind: str) -> bool:
         """Whether a line of an earlier file has this operation."""
         seen: bool = await self._conn.fetchval(
-            "SELECT EXISTS (SELECT FROM payout_line WHERE operation_id = $1 AND kind = $2)",
+            "SELECT EXISTS (SELECT FROM payout_line WHERE operation_id = $1 AND kind = $2 AND NOT given_up)",
             operation_id,
             kind,
         )
@@ -115,7 +124,7 @@ class PayoutFileStore:
             SELECT o.id FROM card_operation o
             WHERE o.act IN ('capture', 'refund') AND o.state = 'BOOKED' AND o.requested_at < $1
               AND EXISTS (SELECT FROM payout_file f WHERE f.imported_at > o.requested_at)
-              AND NOT EXISTS (SELECT FROM payout_line l WHERE l.operation_id = o.id)
+              AND NOT EXISTS (SELECT FROM payout_line l WHERE l.operation_id = o.id AND NOT l.given_up)
               AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = o.id AND c.reason = 'MISSING_EXTERNAL')
             ORDER BY o.requested_at LIMIT $2
             """,
@@ -131,7 +140,7 @@ class PayoutFileStore:
         rows = await self._conn.fetch(
             """
             SELECT o.id FROM payout_line l JOIN card_operation o ON o.id = l.operation_id
-            WHERE l.file_id = $1 AND l.kind = 'capture' ORDER BY o.payment_id, o.id
+            WHERE l.file_id = $1 AND l.kind = 'capture' AND NOT l.given_up ORDER BY o.payment_id, o.id
             """,
             file_id,
         )
@@ -142,7 +151,7 @@ class PayoutFileStore:
         rows = await self._conn.fetch(
             """
             SELECT line, psp_id, kind, amount, fee, operation_id FROM payout_line
-             WHERE file_id = $1 AND operation_id IS NOT NULL ORDER BY line
+             WHERE file_id = $1 AND operation_id IS NOT NULL AND NOT given_up ORDER BY line
             """,
             file_id,
         )

@@ -32,7 +32,7 @@ class ProofStore:
         self._conn = conn
 
     async def ask(self, proof: Proof) -> bool:
-        """Have something attested, due at once; False when it was asked for before."""
+        """Have something attested, due at once; False when it was asked for before, unless people have given that up."""
         done = await self._conn.fetchval(
             """
             INSERT INTO proof (receipt_id, purpose, rail, tracking_key, subject_id, account, amount, currency, fee,
@@ -53,7 +53,29 @@ class ProofStore:
             proof.origin,
             proof.asked_at,
         )
-        return bool(done)
+        return bool(done) or await self._ask_anew(proof)
+
+    async def _ask_anew(self, proof: Proof) -> bool:
+        asked = await self._conn.fetchval(
+            """
+            UPDATE proof SET state = 'ASKED', account = $3, asked_at = $4, due_at = $4, reason = NULL, tries = 0
+            WHERE receipt_id = $1 AND subject_id = $2 AND state = 'GIVEN_UP' RETURNING true
+            """,
+            proof.receipt_id,
+            proof.subject_id,
+            proof.account,
+            proof.asked_at,
+        )
+        return bool(asked)
+
+    async def is_given_up(self, purpose: Purpose, subject_id: UUID) -> bool:
+        """Whether people have found that it is not so."""
+        found: bool = await self._conn.fetchval(
+            "SELECT EXISTS (SELECT FROM proof WHERE (purpose, subject_id, state) = ($1, $2, 'GIVEN_UP'))",
+            purpose,
+            subject_id,
+        )
+        return found
 
     async def by_id_for_update(self, receipt_id: UUID) -> Proof | None:
         """A proof, locked."""
