@@ -71,6 +71,20 @@ CODE = (
         (f"{T}/test_conflicts.py::test_a_withdrawal_that_did_not_come_back_is_paid_out",),
     ),
     CodeGuard(
+        "name: the one that counts is the one identity knows at the claim",
+        f"{P}/store/deposits.py",
+        "FROM holder WHERE player = $1 AND asked_at >= $2",
+        "FROM holder WHERE player = $1 AND ($2::timestamptz IS NOT NULL)",
+        (f"{T}/test_holders.py::test_the_name_that_counts_is_the_one_identity_knows_at_the_claim",),
+    ),
+    CodeGuard(
+        "name: who has left is who they were",
+        f"{P}/service/holders.py",
+        "                    await DepositStore(conn).leave_holder(player, now)",
+        "                    pass",
+        (f"{T}/test_holders.py::test_who_has_left_is_who_they_were",),
+    ),
+    CodeGuard(
         "disputes: one is opened once, however often it is told of",
         f"{P}/service/disputes.py",
         "    if known is None:",

@@ -48,7 +48,7 @@ from payments.signing import Signer, read_signer
 from payments.spei import load_order_signer
 from payments.worker import Ticker, Worker
 
-NEWEST_MIGRATION = "20261122093400"
+NEWEST_MIGRATION = "20261122093500"
 
 Item = TypeVar("Item")
 

@@ -16,6 +16,9 @@ class FakeIdentity:
     password_changed_at: dict[str, datetime] = field(default_factory=dict)
     blocked_until: dict[str, datetime] = field(default_factory=dict)
     deposit_limits: dict[str, dict[str, str]] = field(default_factory=dict)
+    names: dict[str, str | None] = field(default_factory=dict)
+    """By what name it knows somebody; None: it knows nobody by that id any more. Others are Ana López."""
+    asked: int = 0
     silent: bool = False
     url: str = ""
 
@@ -25,9 +28,15 @@ class FakeIdentity:
                 {"type": "/problems/unavailable", "title": "x", "status": 503}, status=503
             )
         player = request.match_info["id"]
+        self.asked += 1
+        name = self.names.get(player, "Ana López")
+        if name is None:
+            return web.json_response(
+                {"type": "/problems/session-ended", "title": "x", "status": 401}, status=401
+            )
         changed_at, blocked = self.password_changed_at.get(player), self.blocked_until.get(player)
         told = {
-            "full_name": "Ana López",
+            "full_name": name,
             "password_changed_at": changed_at and changed_at.isoformat(),
             "blocked_until": blocked and blocked.isoformat(),
             "deposit_limits": self.deposit_limits.get(player, {}),

@@ -64,7 +64,7 @@ class Attestor:
             return
         async with pg.transaction(self._pool, readonly=True) as conn:
             own = await DepositStore(conn).clabe_of(deposit.player)
-            holder = await DepositStore(conn).holder_of(deposit.player)
+            holder = await DepositStore(conn).holder_of(deposit.player, deposit.claimed_at)
         if own is None:
             raise LookupError(f"player {deposit.player} has a deposit and no CLABE")
         finding = judge(

@@ -15,7 +15,8 @@ OVERLAP = timedelta(minutes=10)
 
 
 class Holders:
-    """Learns the names of players who have a CLABE: at first of all of them, then of those who are new."""
+    """Learns the names of players who have a CLABE: at first of all of them, then of those who are new; and asks anew for
+    each claim, since people change their names."""
 
     def __init__(self, pool: pg.Pool, people: People, *, clock: Clock) -> None:
         self._pool = pool
@@ -25,17 +26,20 @@ class Holders:
 
     async def learn(self) -> int:
         """Ask identity for the names that are missing; returns how many were learnt. Raises `Unavailable`, `RemoteProblem`."""
-        now = self._clock()
+        now = self._clock()  # before identity is asked: what is claimed from here on is asked for again
         async with pg.transaction(self._pool, readonly=True) as conn:
             wanted = await DepositStore(conn).holders_wanted(self._since, BATCH)
         learnt = 0
         for player in wanted:
             holder = await self._people.holder(player)
-            if holder is None:
-                continue  # nobody by that id; asked for again when this process starts anew
             async with pg.transaction(self._pool) as conn:
-                await DepositStore(conn).keep_holder(player, holder)
-            learnt += 1
+                if (
+                    holder is None
+                ):  # who has never been known is asked for again when this process starts anew
+                    await DepositStore(conn).leave_holder(player, now)
+                else:
+                    await DepositStore(conn).keep_holder(player, holder, now)
+                    learnt += 1
         if len(wanted) < BATCH:
             self._since = now - OVERLAP
         return learnt

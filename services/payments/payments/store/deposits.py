@@ -115,32 +115,49 @@ class DepositStore:
         """The money of a quarantined deposit went to suspense, or left it."""
         await self._conn.execute("UPDATE deposit SET state = $2 WHERE id = $1", deposit_id, state)
 
-    async def holder_of(self, player: PlayerId) -> Holder | None:
-        """A player as identity has verified them."""
-        row = await self._conn.fetchrow("SELECT full_name, curp, rfc FROM holder WHERE player = $1", player)
+    async def holder_of(self, player: PlayerId, since: datetime) -> Holder | None:
+        """A player as identity has verified them, if it was asked since then."""
+        row = await self._conn.fetchrow(
+            "SELECT full_name, curp, rfc FROM holder WHERE player = $1 AND asked_at >= $2", player, since
+        )
         return None if row is None else Holder(row["full_name"], row["curp"], row["rfc"])
 
-    async def keep_holder(self, player: PlayerId, holder: Holder) -> None:
-        """Note whom identity knows a player as."""
+    async def keep_holder(self, player: PlayerId, holder: Holder, asked_at: datetime) -> None:
+        """Note whom identity knows a player as. What it said when it was asked earlier replaces nothing."""
         await self._conn.execute(
             """
-            INSERT INTO holder (player, full_name, curp, rfc, documents_known) VALUES ($1, $2, $3, $4, true)
+            INSERT INTO holder (player, full_name, curp, rfc, documents_known, asked_at) VALUES ($1, $2, $3, $4, true, $5)
             ON CONFLICT (player) DO UPDATE
-               SET full_name = excluded.full_name, curp = excluded.curp, rfc = excluded.rfc, documents_known = true
+               SET full_name = excluded.full_name, curp = excluded.curp, rfc = excluded.rfc, documents_known = true,
+                   asked_at = excluded.asked_at
+             WHERE holder.asked_at <= excluded.asked_at
             """,
             player,
             holder.full_name,
             holder.curp,
             holder.rfc,
+            asked_at,
+        )
+
+    async def leave_holder(self, player: PlayerId, asked_at: datetime) -> None:
+        """Identity knows nobody by that id any more: whom it knew last is who they were."""
+        await self._conn.execute(
+            "UPDATE holder SET asked_at = $2 WHERE player = $1 AND asked_at <= $2", player, asked_at
         )
 
     async def holders_wanted(self, since: datetime, limit: int) -> Sequence[PlayerId]:
-        """Players who got their CLABE since then and who are not known yet."""
+        """Players who got their CLABE since then and who are not known yet; and those who have a claim that waits, and were
+        asked about before it."""
         rows = await self._conn.fetch(
             """
-            SELECT player FROM player_clabe c
-            WHERE issued_at >= $1 AND NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player AND h.documents_known)
-            ORDER BY issued_at LIMIT $2
+            SELECT player, min(since) FROM (
+                SELECT player, issued_at AS since FROM player_clabe c
+                 WHERE issued_at >= $1 AND NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player AND h.documents_known)
+                UNION ALL
+                SELECT d.player, d.claimed_at FROM deposit d JOIN holder h ON h.player = d.player
+                 WHERE d.due_at IS NOT NULL AND d.state IN ('CLAIMED', 'VERIFYING', 'NOT_FOUND_YET')
+                   AND h.asked_at < d.claimed_at) wanted
+            GROUP BY player ORDER BY 2 LIMIT $2
             """,
             since,
             limit,
