@@ -34,6 +34,21 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.arrival_is_taken_as_decided() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM deposit d
+            WHERE (d.id, d.state, d.tracking_key) = (NEW.deposit_id, 'QUARANTINED', NEW.tracking_key)
+              AND (d.reason IN ('name-differs', 'document-differs', 'limit-exceeded', 'player-blocked')
+                   OR EXISTS (SELECT FROM review_case c
+                        WHERE (c.subject, c.subject_id, c.state, c.decision) = ('deposit', d.id, 'DECIDED', 'suspend')))) THEN
+        RAISE EXCEPTION 'arrival %: nobody has decided to take it from its deposit', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_is_taken_as_decided';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.arrival_takes_a_step() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -44,6 +59,38 @@ BEGIN
             WHERE step.before = coming_from AND step.after = NEW.state) THEN
         RAISE EXCEPTION 'arrival %: "%" does not lead to "%"', NEW.id, coming_from, NEW.state
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_follows_its_states';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.arrival_went_out_before() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.deposit_id IS NOT NULL
+       OR NOT EXISTS (SELECT FROM arrival r
+            WHERE (r.return_clave, r.state) = (NEW.clave, 'RETURNED') AND r.amount >= NEW.amount)
+      AND NOT EXISTS (SELECT FROM withdrawal w
+            WHERE (w.clave, w.state) = (NEW.clave, 'BOOKED') AND w.amount > NEW.amount) THEN
+        RAISE EXCEPTION 'arrival %: nothing went out by %', NEW.id, NEW.clave
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_went_out_before';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.card_dispute_is_opened() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    disputed card_operation;
+BEGIN
+    SELECT * INTO disputed FROM card_operation WHERE id = NEW.operation_id;
+    SELECT greatest(least(NEW.amount, p.captured - p.refunding - p.disputed), 0) INTO NEW.held
+      FROM card_payment p WHERE p.id = disputed.payment_id FOR UPDATE;
+    IF NEW.state <> 'OPEN' OR NEW.amount > disputed.amount THEN
+        RAISE EXCEPTION 'dispute %: it is not about that', NEW.psp_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_dispute_is_opened';
     END IF;
     RETURN NEW;
 END $$;
@@ -107,6 +154,18 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.card_payment_disputes_add_up() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE card_payment p
+       SET disputed = (SELECT coalesce(sum(d.held) FILTER (WHERE d.state <> 'WON'), 0)
+                         FROM card_dispute d JOIN card_operation o ON o.id = d.operation_id WHERE o.payment_id = p.id)
+     WHERE p.id = (SELECT payment_id FROM card_operation WHERE id = NEW.operation_id);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.card_payment_keeps_its_rank() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -143,6 +202,19 @@ BEGIN
             MESSAGE = format('deadline %s of %s is still needed', OLD.kind, OLD.subject);
     END IF;
     RETURN OLD;
+END $$;
+
+CREATE FUNCTION public.deposit_leaves_quarantine_as_decided() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM arrival a WHERE (a.deposit_id, a.state) = (NEW.id, NEW.state))
+       AND NOT (NEW.state = 'REJECTED' AND EXISTS (SELECT FROM review_case c
+            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('deposit', NEW.id, 'DECIDED', 'reject'))) THEN
+        RAISE EXCEPTION 'deposit %: nobody has decided that', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'deposit_leaves_quarantine_as_decided';
+    END IF;
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION public.deposit_takes_a_step() RETURNS trigger
@@ -208,11 +280,34 @@ BEGIN
     RETURN OLD;
 END $$;
 
+CREATE FUNCTION public.payout_file_is_given_up() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF (OLD.state, NEW.state) <> ('MATCHED', 'REJECTED')
+       OR NOT EXISTS (SELECT FROM proof p WHERE (p.purpose, p.subject_id, p.state) = ('card.settle', NEW.id, 'GIVEN_UP'))
+       OR EXISTS (SELECT FROM payout_file later WHERE (later.carried_from, later.state) = (NEW.id, 'MATCHED')) THEN
+        RAISE EXCEPTION 'settlement file %: it stands', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'payout_file_is_given_up';
+    END IF;
+    UPDATE payout_line SET given_up = true WHERE file_id = NEW.id;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.payout_settles(opening numeric, gross numeric, fees numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT greatest(opening + gross - fees, 0) + fees
 $$;
+
+CREATE FUNCTION public.proof_account_follows_its_player() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    SELECT 'players/' || a.player || '/available' INTO NEW.account FROM arrival a WHERE a.id = NEW.subject_id;
+    RETURN NEW;
+END $$;
 
 CREATE FUNCTION public.proof_is_about_its_subject() RETURNS trigger
     LANGUAGE plpgsql
@@ -266,9 +361,16 @@ CREATE FUNCTION public.proof_is_asked_again_by_people() RETURNS trigger
     AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM review_case c
-            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('proof', NEW.receipt_id, 'DECIDED', 'ask-again')) THEN
+            WHERE (c.subject, c.subject_id, c.state) = ('proof', NEW.receipt_id, 'DECIDED')
+              AND c.decision = CASE NEW.state WHEN 'GIVEN_UP' THEN 'close' ELSE 'ask-again' END) THEN
         RAISE EXCEPTION 'proof %: nobody has decided that', NEW.receipt_id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_is_asked_again_by_people';
+    END IF;
+    IF NEW.state = 'GIVEN_UP' AND EXISTS (SELECT FROM proof_word w WHERE w.receipt_id = NEW.receipt_id)
+            AND NOT (NEW.purpose = 'deposit.suspense' AND NEW.reason IN
+                ('receipt-spent', 'receipt-duplicate-tracking-key', 'receipt-duplicate-document')) THEN
+        RAISE EXCEPTION 'proof %: its word is given', NEW.receipt_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_with_a_word_is_not_given_up';
     END IF;
     RETURN NEW;
 END $$;
@@ -328,6 +430,20 @@ BEGIN
     IF OLD.state = 'DECIDED' THEN
         RAISE EXCEPTION 'case % is decided', OLD.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'review_case_is_decided_once';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.subject_follows_its_proof() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM proof p WHERE (p.subject_id, p.state) = (NEW.id, 'GIVEN_UP')
+            AND p.purpose = CASE WHEN TG_TABLE_NAME = 'withdrawal' THEN 'withdrawal.returned'
+                                 WHEN OLD.state = 'QUARANTINED' THEN 'deposit.suspense'
+                                 WHEN OLD.state = 'ASSIGNING' THEN 'suspense.assign' ELSE 'suspense.return' END) THEN
+        RAISE EXCEPTION '% %: its proof is not given up', TG_TABLE_NAME, NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;
     END IF;
     RETURN NEW;
 END $$;
@@ -425,7 +541,8 @@ CREATE TABLE public.arrival (
     CONSTRAINT arrival_is_in_pesos CHECK ((currency = 'MXN'::text)),
     CONSTRAINT arrival_is_returned_under_a_clave CHECK (((return_clave IS NOT NULL) OR (state <> ALL (ARRAY['RETURN_SENDING'::text, 'RETURN_UNKNOWN'::text, 'RETURN_SENT'::text, 'RETURNING'::text, 'RETURNED'::text])))),
     CONSTRAINT arrival_sends_are_counted CHECK (((sends >= 0) AND (sends <= 5))),
-    CONSTRAINT arrival_state_is_known CHECK ((state = ANY (ARRAY['NOTED'::text, 'SUSPENDED'::text, 'ASSIGNING'::text, 'ASSIGNED'::text, 'RETURN_SENDING'::text, 'RETURN_UNKNOWN'::text, 'RETURN_SENT'::text, 'RETURNING'::text, 'RETURNED'::text, 'QUARANTINED'::text])))
+    CONSTRAINT arrival_state_is_known CHECK ((state = ANY (ARRAY['NOTED'::text, 'SUSPENDED'::text, 'ASSIGNING'::text, 'ASSIGNED'::text, 'RETURN_SENDING'::text, 'RETURN_UNKNOWN'::text, 'RETURN_SENT'::text, 'RETURNING'::text, 'RETURNED'::text, 'QUARANTINED'::text, 'REJECTED'::text]))),
+    CONSTRAINT arrival_tracking_key_is_canonical CHECK (((tracking_key = ((((to_char((operation_date)::timestamp with time zone, 'YYYYMMDD'::text) || ':'::text) || institution) || ':'::text) || upper((clave)::text))) OR (tracking_key = ('RETURNED:'::text || upper((clave)::text)))))
 );
 
 CREATE TABLE public.arrival_step (
@@ -458,6 +575,20 @@ CREATE TABLE public.attestation (
     CONSTRAINT attestation_purpose_is_known CHECK ((purpose = 'deposit'::text)),
     CONSTRAINT attestation_rail_is_known CHECK ((rail = 'spei'::text)),
     CONSTRAINT attestation_signature_is_ed25519 CHECK ((octet_length(signature) = 64))
+);
+
+CREATE TABLE public.card_dispute (
+    psp_id text NOT NULL,
+    operation_id uuid NOT NULL,
+    amount public.money_amount NOT NULL,
+    held numeric NOT NULL,
+    state text DEFAULT 'OPEN'::text NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT card_dispute_ends_at_a_moment CHECK (((state = 'OPEN'::text) = (ended_at IS NULL))),
+    CONSTRAINT card_dispute_holds_a_part CHECK (((held >= (0)::numeric) AND (held <= (amount)::numeric))),
+    CONSTRAINT card_dispute_psp_id_is_bounded CHECK (((length(psp_id) >= 1) AND (length(psp_id) <= 128))),
+    CONSTRAINT card_dispute_state_is_known CHECK ((state = ANY (ARRAY['OPEN'::text, 'WON'::text, 'LOST'::text])))
 );
 
 CREATE TABLE public.card_operation (
@@ -622,6 +753,7 @@ CREATE TABLE public.holder (
     curp text,
     rfc text,
     documents_known boolean DEFAULT false NOT NULL,
+    asked_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT holder_curp_is_bounded CHECK ((length(curp) = 18)),
     CONSTRAINT holder_name_is_bounded CHECK (((length(full_name) >= 1) AND (length(full_name) <= 200))),
     CONSTRAINT holder_rfc_is_bounded CHECK ((length(rfc) = 13))
@@ -714,6 +846,7 @@ CREATE TABLE public.payout_line (
     fee numeric NOT NULL,
     operation_id uuid,
     break_class text,
+    given_up boolean DEFAULT false NOT NULL,
     CONSTRAINT payout_line_break_is_known CHECK ((break_class = ANY (ARRAY['MISSING_INTERNAL'::text, 'MISSING_EXTERNAL'::text, 'AMOUNT_MISMATCH'::text, 'DUPLICATE'::text, 'TIMING_OR_STATE'::text]))),
     CONSTRAINT payout_line_from_one CHECK ((line >= 1)),
     CONSTRAINT payout_line_is_in_one_bucket CHECK (((operation_id IS NULL) = (break_class IS NOT NULL)))
@@ -750,7 +883,7 @@ CREATE TABLE public.proof (
     CONSTRAINT proof_is_in_pesos CHECK ((currency = 'MXN'::text)),
     CONSTRAINT proof_origin_as_purpose_says CHECK (((origin IS NOT NULL) = (purpose = ANY (ARRAY['suspense.assign'::text, 'suspense.return'::text])))),
     CONSTRAINT proof_purpose_is_known CHECK ((purpose = ANY (ARRAY['deposit.suspense'::text, 'suspense.assign'::text, 'suspense.return'::text, 'withdrawal.returned'::text, 'card.capture'::text, 'card.settle'::text, 'refund.returned'::text]))),
-    CONSTRAINT proof_state_is_known CHECK ((state = ANY (ARRAY['ASKED'::text, 'ATTESTED'::text, 'BOOKED'::text, 'CONFLICTED'::text]))),
+    CONSTRAINT proof_state_is_known CHECK ((state = ANY (ARRAY['ASKED'::text, 'ATTESTED'::text, 'BOOKED'::text, 'CONFLICTED'::text, 'GIVEN_UP'::text]))),
     CONSTRAINT proof_tracking_key_is_canonical CHECK ((tracking_key = upper(tracking_key)))
 );
 
@@ -913,6 +1046,9 @@ ALTER TABLE ONLY public.attestation
 ALTER TABLE ONLY public.attestation
     ADD CONSTRAINT attestation_tracking_key_is_unique UNIQUE (rail, tracking_key);
 
+ALTER TABLE ONLY public.card_dispute
+    ADD CONSTRAINT card_dispute_pkey PRIMARY KEY (psp_id);
+
 ALTER TABLE ONLY public.card_operation
     ADD CONSTRAINT card_operation_pkey PRIMARY KEY (id);
 
@@ -1007,9 +1143,6 @@ ALTER TABLE ONLY public.proof
     ADD CONSTRAINT proof_is_bound UNIQUE (receipt_id, purpose, rail, tracking_key, account, amount, currency);
 
 ALTER TABLE ONLY public.proof
-    ADD CONSTRAINT proof_origin_is_decided_once UNIQUE (origin);
-
-ALTER TABLE ONLY public.proof
     ADD CONSTRAINT proof_pkey PRIMARY KEY (receipt_id);
 
 ALTER TABLE ONLY public.proof_step
@@ -1042,6 +1175,8 @@ ALTER TABLE ONLY public.withdrawal_step
 CREATE INDEX arrival_by_deposit ON public.arrival USING btree (deposit_id) WHERE (deposit_id IS NOT NULL);
 
 CREATE INDEX arrival_due ON public.arrival USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX card_dispute_by_operation ON public.card_dispute USING btree (operation_id);
 
 CREATE UNIQUE INDEX card_operation_authorizes_once ON public.card_operation USING btree (payment_id) WHERE (act = 'authorize'::text);
 
@@ -1077,13 +1212,15 @@ CREATE INDEX inbox_by_age ON public.inbox USING btree (received_at);
 
 CREATE INDEX payout_clabe_by_clabe ON public.payout_clabe USING btree (clabe);
 
-CREATE UNIQUE INDEX payout_file_is_set_off_once ON public.payout_file USING btree (carried_from) WHERE (carried_from IS NOT NULL);
+CREATE UNIQUE INDEX payout_file_is_set_off_once ON public.payout_file USING btree (carried_from) WHERE ((carried_from IS NOT NULL) AND (state = 'MATCHED'::text));
 
-CREATE UNIQUE INDEX payout_line_settles_once ON public.payout_line USING btree (operation_id, kind) WHERE (operation_id IS NOT NULL);
+CREATE UNIQUE INDEX payout_line_settles_once ON public.payout_line USING btree (operation_id, kind) WHERE ((operation_id IS NOT NULL) AND (NOT given_up));
 
 CREATE INDEX player_clabe_by_issue ON public.player_clabe USING btree (issued_at);
 
 CREATE INDEX proof_due ON public.proof USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE UNIQUE INDEX proof_origin_is_decided_once ON public.proof USING btree (origin) WHERE (state <> 'GIVEN_UP'::text);
 
 CREATE UNIQUE INDEX proof_word_document_is_unique ON public.proof_word USING btree (rail, document_sha256) WHERE (origin IS NULL);
 
@@ -1105,11 +1242,21 @@ CREATE INDEX withdrawal_by_player ON public.withdrawal USING btree (player, requ
 
 CREATE INDEX withdrawal_due ON public.withdrawal USING btree (due_at) WHERE (due_at IS NOT NULL);
 
+CREATE TRIGGER arrival_follows_its_proof BEFORE UPDATE OF state ON public.arrival FOR EACH ROW WHEN ((((new.state = 'REJECTED'::text) AND (old.state <> 'REJECTED'::text)) OR ((new.state = 'SUSPENDED'::text) AND (old.state = ANY (ARRAY['ASSIGNING'::text, 'RETURNING'::text]))))) EXECUTE FUNCTION public.subject_follows_its_proof();
+
 CREATE TRIGGER arrival_follows_its_states BEFORE INSERT OR UPDATE ON public.arrival FOR EACH ROW EXECUTE FUNCTION public.arrival_takes_a_step();
 
 CREATE TRIGGER arrival_is_decided_by_people BEFORE UPDATE ON public.arrival FOR EACH ROW EXECUTE FUNCTION public.arrival_is_decided_by_people();
 
+CREATE TRIGGER arrival_is_taken_as_decided BEFORE INSERT ON public.arrival FOR EACH ROW WHEN ((new.deposit_id IS NOT NULL)) EXECUTE FUNCTION public.arrival_is_taken_as_decided();
+
+CREATE TRIGGER arrival_went_out_before BEFORE INSERT ON public.arrival FOR EACH ROW WHEN ((new.tracking_key ~~ 'RETURNED:%'::text)) EXECUTE FUNCTION public.arrival_went_out_before();
+
 CREATE TRIGGER attestation_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.attestation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER card_dispute_ends_once BEFORE UPDATE ON public.card_dispute FOR EACH ROW WHEN ((old.state <> 'OPEN'::text)) EXECUTE FUNCTION public.refuse_another();
+
+CREATE TRIGGER card_dispute_is_opened BEFORE INSERT ON public.card_dispute FOR EACH ROW EXECUTE FUNCTION public.card_dispute_is_opened();
 
 CREATE TRIGGER card_operation_booking_stays BEFORE UPDATE ON public.card_operation FOR EACH ROW WHEN (((old.booked_at IS NOT NULL) AND (old.booked_at IS DISTINCT FROM new.booked_at))) EXECUTE FUNCTION public.refuse_another();
 
@@ -1118,6 +1265,8 @@ CREATE TRIGGER card_operation_follows_its_states BEFORE INSERT OR UPDATE ON publ
 CREATE TRIGGER card_operation_is_settled_by_its_file BEFORE UPDATE OF state ON public.card_operation FOR EACH ROW WHEN (((new.state = 'SETTLED'::text) AND (old.state <> 'SETTLED'::text))) EXECUTE FUNCTION public.card_operation_is_settled_by_its_file();
 
 CREATE TRIGGER card_payment_adds_up AFTER INSERT OR UPDATE OF state ON public.card_operation FOR EACH ROW EXECUTE FUNCTION public.card_payment_adds_up();
+
+CREATE TRIGGER card_payment_disputes_add_up AFTER INSERT OR UPDATE OF state ON public.card_dispute FOR EACH ROW EXECUTE FUNCTION public.card_payment_disputes_add_up();
 
 CREATE TRIGGER card_payment_keeps_its_rank BEFORE UPDATE OF state ON public.card_payment FOR EACH ROW EXECUTE FUNCTION public.card_payment_keeps_its_rank();
 
@@ -1131,6 +1280,10 @@ CREATE TRIGGER deposit_booking_stays BEFORE UPDATE ON public.deposit FOR EACH RO
 
 CREATE TRIGGER deposit_follows_its_states BEFORE INSERT OR UPDATE ON public.deposit FOR EACH ROW EXECUTE FUNCTION public.deposit_takes_a_step();
 
+CREATE TRIGGER deposit_leaves_quarantine_as_decided BEFORE UPDATE OF state ON public.deposit FOR EACH ROW WHEN (((old.state = ANY (ARRAY['QUARANTINED'::text, 'SUSPENDED'::text])) AND (new.state = ANY (ARRAY['REJECTED'::text, 'SUSPENDED'::text, 'ASSIGNED'::text, 'RETURNED'::text])) AND (old.state <> new.state))) EXECUTE FUNCTION public.deposit_leaves_quarantine_as_decided();
+
+CREATE TRIGGER deposit_quarantine_reason_stays BEFORE UPDATE ON public.deposit FOR EACH ROW WHEN (((old.state = 'QUARANTINED'::text) AND (new.state = 'QUARANTINED'::text) AND (old.reason IS DISTINCT FROM new.reason))) EXECUTE FUNCTION public.refuse_another();
+
 CREATE TRIGGER history_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.history FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
 CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR EACH ROW WHEN ((old.status IS NOT NULL)) EXECUTE FUNCTION public.idempotency_answers_once();
@@ -1141,11 +1294,15 @@ CREATE TRIGGER inbox_is_kept BEFORE DELETE ON public.inbox FOR EACH ROW EXECUTE 
 
 CREATE TRIGGER payout_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
-CREATE TRIGGER payout_file_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+CREATE TRIGGER payout_file_is_append_only BEFORE DELETE OR TRUNCATE ON public.payout_file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
-CREATE TRIGGER payout_line_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.payout_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+CREATE TRIGGER payout_file_is_given_up BEFORE UPDATE ON public.payout_file FOR EACH ROW EXECUTE FUNCTION public.payout_file_is_given_up();
+
+CREATE TRIGGER payout_line_is_append_only BEFORE DELETE OR TRUNCATE ON public.payout_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
 CREATE TRIGGER player_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.player_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER proof_account_follows_its_player BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = 'GIVEN_UP'::text) AND (new.state = 'ASKED'::text) AND (new.purpose = 'suspense.assign'::text))) EXECUTE FUNCTION public.proof_account_follows_its_player();
 
 CREATE TRIGGER proof_booking_stays BEFORE UPDATE ON public.proof FOR EACH ROW WHEN (((old.entry_id IS NOT NULL) AND (old.entry_id IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION public.refuse_another();
 
@@ -1155,7 +1312,7 @@ CREATE TRIGGER proof_is_about_its_subject BEFORE INSERT ON public.proof FOR EACH
 
 CREATE TRIGGER proof_is_asked_again_by_people BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = 'CONFLICTED'::text) AND (new.state <> 'CONFLICTED'::text))) EXECUTE FUNCTION public.proof_is_asked_again_by_people();
 
-CREATE TRIGGER proof_is_still_about_its_subject BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = 'CONFLICTED'::text) AND (new.state <> 'CONFLICTED'::text))) EXECUTE FUNCTION public.proof_is_about_its_subject();
+CREATE TRIGGER proof_is_still_about_its_subject BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = ANY (ARRAY['CONFLICTED'::text, 'GIVEN_UP'::text])) AND (new.state = ANY (ARRAY['ASKED'::text, 'ATTESTED'::text])))) EXECUTE FUNCTION public.proof_is_about_its_subject();
 
 CREATE TRIGGER proof_word_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.proof_word FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
@@ -1166,6 +1323,8 @@ CREATE TRIGGER review_case_is_decided_once BEFORE UPDATE ON public.review_case F
 CREATE TRIGGER transfer_is_attested_once BEFORE INSERT ON public.attestation FOR EACH ROW EXECUTE FUNCTION public.transfer_is_attested_once();
 
 CREATE TRIGGER transfer_is_attested_once BEFORE INSERT ON public.proof_word FOR EACH ROW EXECUTE FUNCTION public.transfer_is_attested_once();
+
+CREATE TRIGGER withdrawal_follows_its_proof BEFORE UPDATE OF state ON public.withdrawal FOR EACH ROW WHEN (((new.state = 'BOOKED'::text) AND (old.state = 'RETURNING'::text))) EXECUTE FUNCTION public.subject_follows_its_proof();
 
 CREATE TRIGGER withdrawal_follows_its_states BEFORE INSERT OR UPDATE ON public.withdrawal FOR EACH ROW EXECUTE FUNCTION public.withdrawal_takes_a_step();
 
@@ -1182,6 +1341,9 @@ ALTER TABLE ONLY public.attestation
 
 ALTER TABLE ONLY public.attestation
     ADD CONSTRAINT attestation_is_for_the_claim FOREIGN KEY (deposit_id, player, tracking_key, amount, currency) REFERENCES public.deposit(id, player, tracking_key, amount, currency);
+
+ALTER TABLE ONLY public.card_dispute
+    ADD CONSTRAINT card_dispute_operation_id_fkey FOREIGN KEY (operation_id) REFERENCES public.card_operation(id);
 
 ALTER TABLE ONLY public.card_operation
     ADD CONSTRAINT card_operation_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.card_payment(id);
@@ -1335,6 +1497,20 @@ GRANT SELECT ON TABLE public.arrival_step TO payments_app;
 GRANT SELECT ON TABLE public.attestation TO payments_app;
 GRANT SELECT,INSERT ON TABLE public.attestation TO payments_attestor;
 
+GRANT SELECT ON TABLE public.card_dispute TO payments_app;
+
+GRANT INSERT(psp_id) ON TABLE public.card_dispute TO payments_app;
+
+GRANT INSERT(operation_id) ON TABLE public.card_dispute TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.card_dispute TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.card_dispute TO payments_app;
+
+GRANT INSERT(opened_at) ON TABLE public.card_dispute TO payments_app;
+
+GRANT UPDATE(ended_at) ON TABLE public.card_dispute TO payments_app;
+
 GRANT SELECT ON TABLE public.card_operation TO payments_app;
 GRANT SELECT ON TABLE public.card_operation TO payments_attestor;
 
@@ -1398,8 +1574,6 @@ GRANT UPDATE(reason) ON TABLE public.card_payment TO payments_app;
 GRANT UPDATE(psp_id) ON TABLE public.card_payment TO payments_app;
 
 GRANT UPDATE(expires_at) ON TABLE public.card_payment TO payments_app;
-
-GRANT UPDATE(disputed) ON TABLE public.card_payment TO payments_app;
 
 GRANT UPDATE(version) ON TABLE public.card_payment TO payments_app;
 
@@ -1507,6 +1681,8 @@ GRANT INSERT(rfc),UPDATE(rfc) ON TABLE public.holder TO payments_app;
 
 GRANT INSERT(documents_known),UPDATE(documents_known) ON TABLE public.holder TO payments_app;
 
+GRANT INSERT(asked_at),UPDATE(asked_at) ON TABLE public.holder TO payments_app;
+
 GRANT SELECT ON TABLE public.idempotency TO payments_app;
 
 GRANT INSERT(principal) ON TABLE public.idempotency TO payments_app;
@@ -1545,6 +1721,10 @@ GRANT INSERT(deposit_id) ON TABLE public.payout_clabe TO payments_app;
 
 GRANT SELECT,INSERT ON TABLE public.payout_file TO payments_app;
 GRANT SELECT ON TABLE public.payout_file TO payments_attestor;
+
+GRANT UPDATE(state) ON TABLE public.payout_file TO payments_app;
+
+GRANT UPDATE(reason) ON TABLE public.payout_file TO payments_app;
 
 GRANT SELECT,INSERT ON TABLE public.payout_line TO payments_app;
 GRANT SELECT ON TABLE public.payout_line TO payments_attestor;

@@ -102,7 +102,7 @@ CODE = (
     CodeGuard(
         "suspense: what goes back goes where it came from",
         f"{P}/service/witness.py",
-        "        if isinstance(agreed, Proven) and agreed.ordering_account != order.beneficiary_clabe:",
+        "        if came_from is not None and came_from != order.beneficiary_clabe:",
         "        if False:",
         (f"{T}/test_forged_rows.py::test_the_attestor_attests_no_return_that_went_elsewhere",),
     ),

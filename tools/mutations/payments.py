@@ -129,7 +129,8 @@ DATABASE = (
         "files: what one has left is set off once",
         "payments",
         "DROP INDEX payout_file_is_set_off_once",
-        "CREATE UNIQUE INDEX payout_file_is_set_off_once ON payout_file (carried_from) WHERE carried_from IS NOT NULL",
+        "CREATE UNIQUE INDEX payout_file_is_set_off_once ON payout_file (carried_from) "
+        "WHERE carried_from IS NOT NULL AND state = 'MATCHED'",
         (f"{T}/test_set_off.py::test_in_the_database_too_a_file_opens_with_what_one_file_has_left",),
     ),
     DatabaseGuard(

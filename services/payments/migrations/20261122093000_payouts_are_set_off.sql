@@ -127,6 +127,8 @@ BEGIN
     RETURN NEW;
 END $$;
 DROP INDEX payout_file_is_set_off_once;
-ALTER TABLE payout_file DROP COLUMN carried_from, DROP CONSTRAINT payout_file_opens_with_nothing_else;
+ALTER TABLE payout_file DROP CONSTRAINT payout_file_opens_with_nothing_else;
+ALTER TABLE payout_file DROP CONSTRAINT payout_file_opens_with_what_one_left;
+ALTER TABLE payout_file DROP COLUMN carried_from;
 ALTER TABLE payout_file DROP CONSTRAINT payout_file_states_its_closing;
 DROP FUNCTION payout_settles(numeric, numeric, numeric);

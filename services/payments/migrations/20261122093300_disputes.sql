@@ -21,7 +21,7 @@ BEGIN
     SELECT * INTO disputed FROM card_operation WHERE id = NEW.operation_id;
     SELECT greatest(least(NEW.amount, p.captured - p.refunding - p.disputed), 0) INTO NEW.held
       FROM card_payment p WHERE p.id = disputed.payment_id FOR UPDATE;
-    IF NEW.state <> 'OPEN' OR NEW.amount > disputed.amount OR disputed.act NOT IN ('capture', 'refund') THEN
+    IF NEW.state <> 'OPEN' OR NEW.amount > disputed.amount THEN
         RAISE EXCEPTION 'dispute %: it is not about that', NEW.psp_id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'card_dispute_is_opened';
     END IF;
@@ -51,7 +51,7 @@ DECLARE
 BEGIN
     UPDATE card_payment SET disputed = 0 WHERE disputed > 0;
     FOR told IN SELECT substr(c.reason, position(':' in c.reason) + 1) AS psp_id, o.id, o.amount, min(c.opened_at) AS opened_at
-                  FROM review_case c JOIN card_operation o ON o.id = c.subject_id AND o.act IN ('capture', 'refund')
+                  FROM review_case c JOIN card_operation o ON o.id = c.subject_id
                  WHERE c.subject = 'card' AND position(':' in c.reason) > 0 GROUP BY 1, 2, 3 ORDER BY 4 LOOP
         INSERT INTO card_dispute (psp_id, operation_id, amount, opened_at) VALUES (told.psp_id, told.id, told.amount, told.opened_at)
         ON CONFLICT DO NOTHING;

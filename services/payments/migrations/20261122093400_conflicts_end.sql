@@ -25,15 +25,19 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
--- Asked anew, perhaps for another player by now: as its subject stands then.
+-- Asked anew, as its subject stands then; and for whom people have assigned it to by now. No role writes a proof's account.
+CREATE FUNCTION proof_account_follows_its_player() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT 'players/' || a.player || '/available' INTO NEW.account FROM arrival a WHERE a.id = NEW.subject_id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER proof_account_follows_its_player BEFORE UPDATE OF state ON proof
+    FOR EACH ROW WHEN (OLD.state = 'GIVEN_UP' AND NEW.state = 'ASKED' AND NEW.purpose = 'suspense.assign')
+    EXECUTE FUNCTION proof_account_follows_its_player();
 DROP TRIGGER proof_is_still_about_its_subject ON proof;
 CREATE TRIGGER proof_is_still_about_its_subject BEFORE UPDATE OF state ON proof
     FOR EACH ROW WHEN (OLD.state IN ('CONFLICTED', 'GIVEN_UP') AND NEW.state IN ('ASKED', 'ATTESTED'))
     EXECUTE FUNCTION proof_is_about_its_subject();
-CREATE TRIGGER proof_account_stays BEFORE UPDATE ON proof
-    FOR EACH ROW WHEN (OLD.account <> NEW.account AND NOT (OLD.state = 'GIVEN_UP' AND NEW.state = 'ASKED'))
-    EXECUTE FUNCTION refuse_another();
-GRANT UPDATE (account, asked_at) ON proof TO payments_app;
 -- squawk-ignore ban-drop-constraint
 ALTER TABLE proof DROP CONSTRAINT proof_origin_is_decided_once;
 -- squawk-ignore require-concurrent-index-creation
@@ -126,8 +130,8 @@ ALTER TABLE arrival ADD CONSTRAINT arrival_state_is_known CHECK (state IN (
     'RETURNED', 'QUARANTINED'));
 DROP INDEX proof_origin_is_decided_once;
 ALTER TABLE proof ADD CONSTRAINT proof_origin_is_decided_once UNIQUE (origin);
-REVOKE UPDATE (account, asked_at) ON proof FROM payments_app;
-DROP TRIGGER proof_account_stays ON proof;
+DROP TRIGGER proof_account_follows_its_player ON proof;
+DROP FUNCTION proof_account_follows_its_player();
 DROP TRIGGER proof_is_still_about_its_subject ON proof;
 CREATE TRIGGER proof_is_still_about_its_subject BEFORE UPDATE OF state ON proof
     FOR EACH ROW WHEN (OLD.state = 'CONFLICTED' AND NEW.state <> 'CONFLICTED')

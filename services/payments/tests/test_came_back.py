@@ -12,6 +12,7 @@ from payments.domain.accounts import available
 from payments.domain.cases import Case, Decision
 from payments.domain.orders import RailOrder
 from payments.rail import Lines, Rail, Sources
+from payments.service.arrivals import LOOK_BACK
 
 from services.payments.tests.railhouse import OTHER_SENDER, RailProcess, free_port
 from services.payments.tests.test_bank_account import reconciled
@@ -47,7 +48,7 @@ async def sent_back(here: World) -> None:
     )
     assert (await here.rail.post(f"/orders/{clave}/return", {}))[0] == 200
     for _ in range(2):  # the second look finds it again
-        here.arrivals._returns_from = here.arrivals._returns_from.replace(year=2020)
+        here.arrivals._returns_from = here.clock() - LOOK_BACK
         await run(here)
 
 
@@ -135,6 +136,7 @@ async def test_a_withdrawal_of_which_a_part_comes_back_is_in_suspense_by_that_pa
     assert here.ledger.balance(SUSPENSE) == Decimal(kept)
     assert here.ledger.balance("bank/spei") == Decimal(300) + Decimal(kept)
     monkeypatch.undo()
+    here.arrivals._returns_from = here.clock() - LOOK_BACK
     await run(here)
     assert here.ledger.balance("bank/spei") == Decimal(300) + (Decimal(kept) or Decimal(200)), (
         "one receipt an order"

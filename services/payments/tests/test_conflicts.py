@@ -44,7 +44,7 @@ async def central_bank_says(here: World, transfer: Transfer, status: RailStatus)
 
 
 async def the_conflict(here: World) -> Case:
-    (case,) = [each for each in await here.cashier.queue(Subject.PROOF, None, 5)]
+    (case,) = await here.cashier.queue(Subject.PROOF, None, 5)
     return case
 
 
@@ -213,9 +213,7 @@ CLOSED = """
 """
 
 
-async def test_nothing_goes_back_that_nobody_has_given_up(
-    here: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_goes_back_that_nobody_has_given_up(here: World) -> None:
     """Whoever holds payments' own role gives up what people have not, or has something back that they have not given up."""
     await assigning(here)
     conflicted = "UPDATE proof SET state = 'GIVEN_UP' WHERE state = 'CONFLICTED'"
@@ -225,7 +223,6 @@ async def test_nothing_goes_back_that_nobody_has_given_up(
     await here.psp.ask("POST", "/control/payout")
     assert await here.settlements.import_new() == 1
     assert await refusal(here, "UPDATE payout_file SET state = 'REJECTED'") == "payout_file_is_given_up"
-    assert await refusal(here, "UPDATE proof SET account = 'x'") == "proof_account_stays"
     player = new_player()
     await here.deposited(player, "500.00")
     answer = await here.withdraw(player, "200.00")
@@ -233,6 +230,7 @@ async def test_nothing_goes_back_that_nobody_has_given_up(
     await here.deliver_commands()
     withdrawal = await here.withdrawal(player, answer)
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
+    here.arrivals._returns_from = here.clock() - LOOK_BACK
     await here.arrivals.notice()
     assert await refusal(here, "UPDATE withdrawal SET state = 'BOOKED'") == "withdrawal_follows_its_proof"
 

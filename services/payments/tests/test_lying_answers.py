@@ -59,7 +59,7 @@ async def test_a_receipt_of_something_else_puts_nothing_into_suspense(
     assert await arrivals(here) == ["QUARANTINED"]
     assert await cases(here) == [("proof", reason)]
     assert here.ledger.entries == {}
-    assert await here.owner.fetchval("SELECT id FROM arrival") == arrival_id(transfer)
+    assert await here.owner.fetchval("SELECT id FROM arrival") == arrival_id(transfer.tracking_key)
 
 
 @pytest.mark.parametrize("amount", ["a lot", "sNaN", "NaN", "1e999999", ""])

@@ -106,7 +106,9 @@ class World:
     async def claim(
         self, player: PlayerId, transfer: Transfer, amount: str, *, key: str | None = None
     ) -> Answer:
-        if not await self.owner.fetchval("SELECT EXISTS (SELECT FROM holder WHERE player = $1)", player):
+        async with self.pool.acquire() as conn:
+            stranger = not await conn.fetchval("SELECT EXISTS (SELECT FROM holder WHERE player = $1)", player)
+        if stranger:
             await self.known(player)
         claim = Claim(transfer.clave, transfer.operation_date, transfer.institution, pesos(amount))
         return await self.requests.claim_deposit(player, claim, _once(key, f"{claim}"), _deposit_answer)

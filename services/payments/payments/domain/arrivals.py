@@ -1,6 +1,7 @@
 """Arrivals: money that came in and is nobody's yet. It is booked to suspense, and then people decide whose it is.
 
-NOTED > SUSPENDED > ASSIGNING > ASSIGNED, or QUARANTINED > REJECTED where the sources never agree on it, or SUSPENDED > RETURN_SENDING > RETURN_SENT > RETURNING > RETURNED. The
+NOTED > SUSPENDED > ASSIGNING > ASSIGNED, or SUSPENDED > RETURN_SENDING > RETURN_SENT > RETURNING > RETURNED; where the
+sources never agree on it, NOTED > QUARANTINED > REJECTED. The
 return is an order of ours, and as careful as a withdrawal's: RETURN_UNKNOWN until the rail answers. One that the
 rail will not carry out leads back to SUSPENDED, for people to decide anew; so does what nobody could attest.
 """

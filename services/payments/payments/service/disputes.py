@@ -1,6 +1,7 @@
 """Disputes as they are heard of: opened once, ended once, whatever is told of them how often."""
 
 from datetime import datetime
+from typing import Final
 
 from common import pg
 
@@ -14,30 +15,35 @@ from payments.store.cards import CardStore
 from payments.store.disputes import DisputeStore
 from payments.store.history import Answer, remember
 
+MAX_ID: Final = 128
+"""So much of the provider's id of a dispute is kept."""
 
-async def hear(conn: pg.Connection, told: Told, operation_id: OperationId, now: datetime) -> None:
+
+async def hear(conn: pg.Connection, told: Told, operation_id: OperationId, now: datetime) -> bool:
     """Somebody disputes a payment: what is not being refunded can no longer be, until that ends in our favour.
 
-    People are told when it is opened, and when the provider takes back how it ended.
+    People are told when it is opened, and when the provider takes back how it ended. False when it is about no operation
+    of ours.
     """
     operation = await card_effects.locked(conn, operation_id)
     payment = None if operation is None else await CardStore(conn).payment(operation.payment_id)
     if operation is None or payment is None:
-        return
-    store, state = DisputeStore(conn), told_state(told.standing)
-    known = await store.state(told.psp_id)
+        return False
+    store, state, dispute = DisputeStore(conn), told_state(told.standing), told.psp_id[:MAX_ID]
+    known = await store.state(dispute)
     if known is None:
-        await store.open(told.psp_id, operation.id, operation.amount, now)
+        await store.open(dispute, operation.id, operation.amount, now)
         await _case(conn, payment, operation, told, told.act, now)
         await _tell(conn, payment, operation, told, told.act, 1, now)
         known = DisputeState.OPEN
     if state is known:
-        return
+        return True
     if known is DisputeState.OPEN:
-        await store.end(told.psp_id, state, now)
+        await store.end(dispute, state, now)
         await _tell(conn, payment, operation, told, state.lower(), 2, now)
     else:
         await _case(conn, payment, operation, told, f"{told.act}-was-{known.lower()}", now)
+    return True
 
 
 async def _case(

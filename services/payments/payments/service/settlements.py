@@ -119,7 +119,8 @@ class Settlements:
             carried_from = next((each for each, closing in owed if closing == file.opening), None)
             if file.opening < ZERO and carried_from is None:
                 # The file that left it may be yet to come; without it nobody knows what is set off here.
-                await self._tell(conn, file_id, name, "opens-with-what-no-file-left", -file.opening)
+                if self._out_of_patience(name):
+                    await self._tell(conn, file_id, name, "opens-with-what-no-file-left", -file.opening)
                 return False
             for left_by, closing in owed if carried_from is None else ():
                 await self._tell(conn, left_by, name, "not-set-off", -closing)

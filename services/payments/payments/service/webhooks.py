@@ -15,7 +15,7 @@ from common import pg
 from prometheus_client import Counter
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from payments.domain.cards import Act, OperationId
+from payments.domain.cards import Act, OperationId, Told
 from payments.domain.cases import Subject
 from payments.domain.refusals import BadWebhook
 from payments.psp import CardProvider, read_hint
@@ -127,10 +127,7 @@ class Hints:
                 await self._later(hint, "not found")
             return
         operation_id = _operation_id(told.key)
-        if told.act not in _ACTS and operation_id is not None:
-            async with pg.transaction(self._pool) as conn:
-                await disputes.hear(conn, told, operation_id, self._clock())
-        elif operation_id is None or not await self._cards.hear(told, operation_id):
+        if operation_id is None or not await self._hear(told, operation_id):
             async with pg.transaction(self._pool) as conn:
                 await open_case(
                     conn, Subject.CARD, _CARDS_OF_NOBODY, f"unknown-object:{told.psp_id}"[:100], self._clock(),
@@ -138,6 +135,13 @@ class Hints:
                               "status": str(told.standing)},
                 )  # fmt: skip
         await self._end(hint, "APPLIED", f"{told.act} {told.standing}")
+
+    async def _hear(self, told: Told, operation_id: OperationId) -> bool:
+        """False when it is about nothing of ours."""
+        if told.act in _ACTS:
+            return await self._cards.hear(told, operation_id)
+        async with pg.transaction(self._pool) as conn:
+            return await disputes.hear(conn, told, operation_id, self._clock())
 
     async def _end(self, hint: Hint, state: str, outcome: str) -> None:
         async with pg.transaction(self._pool) as conn:

@@ -73,7 +73,8 @@ class PayoutFileStore:
         rows = await self._conn.fetch(
             """
             SELECT id, closing FROM payout_file f WHERE psp = $1 AND state = 'MATCHED' AND closing < 0
-               AND NOT EXISTS (SELECT FROM payout_file t WHERE t.carried_from = f.id AND t.state = 'MATCHED') ORDER BY imported_at, id
+               AND NOT EXISTS (SELECT FROM payout_file t WHERE t.carried_from = f.id AND t.state = 'MATCHED')
+             ORDER BY imported_at, id
             """,
             psp,
         )

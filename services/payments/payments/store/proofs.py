@@ -58,12 +58,11 @@ class ProofStore:
     async def _ask_anew(self, proof: Proof) -> bool:
         asked = await self._conn.fetchval(
             """
-            UPDATE proof SET state = 'ASKED', account = $3, asked_at = $4, due_at = $4, reason = NULL, tries = 0
+            UPDATE proof SET state = 'ASKED', due_at = $3, reason = NULL, tries = 0
             WHERE receipt_id = $1 AND subject_id = $2 AND state = 'GIVEN_UP' RETURNING true
             """,
             proof.receipt_id,
             proof.subject_id,
-            proof.account,
             proof.asked_at,
         )
         return bool(asked)
