@@ -15,15 +15,15 @@ from services.betting.tests.venue import Venue, open_venue
 
 
 @pytest.fixture(scope="session")
-def kept() -> Iterator[KeptDatabase]:
+def kept_database() -> Iterator[KeptDatabase]:
     made = KeptDatabase("betting")
     yield made
     asyncio.run(made.drop())
 
 
 @pytest.fixture
-async def database(kept: KeptDatabase) -> Database:
-    return await kept.as_new()
+async def database(kept_database: KeptDatabase) -> Database:
+    return await kept_database.as_new()
 
 
 @pytest.fixture

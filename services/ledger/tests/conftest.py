@@ -41,15 +41,15 @@ async def _permit_everything(made: Database) -> None:
 
 
 @pytest.fixture(scope="session")
-def kept(with_a_tester: Database) -> Iterator[KeptDatabase]:
+def kept_database(with_a_tester: Database) -> Iterator[KeptDatabase]:
     made = KeptDatabase("ledger", like=with_a_tester)
     yield made
     asyncio.run(made.drop())
 
 
 @pytest.fixture
-async def database(kept: KeptDatabase) -> Database:
-    return await kept.as_new()
+async def database(kept_database: KeptDatabase) -> Database:
+    return await kept_database.as_new()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

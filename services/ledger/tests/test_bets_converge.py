@@ -126,8 +126,8 @@ async def _play(story: Story, banks: list[Bank], database: Database) -> None:
 
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(stories())
-def test_holds_and_escrow_converge_to_zero(kept: KeptDatabase, story: Story) -> None:
-    asyncio.run(_run(kept, story))
+def test_holds_and_escrow_converge_to_zero(kept_database: KeptDatabase, story: Story) -> None:
+    asyncio.run(_run(kept_database, story))
 
 
 async def _run(kept: KeptDatabase, story: Story) -> None:

@@ -1,11 +1,9 @@
 """Money that was returned from suspense, or paid out, and is sent back by the receiving bank: it is at our bank, so it is
 in the ledger."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from payments.domain.accounts import available
@@ -14,20 +12,11 @@ from payments.domain.orders import RailOrder
 from payments.rail import Lines, Rail, Sources
 from payments.service.arrivals import LOOK_BACK
 
-from services.payments.tests.railhouse import OTHER_SENDER, RailProcess, free_port
+from services.payments.tests.railhouse import OTHER_SENDER
 from services.payments.tests.test_bank_account import reconciled
 from services.payments.tests.test_forged_rows import refusal
 from services.payments.tests.test_suspense import NOBODYS, SUSPENSE, arrivals, decide, run, the_case
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
 
 
 async def bounced(here: World) -> Case:

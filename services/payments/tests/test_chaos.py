@@ -200,7 +200,7 @@ async def books_agree_with_the_truth(here: World) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_day_of_chaos_ends_the_same_however_it_was_interrupted(
-    here: World, kept: KeptDatabase, seed: int
+    here: World, kept_database: KeptDatabase, seed: int
 ) -> None:
     first = Chaos(here, seed)
     one = await first.run()
@@ -208,7 +208,7 @@ async def test_a_day_of_chaos_ends_the_same_however_it_was_interrupted(
     assert first.crashes > 3
     assert first.looks > 100
     await here.psp.ask("POST", "/control/forget")
-    await _empty(here, kept)
+    await _empty(here, kept_database)
     second = Chaos(here, seed)
     assert await second.run() == one, f"{first.books}\n{second.books}"
 

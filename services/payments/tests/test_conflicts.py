@@ -1,9 +1,7 @@
 """What was asked to be attested and never will be: people close its case, and what it is about has an end."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from payments.domain.accounts import available
@@ -18,20 +16,11 @@ from payments.rail import Sources
 from payments.service.arrivals import LOOK_BACK
 
 from services.payments.tests.card_scene import captured, found
-from services.payments.tests.railhouse import OTHER_SENDER, RailProcess, free_port
+from services.payments.tests.railhouse import OTHER_SENDER
 from services.payments.tests.test_forged_rows import refusal
 from services.payments.tests.test_never_stuck import decided
 from services.payments.tests.test_suspense import NOBODYS, SUSPENSE, arrivals, decide, run, the_case
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
 
 
 async def central_bank_says(here: World, transfer: Transfer, status: RailStatus) -> None:

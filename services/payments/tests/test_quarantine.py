@@ -1,26 +1,12 @@
 """Deposits in quarantine, whoever holds payments' own role: they leave it as people have decided."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 from payments.domain.accounts import PlayerId
 from payments.domain.cases import Decision
 from payments.domain.deposits import Deposit, DepositState
 
-from services.payments.tests.railhouse import RailProcess, free_port
 from services.payments.tests.test_forged_rows import refusal
 from services.payments.tests.test_suspense import arrivals, decide, run, the_case
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
 
 
 async def quarantined(here: World) -> tuple[PlayerId, Deposit]:

@@ -1,10 +1,9 @@
 """A line of the participant's statement that cannot be read: told of by its number and its field, and the others are taken."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from common.client import Reply, ServiceClient
@@ -13,20 +12,9 @@ from payments.domain.cases import Decision
 from payments.domain.evidence import RailStatus
 from payments.rail import RailSilent
 
-from services.payments.tests.railhouse import RailProcess, free_port
 from services.payments.tests.test_bank_account import a_day, reconciled
 from services.payments.tests.test_suspense import decide, run
 from services.payments.tests.world import World, new_player
-
-
-@pytest.fixture
-async def rail(tmp_path: Path) -> AsyncIterator[RailProcess]:
-    """A rail of its own: its statement shows everything that ever happened on it."""
-    process = RailProcess(tmp_path / "rail.jsonl", free_port())
-    process.start()
-    yield process
-    process.kill()
-
 
 Line = Mapping[str, object]
 GOOD: Line = {
