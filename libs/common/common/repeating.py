@@ -4,6 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+CANCELLED_AGAIN_SECONDS: Final = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -33,3 +36,14 @@ async def repeating(
     finally:
         stopping.set()
         await running
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it has ended, however it does.
+
+    Once is not enough for one that begins again after every failure: a library that is told to stop while its connection
+    breaks may raise an error of its own in place of the cancellation, and the task then goes on for ever.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=CANCELLED_AGAIN_SECONDS)

@@ -14,6 +14,7 @@ from typing import Final
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from common.amqp import BrokerUnavailable, Link
 from common.amqp.link import RPC_TIMEOUT_SECONDS, broker_errors, close_channel
+from common.repeating import end
 from contracts.envelope import Envelope
 from contracts.identity import DeviceRevoked, SessionRevoked
 from contracts.topology import GATEWAY_REVOCATIONS
@@ -51,9 +52,7 @@ class Revocations:
         try:
             yield
         finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+            await end(listening)
 
     async def _run(self) -> None:
         while True:

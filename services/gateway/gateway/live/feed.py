@@ -20,6 +20,7 @@ from aiormq.abc import DeliveredMessage
 from common.amqp import Link
 from common.amqp.link import broker_errors, close_channel
 from common.broker import BrokerUnavailable
+from common.repeating import end
 from contracts.envelope import Envelope
 from contracts.topology import EVENTS, LIVE_PATTERNS, LIVE_QUEUES
 
@@ -102,9 +103,7 @@ class Feed:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def _run(self) -> None:
         while True:
