@@ -73,8 +73,7 @@ class Stewards:
             self.told.results[race["id"]] = Result(None, "no corre")
             return
         if self.dice.random() < 0.5:
-            market = next(each for each in self.markets.values() if each["race_id"] == race["id"])
-            await self._do(f"/v1/markets/{market['id']}/close")
+            await self._do(f"/v1/markets/{self._open_market(race)}/close")
         else:
             await self._do(f"{path}/off")
         self._closed(race)
@@ -133,6 +132,14 @@ class Stewards:
             "photo_sha256": hashlib.sha256(self.dice.randbytes(8)).hexdigest(),
             **({"places": places} if len(race["runners"]) > 2 else {}),
         }
+
+    def _open_market(self, race: Json) -> str:
+        """One of the race's, but none that is void since a horse of it is out."""
+        return next(
+            id
+            for id, each in self.markets.items()
+            if each["race_id"] == race["id"] and self.told.scratched.keys().isdisjoint(each["runners"])
+        )
 
     def _first_market(self, race: Json) -> str:
         return next(id for id, each in self.markets.items() if each["race_id"] == race["id"])
