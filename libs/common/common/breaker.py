@@ -16,7 +16,8 @@ from common.errors import Unavailable
 TRIP_AFTER: Final = 8
 """Failures in a row."""
 REST_SECONDS: Final = 1.0
-LONGEST_REST_SECONDS: Final = 15.0
+LONGEST_REST_SECONDS: Final = 4.0
+"""As long as a service takes to start: whoever is back is not left alone for much longer than it was away."""
 
 OPEN: Final = Gauge("circuit_open", "1 while requests to a server are turned away", ("to",))
 
