@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from payments.domain.accounts import available
-from payments.domain.cases import Case, Decision
+from payments.domain.cases import Case, Decision, Subject
 from payments.domain.orders import RailOrder
 from payments.rail import Lines, Rail, Sources
 from payments.service.arrivals import LOOK_BACK
@@ -101,11 +101,7 @@ async def test_a_withdrawal_of_which_a_part_comes_back_is_in_suspense_by_that_pa
 ) -> None:
     """The receiving bank has kept a fee of it; and more than was sent is no return at all."""
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    answer, withdrawal = await here.paid_out(player)
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
     all_of_them, one_of_them = Rail.came_back, Sources.order_status
     part = replace(withdrawal.amount, amount=Decimal(came))
@@ -124,6 +120,11 @@ async def test_a_withdrawal_of_which_a_part_comes_back_is_in_suspense_by_that_pa
     assert (await here.withdrawal(player, answer)).state == "BOOKED"
     assert here.ledger.balance(SUSPENSE) == Decimal(kept)
     assert here.ledger.balance("bank/spei") == Decimal(300) + Decimal(kept)
+    (case,) = await here.cashier.queue(Subject.WITHDRAWAL, None, 10)
+    await decide(here, case, Decision.CLOSE)
+    here.arrivals._returns_from = here.clock() - LOOK_BACK
+    await run(here)
+    assert not await here.cashier.queue(Subject.WITHDRAWAL, None, 10), "decided on, and read again: told once"
     monkeypatch.undo()
     here.arrivals._returns_from = here.clock() - LOOK_BACK
     await run(here)

@@ -37,7 +37,6 @@ from payments.service.pace import Clock, Pace
 from payments.service.payouts import write_withdrawal
 from payments.service.suspense import back_to_suspense, proof_about
 from payments.store.arrivals import ArrivalStore
-from payments.store.cases import CaseStore
 from payments.store.deposits import DepositStore
 from payments.store.history import Answer, remember
 from payments.store.proofs import ProofStore
@@ -107,20 +106,19 @@ class Arrivals:
             log.error("a line cannot be read", extra={"statement": statement, "line": str(line)})
             line_id = uuid5(ARRIVALS, f"{statement}:{line.raw}")
             async with pg.transaction(self._pool) as conn:
-                if not await CaseStore(conn).was_opened(Subject.ARRIVAL, line_id):
-                    found += await open_case(
-                        conn, Subject.ARRIVAL, line_id, "line-cannot-be-read", self._clock(),
-                        evidence={"statement": statement, "line": line.number, "field": line.field, "says": line.said,
-                                  "all of it": line.raw},
-                    )  # fmt: skip
+                found += await open_case(
+                    conn, Subject.ARRIVAL, line_id, "line-cannot-be-read", self._clock(), once=True,
+                    evidence={"statement": statement, "line": line.number, "field": line.field, "says": line.said,
+                              "all of it": line.raw},
+                )  # fmt: skip
         return found
 
     async def _note(self, line: StatementLine, name: str) -> bool:
         async with pg.transaction(self._pool) as conn:
             if not can_be_noted(line.transfer, line.amount):
                 id = arrival_id(line.transfer.tracking_key)
-                return not await CaseStore(conn).was_opened(Subject.ARRIVAL, id) and await open_case(
-                    conn, Subject.ARRIVAL, id, "cannot-be-noted", self._clock(),
+                return await open_case(
+                    conn, Subject.ARRIVAL, id, "cannot-be-noted", self._clock(), once=True,
                     evidence={"tracking_key": repr(line.transfer.tracking_key), "amount": str(line.amount),
                               "clabe": repr(line.beneficiary_clabe)},
                 )  # fmt: skip
@@ -229,7 +227,7 @@ class Arrivals:
             if order.amount != withdrawal.amount:
                 told = await open_case(
                     conn, Subject.WITHDRAWAL, withdrawal.id, RETURNED_AMOUNT_DIFFERS, now,
-                    player=withdrawal.player, amount=order.amount.amount,
+                    player=withdrawal.player, amount=order.amount.amount, once=True,
                 )  # fmt: skip
                 if order.amount > withdrawal.amount:
                     return told  # more than was sent: that is no return
@@ -261,7 +259,7 @@ class Arrivals:
         if order.amount > arrival.amount:
             return await open_case(
                 conn, Subject.ARRIVAL, arrival.id, RETURNED_AMOUNT_DIFFERS, now, amount=order.amount.amount,
-                evidence={"clave": order.clave},
+                evidence={"clave": order.clave}, once=True,
             )  # fmt: skip
         again = that_came_back(order, arrival.ordering_name, RETURN_CAME_BACK, now)
         return await self._to_suspense(conn, again)

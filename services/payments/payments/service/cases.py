@@ -42,8 +42,12 @@ async def open_case(
     amount: Decimal | None = None,
     evidence: Mapping[str, str | int | None] | None = None,
     four_eyes: bool = True,
+    once: bool = False,
 ) -> bool:
-    """Open a case, in the transaction of what was found; False when one like it is open."""
+    """Open a case, in the transaction of what was found; False when one like it is open, or, with `once`, ever was: what
+    is found again and again, decided on or not, is told once."""
+    if once and await CaseStore(conn).was_opened(subject, subject_id, reason):
+        return False
     case = Case(
         id=uuid4(),
         subject=subject,

@@ -42,12 +42,13 @@ class CaseStore:
         )
         return bool(opened)
 
-    async def was_opened(self, subject: Subject, subject_id: UUID) -> bool:
-        """Whether there is, or ever was, a case about it."""
+    async def was_opened(self, subject: Subject, subject_id: UUID, reason: str) -> bool:
+        """Whether there is, or ever was, a case about it for that reason."""
         found: bool = await self._conn.fetchval(
-            "SELECT EXISTS (SELECT FROM review_case WHERE subject = $1 AND subject_id = $2)",
+            "SELECT EXISTS (SELECT FROM review_case WHERE subject = $1 AND subject_id = $2 AND reason = $3)",
             subject,
             subject_id,
+            reason,
         )
         return found
 
