@@ -21,7 +21,7 @@ _RESTARTS = f"{BT}/test_restarts.py"
 _MATCHING = (f"{BT}/test_matching.py",)
 _RESULTS = f"{BT}/test_results.py"
 _REFUSED = (f"{BT}/test_second_net.py::test_the_tables_refuse",)
-_TWICE = (f"{BT}/test_second_net.py::test_a_settlement_is_computed_twice",)
+_TWICE = (f"{BT}/test_second_net_of_settlements.py::test_a_settlement_is_computed_twice",)
 
 CODE = (
     CodeGuard(
@@ -362,11 +362,11 @@ DATABASE = (
     _trigger("market", "market_is_void_with_its_race", "a market is void with its race and by nothing else"),
     _trigger(
         "settlement", "settlement_stays_booked", "what was booked stays booked",
-        (f"{BT}/test_second_net.py::test_what_was_booked_stays_booked",),
+        (f"{BT}/test_second_net_of_settlements.py::test_what_was_booked_stays_booked",),
     ),
     _trigger(
         "settlement_chunk", "settlement_chunk_stays_booked", "a chunk that was booked stays booked",
-        (f"{BT}/test_second_net.py::test_what_was_booked_stays_booked",),
+        (f"{BT}/test_second_net_of_settlements.py::test_what_was_booked_stays_booked",),
     ),
     _trigger("market", "market_begins_as_a_draft", "a market begins as a draft with nothing in it"),
     _trigger("market", "market_terms_are_what_counts", "the terms that were hashed are those that count"),
@@ -375,11 +375,11 @@ DATABASE = (
     _trigger("runner", "runner_changes_before_the_off", "a horse is out, or of another stable, before the race is off"),
     _trigger(
         "settlement_share", "settlement_share_is_written_whole", "no share is added to a settlement",
-        (f"{BT}/test_second_net.py::test_nothing_is_added_to_a_settlement",),
+        (f"{BT}/test_second_net_of_settlements.py::test_nothing_is_added_to_a_settlement",),
     ),
     _trigger(
         "settlement_chunk", "settlement_chunk_is_written_whole", "no chunk is added to a settlement",
-        (f"{BT}/test_second_net.py::test_nothing_is_added_to_a_settlement",),
+        (f"{BT}/test_second_net_of_settlements.py::test_nothing_is_added_to_a_settlement",),
     ),
     _trigger(
         "restart", "restart_is_of_a_stopped_market", "who has bet does not sign, and nobody for another stop",
@@ -395,7 +395,7 @@ DATABASE = (
     _trigger("settlement", "settlement_is_exact", "every share is what the bets say", _TWICE),
     _trigger(
         "settlement", "settlement_books_every_chunk", "a settlement is booked when its chunks are",
-        (f"{BT}/test_second_net.py::test_a_settlement_is_not_booked_before_its_chunks",),
+        (f"{BT}/test_second_net_of_settlements.py::test_a_settlement_is_not_booked_before_its_chunks",),
     ),
     DatabaseGuard(
         "bets, in the database: a result pays whom it names",

@@ -7,8 +7,9 @@ that were there are put back, sequences begin anew. A test that changed the sche
 the copy with more than a few megabytes, has had it for itself: the next one gets another copy.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import asyncpg
@@ -59,6 +60,14 @@ class KeptDatabase:
         if self._made is not None:
             await drop_database(self._made)
             self._made = None
+
+
+@contextmanager
+def keeping(service: str, *, like: Database | None = None) -> Iterator[KeptDatabase]:
+    """A copy for a whole run of tests, for a fixture that no event loop outlives."""
+    kept = KeptDatabase(service, like=like)
+    yield kept
+    asyncio.run(kept.drop())
 
 
 @asynccontextmanager

@@ -1,12 +1,11 @@
 """Betting on a database of its own, with a small ledger beside it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from common.kept_database import KeptDatabase
+from common.kept_database import KeptDatabase, keeping
 from common.testing import Database
 
 from services.betting.tests.fake_ledger import FakeIdentity, FakeLedger, neighbours
@@ -16,9 +15,8 @@ from services.betting.tests.venue import Venue, open_venue
 
 @pytest.fixture(scope="session")
 def kept_database() -> Iterator[KeptDatabase]:
-    made = KeptDatabase("betting")
-    yield made
-    asyncio.run(made.drop())
+    with keeping("betting") as kept:
+        yield kept
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from common.kept_database import KeptDatabase
+from common.kept_database import KeptDatabase, keeping
 from common.redis import connect
 from common.signing import SigningKey
 from common.testing import Database, stack
@@ -48,9 +48,8 @@ class Behind:
 
 @pytest.fixture(scope="session")
 def kept_database() -> Iterator[KeptDatabase]:
-    made = KeptDatabase("identity")
-    yield made
-    asyncio.run(made.drop())
+    with keeping("identity") as kept:
+        yield kept
 
 
 @pytest.fixture

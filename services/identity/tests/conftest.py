@@ -12,7 +12,7 @@ import asyncpg
 import pyotp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from common.kept_database import KeptDatabase
+from common.kept_database import KeptDatabase, keeping
 from common.redis import connect
 from common.signing import SigningKey
 from common.testing import Database, stack
@@ -34,9 +34,8 @@ MakeClient = Callable[..., AbstractAsyncContextManager[Client]]
 
 @pytest.fixture(scope="session")
 def kept_database() -> Iterator[KeptDatabase]:
-    made = KeptDatabase("identity")
-    yield made
-    asyncio.run(made.drop())
+    with keeping("identity") as kept:
+        yield kept
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from common.kept_database import KeptDatabase
+from common.kept_database import KeptDatabase, keeping
 from common.testing import Database, fresh_database
 
 from services.ledger.tests.commands import operator
@@ -42,9 +42,8 @@ async def _permit_everything(made: Database) -> None:
 
 @pytest.fixture(scope="session")
 def kept_database(with_a_tester: Database) -> Iterator[KeptDatabase]:
-    made = KeptDatabase("ledger", like=with_a_tester)
-    yield made
-    asyncio.run(made.drop())
+    with keeping("ledger", like=with_a_tester) as kept:
+        yield kept
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """An empty database for each test, the rail's process, and payments between them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from common.kept_database import KeptDatabase
+from common.kept_database import KeptDatabase, keeping
 from common.testing import Database
 
 from services.payments.tests.railhouse import PspProcess, RailProcess, free_port
@@ -14,9 +13,8 @@ from services.payments.tests.world import World, world
 
 @pytest.fixture(scope="session")
 def kept_database() -> Iterator[KeptDatabase]:
-    made = KeptDatabase("payments")
-    yield made
-    asyncio.run(made.drop())
+    with keeping("payments") as kept:
+        yield kept
 
 
 @pytest.fixture

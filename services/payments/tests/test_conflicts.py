@@ -119,11 +119,7 @@ async def test_a_withdrawal_that_did_not_come_back_is_paid_out(
 ) -> None:
     """The participant says that it was sent back, the central bank that it was not; and people have asked the receiving bank."""
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    answer, withdrawal = await here.paid_out(player)
     told = await here.events(withdrawal.reference)
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
 
@@ -213,11 +209,7 @@ async def test_nothing_goes_back_that_nobody_has_given_up(here: World) -> None:
     assert await here.settlements.import_new() == 1
     assert await refusal(here, "UPDATE payout_file SET state = 'REJECTED'") == "payout_file_is_given_up"
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    _, withdrawal = await here.paid_out(player)
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
     here.arrivals._returns_from = here.clock() - LOOK_BACK
     await here.arrivals.notice()

@@ -72,11 +72,7 @@ async def about(here: World, purpose: Purpose) -> str:
             await here.requests.own_clabe(player)
             await decide(here, await the_case(here), Decision.ASSIGN, player)
         case Purpose.WITHDRAWAL_RETURNED:
-            await here.deposited(player, "500.00")
-            answer = await here.withdraw(player, "200.00")
-            await here.pay_all()
-            await here.deliver_commands()
-            withdrawal = await here.withdrawal(player, answer)
+            _, withdrawal = await here.paid_out(player)
             await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
             await here.arrivals.notice()
         case _:

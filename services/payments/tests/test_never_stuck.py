@@ -196,11 +196,7 @@ async def test_a_central_bank_that_was_late_is_asked_again(
 ) -> None:
     """The participant says that a withdrawal has come back, the central bank says so an hour later."""
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    answer, withdrawal = await here.paid_out(player)
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
 
     async def late(_sources: Sources, _transfer: Transfer) -> Cep:
@@ -341,11 +337,7 @@ async def test_the_desk_shows_the_latest_of_a_long_history(here: World) -> None:
 
 async def test_people_are_told_when_the_ledger_does_not_release_what_came_back(here: World) -> None:
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    _, withdrawal = await here.paid_out(player)
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
     await here.arrivals.notice()
     for proof in await here.witness.lease(16):

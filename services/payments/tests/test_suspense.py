@@ -281,11 +281,7 @@ async def test_nobody_approves_what_is_proposed_instead_of_what_they_have_seen(h
 
 async def test_a_withdrawal_that_the_bank_sends_back_is_the_players_again(here: World) -> None:
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    answer, withdrawal = await here.paid_out(player)
     status, _ = await here.rail.post(f"/orders/{withdrawal.clave}/return", {})
     assert status == 200
     await run(here)

@@ -58,11 +58,7 @@ async def test_a_line_that_cannot_be_read_is_told_of_once_and_holds_up_no_other(
     here: World, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     player = new_player()
-    await here.deposited(player, "500.00")
-    answer = await here.withdraw(player, "200.00")
-    await here.pay_all()
-    await here.deliver_commands()
-    withdrawal = await here.withdrawal(player, answer)
+    _, withdrawal = await here.paid_out(player)
     spoilt(monkeypatch, path, *(bad for bad, _ in BAD))
     await here.rail.transfer(await here.requests.own_clabe(player), "70.00")
     await here.rail.post(f"/orders/{withdrawal.clave}/return", {})

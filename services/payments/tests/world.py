@@ -190,6 +190,14 @@ class World:
     async def deposit(self, player: PlayerId, answer: Answer) -> Deposit:
         return await self.requests.deposit(player, DepositId(_id(answer)))
 
+    async def paid_out(self, player: PlayerId) -> tuple[Answer, Withdrawal]:
+        """200 of 500 pesos that a player has deposited, asked for and booked as paid out."""
+        await self.deposited(player, "500.00")
+        answer = await self.withdraw(player, "200.00")
+        await self.pay_all()
+        await self.deliver_commands()
+        return answer, await self.withdrawal(player, answer)
+
     async def withdrawal(self, player: PlayerId, answer: Answer) -> Withdrawal:
         return await self.requests.withdrawal(player, WithdrawalId(_id(answer)))
 

@@ -16,6 +16,7 @@ from payments.domain.cards import (
     OperationId,
     OperationState,
     PaymentState,
+    Told,
     may_step,
     payment_after,
 )
@@ -42,6 +43,20 @@ _MOVED: Final = frozenset(
     {OperationState.RESERVED, OperationState.REFUSED, OperationState.RELEASED, OperationState.REVERSED}
 )
 """The states that these lead to when the ledger has answered."""
+
+
+def words_of(told: Told | None) -> Answer:
+    """What the provider has said of an object, for the history."""
+    if told is None:
+        return {"object": None}
+    return {
+        "object": told.psp_id,
+        "act": told.act,
+        "status": str(told.standing),
+        "amount": told.amount,
+        "currency": told.currency,
+        "reason": told.reason,
+    }
 
 
 async def write(

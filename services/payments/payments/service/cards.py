@@ -116,7 +116,9 @@ class Cards:
             if operation is None:
                 return False
             if operation.sends == 0:
-                await self._attend(conn, payment, operation, "object-before-send", _answer(told))
+                await self._attend(
+                    conn, payment, operation, "object-before-send", card_effects.words_of(told)
+                )
                 return True
             reading = await _reading(conn, payment, operation, told)
             await self._apply(conn, payment, operation, reading, told)
@@ -224,7 +226,7 @@ class Cards:
         told: Told | None,
     ) -> bool:
         """Write down what was read; True when the operation is to be sent again."""
-        answer = _answer(told)
+        answer = card_effects.words_of(told)
         match reading:
             case Reached(state, reason):
                 psp_id = told.psp_id if told and reason != ANOTHERS_OBJECT else None
@@ -356,16 +358,3 @@ async def _deposited(store: CardStore, payment: CardPayment, act: Act, since: da
     if act is Act.CAPTURE:
         return await store.brought_in(payment.player, since)
     return await store.deposited_beside(payment, since)
-
-
-def _answer(told: Told | None) -> Answer:
-    if told is None:
-        return {"object": None}
-    return {
-        "object": told.psp_id,
-        "act": told.act,
-        "status": str(told.standing),
-        "amount": told.amount,
-        "currency": told.currency,
-        "reason": told.reason,
-    }

@@ -13,7 +13,7 @@ from payments.service import card_effects
 from payments.service.cases import open_case
 from payments.store.cards import CardStore
 from payments.store.disputes import DisputeStore
-from payments.store.history import Answer, remember
+from payments.store.history import remember
 
 MAX_ID: Final = 128
 """So much of the provider's id of a dispute is kept."""
@@ -51,7 +51,7 @@ async def _case(
 ) -> None:
     await open_case(
         conn, Subject.CARD, operation.id, f"{what}:{told.psp_id}"[:100], now,
-        player=payment.player, amount=operation.amount.amount, evidence=_answer(told),
+        player=payment.player, amount=operation.amount.amount, evidence=card_effects.words_of(told),
     )  # fmt: skip
 
 
@@ -64,16 +64,7 @@ async def _tell(
     version: int,
     now: datetime,
 ) -> None:
-    await remember(conn, "card", payment.id, payment.state, f"{told.act}: {step}"[:100], _answer(told))
+    await remember(
+        conn, "card", payment.id, payment.state, f"{told.act}: {step}"[:100], card_effects.words_of(told)
+    )
     await tell_dispute(conn, payment, operation, told, step, version, now)
-
-
-def _answer(told: Told) -> Answer:
-    return {
-        "object": told.psp_id,
-        "act": told.act,
-        "status": str(told.standing),
-        "amount": told.amount,
-        "currency": told.currency,
-        "reason": told.reason,
-    }

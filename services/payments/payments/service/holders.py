@@ -33,9 +33,8 @@ class Holders:
         for player in wanted:
             holder = await self._people.holder(player)
             async with pg.transaction(self._pool) as conn:
-                if (
-                    holder is None
-                ):  # who has never been known is asked for again when this process starts anew
+                if holder is None:
+                    # Who has never been known is asked for again when this process starts anew.
                     await DepositStore(conn).leave_holder(player, now)
                 else:
                     await DepositStore(conn).keep_holder(player, holder, now)

@@ -215,9 +215,8 @@ class Settlements:
             reference=f"payouts/{file_id}",
             now=self._clock(),
         )
-        if not await ProofStore(conn).ask(
-            proof
-        ):  # a name that differs from an earlier one's by its case alone
+        if not await ProofStore(conn).ask(proof):
+            # A name that differs from an earlier one's by its case alone.
             await self._tell(conn, file_id, name, "settled-before", amount)
 
     async def _reject(self, file_id: UUID, name: str, text: str, reason: str) -> bool:
