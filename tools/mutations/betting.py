@@ -25,6 +25,20 @@ _TWICE = (f"{BT}/test_second_net_of_settlements.py::test_a_settlement_is_compute
 
 CODE = (
     CodeGuard(
+        "bets: a refused offer ends once",
+        f"{B}/store/exchange.py",
+        "WHERE o.id = ANY ($1) AND o.status = 'PENDING' ORDER BY",
+        "WHERE o.id = ANY ($1) ORDER BY",
+        (f"{_HOLDS}::test_request_and_sweeper_at_once_reject_one_offer",),
+    ),
+    CodeGuard(
+        "bets: refused offers end together",
+        f"{B}/service/batching.py",
+        "        size = min(len(self._waiting), MOST_AT_ONCE)",
+        "        size = 1",
+        (f"{_FLOORS}::test_refused_holds_of_many_markets_are_written_in_one_transaction",),
+    ),
+    CodeGuard(
         "bets: the day ends by the venue's clock",
         f"{B}/service/gates.py",
         "            if starts_at >= event.day_ends_at:",

@@ -30,6 +30,7 @@ from betting.service.placing import Placing
 from betting.service.programme import POST_TIME, Programme
 from betting.service.reading import Reading
 from betting.service.registry import Registry
+from betting.service.rejecting import Rejecting
 from betting.service.restarting import Restarting
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
@@ -81,10 +82,14 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         floors = Floors(batches, clock=now_utc, turn=turn)
         desk = Desk(batches, patience=timedelta(seconds=settings.patience_seconds), turn=turn)
         holding = Holding(Holds(ledger))
+        rejecting = Rejecting(batches, clock=now_utc)
         stack.push_async_callback(floors.drained)
+        stack.push_async_callback(rejecting.drained)
         stack.push_async_callback(holding.drained)
         stack.push_async_callback(desk.drained)
-        placing = app[api.PLACING] = Placing(pool, desk, holding, floors, show=api.own_offer_answer)
+        placing = app[api.PLACING] = Placing(
+            pool, desk, holding, floors, rejecting, show=api.own_offer_answer
+        )
         trading = app[api.TRADING] = Trading(pool, floors)
         programme = app[api.PROGRAMME] = Programme(pool)
         gates = app[api.GATES] = Gates(pool, programme)

@@ -45,6 +45,25 @@ async def test_offers_of_many_markets_are_placed_in_one_transaction(venue: Venue
     venue.check_history()
 
 
+async def test_refused_holds_of_many_markets_are_written_in_one_transaction(venue: Venue) -> None:
+    """The first one's hold is under way when the others come. A market that somebody has locked holds up none of them."""
+    floors = await markets(venue, 6)
+    venue.ledger.slow_seconds = 0.3
+    async with venue.owner.acquire() as stranger, stranger.transaction():
+        await stranger.execute("SELECT FROM market WHERE id = $1 FOR NO KEY UPDATE", floors[0].market.id)
+        refused = await asyncio.gather(
+            *(floor.place(venue.bettor("1.00"), 0, (1, 1), 50) for floor in floors)
+        )
+    assert {(answer.http, answer.problem) for answer in refused} == {(422, "/problems/insufficient-funds")}
+    transactions = await venue.owner.fetchval(
+        "SELECT count(DISTINCT xmin::text) FROM offer WHERE status = 'REJECTED'"
+    )
+    assert transactions <= 2
+    await venue.deliver()
+    await venue.check_money()
+    assert not venue.books.holds
+
+
 async def test_a_locked_market_holds_up_nobody_else(venue: Venue) -> None:
     """Somebody has one market's row for as long as it takes another market's offers to be placed."""
     held, free = await markets(venue, 2)

@@ -12,7 +12,7 @@ from betting.domain.errors import OfferPending
 from betting.service.batching import Batcher
 from common.errors import DomainError
 from common.idempotency import Answer, KeyInFlight
-from contracts.betting import OfferPlaced
+from contracts.betting import OfferPlaced, OfferRejected
 
 from services.betting.tests.asking import JUDGES, call
 from services.betting.tests.fake_ledger import Mood
@@ -255,6 +255,27 @@ async def test_request_and_sweeper_at_once_place_one_offer(venue: Venue, floor: 
     assert venue.books.of(ana)["held"] == "100.00"
     await venue.deliver()
     assert len([message for message in venue.heard if message.type == OfferPlaced.type]) == 1
+    venue.check_history()
+
+
+async def test_request_and_sweeper_at_once_reject_one_offer(venue: Venue, floor: Floor) -> None:
+    """In one process and beside another one that has the same offer."""
+    poor = venue.bettor("1.00")
+    venue.ledger.slow_seconds = 1.0
+    venue.restart(timedelta(0))
+    here = venue.placing
+    asked = asyncio.create_task(floor.place(poor, 0, (1, 1), 100, key="tap"))
+    while "PENDING" not in (await floor.offers()).values():
+        await asyncio.sleep(0.01)
+    venue.restart(timedelta(0))
+    await asyncio.gather(here.resume(), venue.placing.resume())
+    with suppress(OfferPending):
+        await asked
+    again = await floor.place(poor, 0, (1, 1), 100, key="tap")
+    assert (again.http, again.problem) == (422, "/problems/insufficient-funds")
+    assert await floor.offers() == {again.id: "REJECTED"}
+    await venue.deliver()
+    assert len([message for message in venue.heard if message.type == OfferRejected.type]) == 1
     venue.check_history()
 
 

@@ -30,6 +30,7 @@ from betting.service.placing import Placing
 from betting.service.programme import Programme, WantedEvent, WantedMarket, WantedRace
 from betting.service.reading import Reading
 from betting.service.registry import Registry, WantedPermit
+from betting.service.rejecting import Rejecting
 from betting.service.restarting import Restarting
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
@@ -89,6 +90,7 @@ class Venue:
             self.desk,
             Holding(Holds(self.client)),
             self.floors,
+            Rejecting(self.pool, clock=self.clock),
             show=api.own_offer_answer,
             clock=self.clock,
         )

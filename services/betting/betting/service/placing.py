@@ -2,7 +2,7 @@
 
 1. Write the offer down, PENDING, under the bettor's key (`desk`).
 2. Ask the ledger to hold the stake, under the offer's own key. No transaction is open meanwhile.
-3. On the market's floor, match it and let it rest; or, if the hold was refused, reject it; or, if the market is
+3. On the market's floor, match it and let it rest; or, if the hold was refused, reject it (`rejecting`); or, if the market is
    no longer the one the bettor saw, give the stake back. The answer is stored in the same transaction.
 
 Whoever finds an offer still PENDING (`resume`) takes up at step 2: it **asks the ledger again with the same key** and
@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.errors import Unavailable
-from common.idempotency import Answer, finish
-from common.outbox import announce_all
-from common.pg import Connection, Pool, transaction
+from common.idempotency import Answer
+from common.pg import Pool, transaction
 from prometheus_client import Counter
 
-from betting.chronicle import rejected
 from betting.domain.errors import (
     BettingSuspended,
     HoldRefused,
@@ -30,12 +28,13 @@ from betting.domain.errors import (
     StaleMarket,
 )
 from betting.domain.ids import OfferId
-from betting.domain.offers import Ending, Offer, OfferStatus
+from betting.domain.offers import Offer, OfferStatus
 from betting.ledger import pending
 from betting.service.calls import Call, Clock, Show, now_utc
 from betting.service.desk import Desk, WantedOffer
 from betting.service.floor import Floors
 from betting.service.holding import Holding
+from betting.service.rejecting import Rejecting
 from betting.service.session import Session, Stored
 from betting.store.exchange import ExchangeStore
 from betting.store.reading import OwnOffer
@@ -54,6 +53,7 @@ class Placing:
         desk: Desk,
         holding: Holding,
         floors: Floors,
+        rejecting: Rejecting,
         *,
         show: Show[OwnOffer],
         clock: Clock = now_utc,
@@ -62,6 +62,7 @@ class Placing:
         self._desk = desk
         self._holding = holding
         self._floors = floors
+        self._rejecting = rejecting
         self._show = show
         self._clock = clock
 
@@ -100,21 +101,10 @@ class Placing:
         try:
             await self._holding.hold(offer, currency)
         except HoldRefused as refusal:
-            return await self._reject(offer, refusal)
+            answer = await self._rejecting.reject(offer, refusal)
+            _finished.labels(OfferStatus.REJECTED).inc()
+            return answer
         return await self._floors.do(offer.market_id, Admit(offer.id, self._show))
-
-    async def _reject(self, offer: Offer, refusal: HoldRefused) -> Answer:
-        now = self._clock()
-        async with transaction(self._pool) as conn:
-            store = ExchangeStore(conn)
-            waiting = await store.pending(offer.id)
-            if waiting is None:  # finished by somebody else, who stored the answer
-                raise pending(offer)
-            offer, key = waiting
-            offer = offer.ended(OfferStatus.REJECTED, Ending.HOLD_REFUSED)
-            await store.reject(offer, now=now)
-            await announce_all(conn, (rejected(offer, refusal.detail, now),))
-            return await _answer(conn, offer, key, Answer.refusing(refusal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +147,3 @@ def _refusal(
     except (MarketNotOpen, StaleMarket) as refusal:
         return refusal
     return BettingSuspended("you may not bet for now") if suspended else None
-
-
-async def _answer(conn: Connection, offer: Offer, key: str, answer: Answer) -> Answer:
-    """Store the answer to a placement, whoever it was that finished it."""
-    await finish(conn, principal=str(offer.user_id), key=key, answer=answer)
-    _finished.labels(offer.status).inc()
-    return answer

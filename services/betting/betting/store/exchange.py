@@ -184,27 +184,28 @@ class ExchangeStore:
             found[market_id].append(offer_of(row, currencies[market_id]))
         return found
 
-    async def pending(self, offer_id: OfferId) -> tuple[Offer, str] | None:
-        """An offer still to be finished and the key it was placed under; None if somebody finished it."""
-        row = await self._conn.fetchrow(
+    async def pending(self, ids: Sequence[OfferId]) -> dict[OfferId, tuple[Offer, str]]:
+        """Offers still to be finished, locked, each with the key it was placed under; what somebody finished is not there."""
+        rows = await self._conn.fetch(
             f"""
             SELECT {OFFER_COLUMNS}, o.idempotency_key, m.currency FROM offer o JOIN market m ON m.id = o.market_id
-            WHERE o.id = $1 AND o.status = 'PENDING' FOR NO KEY UPDATE OF o
+            WHERE o.id = ANY ($1) AND o.status = 'PENDING' ORDER BY o.id FOR NO KEY UPDATE OF o
             """,
-            offer_id,
+            ids,
         )
-        return None if row is None else (offer_of(row, row["currency"]), row["idempotency_key"])
+        return {OfferId(row["id"]): (offer_of(row, row["currency"]), row["idempotency_key"]) for row in rows}
 
-    async def reject(self, offer: Offer, *, now: datetime) -> None:
-        """Write that a pending offer never took part: its market is not concerned, and not locked."""
+    async def reject(self, offers: Sequence[Offer], *, now: datetime) -> None:
+        """Write that pending offers never took part: their markets are not concerned, and not locked."""
         await self._conn.execute(
             """
-            UPDATE offer SET status = 'REJECTED', remaining = 0, released = stake, ending = $2, ended_at = $3,
+            UPDATE offer o SET status = 'REJECTED', remaining = 0, released = stake, ending = n.ending, ended_at = $3,
                    moved_by = NULL, moved_why = 'the hold was refused'
-            WHERE id = $1
+              FROM unnest($1::uuid[], $2::text[]) AS n (id, ending)
+             WHERE o.id = n.id
             """,
-            offer.id,
-            offer.ending,
+            [offer.id for offer in offers],
+            [offer.ending for offer in offers],
             now,
         )
 
