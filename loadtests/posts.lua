@@ -1,6 +1,7 @@
--- wrk: posts to the ledger, each under its own key. Arguments: API key, accounts, hot (0 or 1), entries a request.
+-- wrk: posts to the ledger, each under its own key. Arguments: API key, accounts, hot (0 or 1), entries a request, and how many of
+-- a hundred are of an account without money, so that the ledger refuses them.
 local thread_count = 0
-local n, key, accounts, hot, batch, run = 0, nil, 0, false, 1, ""
+local n, key, accounts, hot, batch, poor, run = 0, nil, 0, false, 1, 0, ""
 
 function setup(thread)
    thread:set("number", thread_count)
@@ -8,12 +9,13 @@ function setup(thread)
 end
 
 function init(args)
-   key, accounts, hot, batch = args[1], tonumber(args[2]), args[3] == "1", tonumber(args[4])
+   key, accounts, hot, batch, poor = args[1], tonumber(args[2]), args[3] == "1", tonumber(args[4]), tonumber(args[5])
    math.randomseed(os.time() * 100 + number)
    run = string.format("%08x-%d", math.random(0, 0x7fffffff), number)
 end
 
 local function path(i) return string.format("liabilities/account-%06d", i) end
+local function penniless(i) return string.format("liabilities/penniless-%06d", i) end
 
 local function entry()
    local from = math.random(0, accounts - 1)
@@ -21,7 +23,7 @@ local function entry()
    if hot and from == 0 then from = 1 elseif not hot and to >= from then to = to + 1 end
    return string.format(
       '"kind":"transfer","reference":"loadtests/transfer","postings":[{"account":"%s","side":"debit","amount":"0.01","currency":"MXN"},{"account":"%s","side":"credit","amount":"0.01","currency":"MXN"}]}',
-      path(from), path(to))
+      math.random(0, 99) < poor and penniless(from) or path(from), path(to))
 end
 
 function request()
@@ -36,5 +38,5 @@ end
 
 local refused = 0
 function response(status)
-   if status ~= 201 and status ~= 200 then refused = refused + 1; if refused < 3 then print("answered " .. status) end end
+   if status ~= 201 and status ~= 200 and not (poor > 0 and status == 422) then refused = refused + 1; if refused < 3 then print("answered " .. status) end end
 end

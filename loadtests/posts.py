@@ -8,6 +8,7 @@ two means something on a machine whose absolute speed does not.
     --engines 2       as many ledger processes on one database, each with its share of the connections
     --batch 100       requests of so many entries instead of single posts
     --rules off       the database's rules switched off by its owner, in this experiment only: their price
+    --refused 10      so many of a hundred posts are of accounts without money: the ledger refuses them
     --no-sealer       without the sealing process, which otherwise works beside
     --nothing-behind  the ledger's door alone: every post is answered at once, nothing is decided or written
 """
@@ -47,12 +48,14 @@ class Figure:
     postgres_us: float
 
 
-async def measure(alone: Alone, key: str, connections: int, seconds: int, *, hot: bool, batch: int) -> Figure:
+async def measure(
+    alone: Alone, key: str, connections: int, seconds: int, *, hot: bool, batch: int, refused: int = 0
+) -> Figure:
     """wrk against every process at once; each gets its share of the connections."""
     share = connections // len(alone.urls)
-    await _all(alone, key, share, WARM_SECONDS, hot=hot, batch=batch)
+    await _all(alone, key, share, WARM_SECONDS, hot=hot, batch=batch, refused=refused)
     before, backends_before = _cpu_seconds(alone.pids), _cpu_seconds(_backends(alone))
-    told = await _all(alone, key, share, seconds, hot=hot, batch=batch)
+    told = await _all(alone, key, share, seconds, hot=hot, batch=batch, refused=refused)
     spent = _cpu_seconds(alone.pids) - before
     spent_there = _cpu_seconds(_backends(alone)) - backends_before
     requests = sum(_rate(each) for each in told)
@@ -65,12 +68,14 @@ async def measure(alone: Alone, key: str, connections: int, seconds: int, *, hot
     )
 
 
-async def _all(alone: Alone, key: str, share: int, seconds: int, *, hot: bool, batch: int) -> list[str]:
+async def _all(
+    alone: Alone, key: str, share: int, seconds: int, *, hot: bool, batch: int, refused: int
+) -> list[str]:
     return await asyncio.gather(
         *(
             _run(
                 "wrk", "-t1", f"-c{share}", f"-d{seconds}s", "--latency", "--timeout", "10s",
-                "-s", str(HERE / "posts.lua"), url, "--", key, str(ACCOUNTS), str(int(hot)), str(batch),
+                "-s", str(HERE / "posts.lua"), url, "--", key, str(ACCOUNTS), str(int(hot)), str(batch), str(refused),
             )
             for url in alone.urls
         )
@@ -174,7 +179,9 @@ async def _table(alone: Alone, key: str, wanted: argparse.Namespace) -> None:
                 "  pgbench row-lock, " + ", ".join(f"{n} clients {rate:,.0f}/s" for n, rate in base.items())
             )
         for connections in wanted.connections:
-            got = await measure(alone, key, connections, wanted.seconds, hot=hot, batch=wanted.batch)
+            got = await measure(
+                alone, key, connections, wanted.seconds, hot=hot, batch=wanted.batch, refused=wanted.refused
+            )
             ratio = (
                 f", x{got.per_second / max(base.values()):.2f} of the best row-lock figure" if base else ""
             )
@@ -196,6 +203,7 @@ async def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 128])
     parser.add_argument("--engines", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--refused", type=int, default=0, help="of a hundred single posts")
     parser.add_argument("--rules", choices=("on", "off"), default="on")
     parser.add_argument("--no-sealer", action="store_true")
     parser.add_argument("--row-lock", type=int, nargs="*", default=ROW_LOCK_CLIENTS, help="pgbench clients")

@@ -161,10 +161,24 @@ CODE = (
     CodeGuard(
         "ledger: linked entries are committed together",
         f"{L}/engine/queue.py",
-        "return await commit_batch(self._pool, self._memory, groups, begun)",
-        "return {k: v for group in groups for each in group for k, v in (await commit_batch("
-        "self._pool, self._memory, [(each,)], from_memory(self._pool, self._memory, [(each,)]))).items()}",
+        "self._land(left, await under_lock(self._pool, self._memory, _groups(left)))",
+        "self._land(left, {k: v for flight in left for each in flight.group for k, v in "
+        "(await under_lock(self._pool, self._memory, [(each,)])).items()})",
         (f"{LT}/test_crashes.py", f"{LT}/test_batches.py::test_linked_entries_happen_all_or_none"),
+    ),
+    CodeGuard(
+        "ledger: what knew nothing of a posting under the lock is decided again",
+        f"{L}/engine/memory.py",
+        "        if self.head != before or self._drafts:",
+        "        if self.head != before:",
+        (f"{LT}/test_drafts.py::test_drafts_upon_a_batch_whose_refused_is_posted_after_all",),
+    ),
+    CodeGuard(
+        "ledger: who is posted does not wait for who is refused",
+        f"{L}/engine/queue.py",
+        "                self._land(left, await begun)\n",
+        "                self._land(left, told if len(told := await begun) == len(left) else {})\n",
+        (f"{LT}/test_drafts.py::test_who_is_posted_does_not_wait_for_who_is_refused",),
     ),
     CodeGuard(
         "ledger: what was decided upon a batch that failed is decided again",
@@ -200,27 +214,27 @@ CODE = (
         f"{L}/engine/memory.py",
         "        if sent.attempt == self._attempt:\n            self.forget()",
         "        pass",
-        (f"{LT}/test_drafts.py", f"{LT}/test_memory.py"),
+        (f"{LT}/test_drafts.py", f"{LT}/test_sent_ahead.py", f"{LT}/test_memory.py"),
     ),
     CodeGuard(
         "ledger: what was sent upon a batch that failed says nothing of the memory that came after",
         f"{L}/engine/memory.py",
         "        if sent.attempt != self._attempt:",
         "        if False:",
-        (f"{LT}/test_drafts.py::test_what_lands_upon_a_failure_is_no_memory",),
+        (f"{LT}/test_sent_ahead.py::test_what_lands_upon_a_failure_is_no_memory",),
     ),
     CodeGuard(
         "ledger: what was sent ahead sees what it waited for",
         f"{L}/store/journal.py",
         "AND sequence <= $2 FOR UPDATE",
         "AND sequence = $2 FOR UPDATE",
-        (f"{LT}/test_drafts.py::test_many_drafts_are_sent_before_what_they_were_decided_on_is_there",),
+        (f"{LT}/test_sent_ahead.py::test_many_drafts_are_sent_before_what_they_were_decided_on_is_there",),
     ),
     CodeGuard(
         "ledger: nothing is decided upon half a batch",
         f"{L}/engine/batch.py",
-        "whole=len(decided) == len(groups)",
-        "whole=True",
+        "    whole = len(drafts) + len(suited) == len(groups)\n",
+        "    whole = True\n",
         (f"{LT}/test_drafts.py::test_nothing_is_drafted_upon_half_a_batch",),
     ),
     CodeGuard(

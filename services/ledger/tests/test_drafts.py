@@ -1,24 +1,29 @@
-"""What comes while a batch is being written is decided on top of it, and means nothing before both are in the journal.
-
-Many of them are sent after it at once, and wait for the ledger's head in PostgreSQL; few wait here."""
+"""What comes while a batch is being written is decided on top of it, and means nothing before both are in the journal."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from random import Random
 from uuid import uuid4
 
 import pytest
-from ledger.domain.commands import Command, Group
 from ledger.engine import queue
-from ledger.engine.batch import Answer
-from ledger.engine.flight import Answers
-from ledger.engine.memory import Memory
 from ledger.engine.queue import AHEAD_FROM
 
+from services.ledger.tests.drafting import (
+    ONE,
+    TWO,
+    WAITING,
+    Posts,
+    answers,
+    being_written,
+    drafted,
+    known,
+    post,
+    sent_ahead,
+    waiting_for_the_head,
+)
 from services.ledger.tests.vocabulary import (
     Bank,
     connected,
@@ -30,47 +35,6 @@ from services.ledger.tests.vocabulary import (
     release,
     wrong_memories,
 )
-
-ONE, TWO = Decimal("1.00"), Decimal("2.00")
-Posts = list[asyncio.Task[Answer]]
-WAITING = """
-SELECT pid FROM pg_stat_activity
- WHERE datname = current_database() AND usename = 'ledger_posting' AND wait_event_type = 'Lock'
-"""
-
-
-def post(bank: Bank, *commands: Command) -> Posts:
-    return [asyncio.create_task(bank.engine.post(command)) for command in commands]
-
-
-async def drafted(bank: Bank, number: int) -> None:
-    """Wait until that many are drafted."""
-    async with asyncio.timeout(5):
-        while len(bank.engine._drafted) != number:
-            await asyncio.sleep(0.001)
-
-
-@asynccontextmanager
-async def being_written(bank: Bank, *first: Command) -> AsyncIterator[Posts]:
-    """While `first` cannot be written: somebody else holds the ledger's head."""
-    async with locked(bank.database, 1, asyncio.Event()):
-        posts = post(bank, *first)
-        await waiting_for_the_head(bank, 1)
-        yield posts
-
-
-async def answers(posts: Iterable[asyncio.Task[Answer]]) -> list[Answer]:
-    async with asyncio.timeout(10):
-        return await asyncio.gather(*posts)
-
-
-async def known(bank: Bank, amount: str) -> tuple[str, str]:
-    """A player and a market whose accounts the engine remembers."""
-    player, market = await bank.fund(amount), str(uuid4())
-    offer = uuid4()
-    assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
-    assert posted(await bank.engine.post(release(player, ONE, market, offer)))
-    return player, market
 
 
 async def test_drafts_are_one_batch_and_follow_what_they_were_decided_on(bank: Bank) -> None:
@@ -121,14 +85,6 @@ async def test_drafts_upon_money_that_another_engine_takes_first(bank: Bank, oth
     await bank.check()
 
 
-async def waiting_for_the_head(bank: Bank, number: int) -> None:
-    async with connected(bank.database, "superuser") as connection, asyncio.timeout(5):
-        while number != await connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ):
-            await asyncio.sleep(0.01)
-
-
 async def test_what_cannot_be_drafted_is_not_overtaken(bank: Bank) -> None:
     """A deposit is read under the lock. Who spends it comes after it, and finds it; who could be drafted waits as well."""
     player, market = await known(bank, "1.00")
@@ -154,6 +110,54 @@ async def test_nothing_is_drafted_upon_half_a_batch(bank: Bank) -> None:
         await asyncio.sleep(0.05)
         assert not bank.engine._drafted
     assert all(map(posted, await answers([*first, *more])))
+    await bank.check()
+
+
+async def test_a_refusal_in_the_batch_keeps_nothing_from_being_drafted(bank: Bank) -> None:
+    """It goes under the lock after the others are written, and moves nothing."""
+    player, market = await known(bank, "3.00")
+    poor, _ = await known(bank, "1.00")
+    before = wrong_memories("moved"), wrong_memories("refused")
+    async with being_written(
+        bank, hold(player, ONE, market, uuid4()), hold(poor, TWO, market, uuid4())
+    ) as first:
+        more = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(2)))
+        await drafted(bank, 2)
+    told = [refused(each) for each in await answers([*first, *more])]
+    assert told == ["posted", "insufficient-funds", "posted", "posted"]
+    assert before == (wrong_memories("moved"), wrong_memories("refused")), "none of it was decided twice"
+    await bank.check()
+
+
+async def test_who_is_posted_does_not_wait_for_who_is_refused(bank: Bank) -> None:
+    """They are in one batch, and no refusal can be written as long as somebody has the table."""
+    player, market = await known(bank, "2.00")
+    poor, _ = await known(bank, "1.00")
+    async with connected(bank.database, "superuser") as stranger, stranger.transaction():
+        await stranger.execute("LOCK TABLE refusal IN SHARE ROW EXCLUSIVE MODE")
+        bad, good = post(bank, hold(poor, TWO, market, uuid4()), hold(player, ONE, market, uuid4()))
+        (told,) = await answers([good])
+        assert posted(told)
+        assert not bad.done()
+    assert [refused(each) for each in await answers([bad])] == ["insufficient-funds"]
+    await bank.check()
+
+
+async def test_drafts_upon_a_batch_whose_refused_is_posted_after_all(bank: Bank) -> None:
+    """Memory would refuse the first, which comes before the money it needs; under the lock the money is there, and is taken
+    from under the drafts."""
+    player, market = await known(bank, "3.00")
+    offer = uuid4()
+    assert posted(await bank.engine.post(hold(player, TWO, market, offer)))
+    before = wrong_memories("refused")
+    async with being_written(
+        bank, hold(player, TWO, market, uuid4()), release(player, TWO, market, offer)
+    ) as first:
+        upon = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(2)))
+        await drafted(bank, 2)
+    told = [refused(each) for each in await answers([*first, *upon])]
+    assert told == ["posted", "posted", "posted", "insufficient-funds"]
+    assert wrong_memories("refused") == before, "drafts were written that knew nothing of it"
     await bank.check()
 
 
@@ -221,135 +225,33 @@ async def test_going_down_finishes_what_was_drafted(bank: Bank) -> None:
     await bank.check()
 
 
-async def sent_ahead(bank: Bank, *commands: Command) -> Posts:
-    """These were decided on the batch that is being written, and wait for it in PostgreSQL."""
-    posts = together(bank, *commands)
-    await waiting_for_the_head(bank, 2)
-    assert not bank.engine._drafted
-    return posts
-
-
-def together(bank: Bank, *commands: Command) -> Posts:
-    """In one request."""
-    party = asyncio.create_task(bank.engine.post_groups([(command,) for command in commands]))
-    return [asyncio.create_task(_answer(party, number)) for number in range(len(commands))]
-
-
-async def _answer(party: asyncio.Task[list[Answers]], number: int) -> Answer:
-    (answer,) = (await asyncio.shield(party))[number]
-    return answer
-
-
-async def test_many_drafts_are_sent_before_what_they_were_decided_on_is_there(bank: Bank) -> None:
-    player, market = await known(bank, "100.00")
-    before = wrong_memories("moved"), wrong_memories("refused")
-    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
-        more = await sent_ahead(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
-        upon = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(100 - 1 - AHEAD_FROM)))
-        await drafted(bank, len(upon))
-        assert not any(each.done() for each in (*first, *more, *upon)), (
-            "nothing is said before it is in the journal"
-        )
-    told = [answer.outcome for answer in await answers([*first, *more, *upon])]
-    assert [outcome.sequence - told[0].sequence for outcome in told] == list(range(100))  # type: ignore[union-attr]
-    assert [outcome.legs[0].balance for outcome in told] == [Decimal(-rest) for rest in reversed(range(100))]  # type: ignore[union-attr]
-    moments = [outcome.posted_at for outcome in told]  # type: ignore[union-attr]
-    assert moments == sorted(moments)
-    assert len(set(moments)) == 3
-    assert before == (wrong_memories("moved"), wrong_memories("refused")), "none of it was decided twice"
-    await bank.check()
-
-
-async def test_what_found_no_room_among_the_drafts_is_drafted_when_there_is_some(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("many", [False, True], ids=["few", "many"])
+@pytest.mark.parametrize("seed", range(4))
+async def test_holds_drawn_from_batch_to_batch(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, seed: int, many: bool
 ) -> None:
-    """Else a queue longer than the batches on their way would be decided while nothing is written."""
-    player, market = await known(bank, "300.00")
-    engine = bank.engine
-    monkeypatch.setattr(engine, "_max_batch", AHEAD_FROM)
-    drafts = 0
-    draft = engine._memory.draft
-
-    def counted(group: Group) -> bool:
-        nonlocal drafts
-        told = draft(group)
-        drafts += told
-        return told
-
-    monkeypatch.setattr(engine._memory, "draft", counted)
-    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
-        more = await sent_ahead(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
-        upon = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(2 * AHEAD_FROM)))
-        await drafted(bank, AHEAD_FROM)
-        assert len(engine._waiting) == AHEAD_FROM
-    told = [answer.outcome for answer in await answers([*first, *more, *upon])]
-    assert [outcome.sequence - told[0].sequence for outcome in told] == list(range(1 + 3 * AHEAD_FROM))  # type: ignore[union-attr]
-    assert drafts == 3 * AHEAD_FROM
+    """Opened in one batch, drawn in the next ones while they are written, until nothing is left: never more than there is.
+    With `many` drafts are sent ahead by the handful, so that there are two batches on their way nearly always."""
+    if many:
+        monkeypatch.setattr(queue, "AHEAD_FROM", 4)
+    dice, market = Random(seed), str(uuid4())
+    players = [await bank.fund("40.00") for _ in range(3)]
+    offers = [(player, uuid4()) for player in players for _ in range(4)]
+    assert all(
+        map(
+            posted,
+            await answers(post(bank, *(hold(player, Decimal(6), market, offer) for player, offer in offers))),
+        )
+    )
+    posts: Posts = []
+    for player, offer in [dice.choice(offers) for _ in range(300)]:
+        posts += post(bank, release(player, Decimal(dice.randint(1, 3)), market, offer))
+        if dice.random() < 0.3:
+            await asyncio.sleep(dice.random() * 0.01)
+    amounts = [each.outcome.legs[0].amount for each in await answers(posts) if posted(each)]  # type: ignore[union-attr]
+    drawn = sum(amounts)
+    assert 60 <= drawn <= 72
     await bank.check()
-
-
-async def test_what_was_sent_upon_a_batch_that_is_refused_is_decided_again(bank: Bank) -> None:
-    """As with drafts above; there is money for one more of them once the first is not there."""
-    player, market = await known(bank, f"{AHEAD_FROM + 2}.00")
-    offer = uuid4()
-    assert posted(await bank.engine.post(hold(player, ONE, market, offer)))
-    assert posted(await bank.engine.post(release(player, ONE, market, offer)))
-    async with being_written(bank, hold(player, TWO, market, offer)) as first:
-        more = await sent_ahead(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
-        upon = post(bank, *(hold(player, ONE, market, uuid4()) for _ in range(3)))
-    told = await answers([*first, *more, *upon])
-    assert [refused(each) for each in told] == [
-        "hold-exists", *["posted"] * (AHEAD_FROM + 2), "insufficient-funds",
-    ]  # fmt: skip
-    await bank.check()
-
-
-async def test_what_was_sent_upon_money_that_another_engine_takes_first(bank: Bank, other: Bank) -> None:
-    await known(other, "1.00")
-    player, market = await known(bank, f"{AHEAD_FROM + 1}.00")
-    async with locked(bank.database, 1, asyncio.Event()):
-        first_in_line = post(other, hold(player, TWO, market, uuid4()))
-        await waiting_for_the_head(bank, 1)
-        mine = post(bank, hold(player, ONE, market, uuid4()))
-        await waiting_for_the_head(bank, 2)
-        upon = together(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
-        await waiting_for_the_head(bank, 3)
-    told = await answers([*first_in_line, *mine, *upon])
-    assert sorted(map(refused, told)) == ["insufficient-funds"] * 2 + ["posted"] * AHEAD_FROM
-    await bank.check()
-
-
-@pytest.mark.parametrize("which", ["the one before", "the one sent ahead", "both"])
-async def test_a_connection_breaks_while_two_batches_are_on_their_way(bank: Bank, which: str) -> None:
-    player, market = await known(bank, f"{AHEAD_FROM + 1}.00")
-    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
-        more = await sent_ahead(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
-        async with connected(bank.database, "superuser") as connection:
-            killed = await connection.fetch(
-                """
-                SELECT pg_terminate_backend(pid) FROM (
-                    SELECT pid, row_number() OVER (ORDER BY query_start) AS place FROM pg_stat_activity
-                     WHERE datname = current_database() AND usename = 'ledger_posting' AND wait_event_type = 'Lock'
-                ) waiting WHERE place = ANY ($1::int[])
-                """,
-                {"the one before": [1], "the one sent ahead": [2], "both": [1, 2]}[which],
-            )
-        assert len(killed) == (2 if which == "both" else 1)
-    assert all(map(posted, await answers([*first, *more])))
-    await bank.check()
-
-
-async def test_what_lands_upon_a_failure_is_no_memory(bank: Bank) -> None:
-    """The one before got no answer and was decided again; so it was in the journal after all, and nobody knows what memory
-    has read meanwhile."""
-    memory = Memory(1, bank.engine.chart)
-    memory.head = 5
-    first, second = memory.send([], whole=True), memory.send([], whole=True)
-    memory.failed(first)
-    assert memory.head is None
-    memory.head = 7
-    memory.landed(second)
-    assert memory.head is None
 
 
 async def test_a_defect_in_the_loop_leaves_nobody_waiting(
@@ -378,43 +280,4 @@ async def test_a_defect_in_the_loop_leaves_nobody_waiting(
     assert {refused(each) for each in told[1:]} == {"database-unavailable"}
     again = await answers(post(bank, *commands))
     assert all(map(posted, again))
-    await bank.check()
-
-
-async def test_going_down_finishes_what_was_sent_ahead(bank: Bank) -> None:
-    player, market = await known(bank, f"{AHEAD_FROM + 1}.00")
-    async with being_written(bank, hold(player, ONE, market, uuid4())) as first:
-        more = await sent_ahead(bank, *(hold(player, ONE, market, uuid4()) for _ in range(AHEAD_FROM)))
-        closing = asyncio.create_task(bank.engine.close())
-    assert all(map(posted, await answers([*first, *more])))
-    await closing
-    await bank.check()
-
-
-@pytest.mark.parametrize("many", [False, True], ids=["few", "many"])
-@pytest.mark.parametrize("seed", range(4))
-async def test_holds_drawn_from_batch_to_batch(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch, seed: int, many: bool
-) -> None:
-    """Opened in one batch, drawn in the next ones while they are written, until nothing is left: never more than there is.
-    With `many` drafts are sent ahead by the handful, so that there are two batches on their way nearly always."""
-    if many:
-        monkeypatch.setattr(queue, "AHEAD_FROM", 4)
-    dice, market = Random(seed), str(uuid4())
-    players = [await bank.fund("40.00") for _ in range(3)]
-    offers = [(player, uuid4()) for player in players for _ in range(4)]
-    assert all(
-        map(
-            posted,
-            await answers(post(bank, *(hold(player, Decimal(6), market, offer) for player, offer in offers))),
-        )
-    )
-    posts: Posts = []
-    for player, offer in [dice.choice(offers) for _ in range(300)]:
-        posts += post(bank, release(player, Decimal(dice.randint(1, 3)), market, offer))
-        if dice.random() < 0.3:
-            await asyncio.sleep(dice.random() * 0.01)
-    amounts = [each.outcome.legs[0].amount for each in await answers(posts) if posted(each)]  # type: ignore[union-attr]
-    drawn = sum(amounts)
-    assert 60 <= drawn <= 72
     await bank.check()

@@ -11,7 +11,7 @@ halves, down to the guilty command or linked group.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -59,21 +59,6 @@ REFUSED = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg
 """How the database refuses what is asked of it: by a rule, or as a value that its columns cannot hold."""
 
 
-async def commit_batch(
-    pool: Pool, memory: Memory, groups: Sequence[Group], begun: Awaitable[Answered]
-) -> Answered:
-    """Commit `groups` of distinct commands of one ledger and answer each command. `begun` brings what was decided of
-    them from memory: see `from_memory` and `write`.
-
-    Raises:
-        DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
-            try again, since a command that did commit is found by its id.
-    """
-    answers = await begun
-    left = [group for group in groups if group[0].id not in answers]
-    return {**answers, **await _under_lock(pool, memory, left)} if left else answers
-
-
 async def from_memory(
     pool: Pool, memory: Memory, groups: Sequence[Group], drafts: Sequence[Decision] = ()
 ) -> Answered:
@@ -89,7 +74,8 @@ async def from_memory(
     decided = [*drafts, *memory.decide(suited)]
     if not decided or memory.head is None:
         return {}
-    return await write(pool, memory, memory.send(decided, whole=len(decided) == len(groups)))
+    whole = len(drafts) + len(suited) == len(groups)
+    return await write(pool, memory, memory.send(decided, whole=whole))
 
 
 async def write(pool: Pool, memory: Memory, sent: Sent) -> Answered:
@@ -116,7 +102,13 @@ async def write(pool: Pool, memory: Memory, sent: Sent) -> Answered:
     }
 
 
-async def _under_lock(pool: Pool, memory: Memory, groups: Sequence[Group]) -> dict[UUID, Answer]:
+async def under_lock(pool: Pool, memory: Memory, groups: Sequence[Group]) -> Answered:
+    """Commit `groups` of distinct commands of one ledger the long way, and answer each command.
+
+    Raises:
+        DatabaseUnavailable, asyncpg.TransactionRollbackError: whether it committed is unknown; safe to
+            try again, since a command that did commit is found by its id.
+    """
     try:
         async with transaction(pool) as connection:
             done = await _commit_on(connection, memory.chart, groups)
@@ -130,12 +122,12 @@ async def _under_lock(pool: Pool, memory: Memory, groups: Sequence[Group]) -> di
         raise
     else:
         memory.finished(done.answers)
-        if done.books:
+        if done.books and done.after != done.before:  # refusals move nothing
             memory.moved(done.before, done.after, done.books)
         return done.answers
     middle = len(groups) // 2
-    first = await _under_lock(pool, memory, groups[:middle])
-    return {**first, **await _under_lock(pool, memory, groups[middle:])}
+    first = await under_lock(pool, memory, groups[:middle])
+    return {**first, **await under_lock(pool, memory, groups[middle:])}
 
 
 def _guilty(group: Group, broken: asyncpg.PostgresError) -> dict[UUID, Answer]:

@@ -30,7 +30,7 @@ MAX_FINISHED = 100_000
 class Sent:
     """What was decided from memory and is on its way to the journal, numbered from `after` + 1.
 
-    whole       whether it is all of its batch: if so, more can be decided on top of it
+    whole       whether nothing else of its batch is expected to be written: if so, more can be decided on top of it
     attempt     how often memory had been forgotten when it was decided
     """
 
@@ -71,8 +71,8 @@ class Memory:
 
     def moved(self, before: int, after: int, books: Books) -> None:
         """A batch that was decided on `books`, read under the head's lock, took the ledger from
-        `before` to `after`."""
-        if self.head != before:
+        `before` to `after`. Drafts knew nothing of it."""
+        if self.head != before or self._drafts:
             self.forget()
         self.head = after
         self.books.permitted = books.permitted

@@ -18,7 +18,7 @@ from prometheus_client import Gauge, Histogram
 from ledger.domain import refusals
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
-from ledger.engine.batch import Answer, Answered, commit_batch, from_memory, write
+from ledger.engine.batch import Answer, Answered, from_memory, under_lock, write
 from ledger.engine.flight import Answers, Flight, Party
 from ledger.engine.memory import Memory
 
@@ -229,8 +229,7 @@ class PostingEngine:
             flights.append(self._waiting.popleft())
             size += len(flights[-1].group)
         self._count(flights)
-        groups = [flight.group for flight in flights]
-        return Batch(flights, from_memory(self._pool, self._memory, groups, drafts))
+        return Batch(flights, from_memory(self._pool, self._memory, _groups(flights), drafts))
 
     def _count(self, flights: Sequence[Flight]) -> None:
         """These are queued no longer."""
@@ -240,37 +239,49 @@ class PostingEngine:
         BATCH_SIZE.observe(size)
 
     async def _answer(self, batch: Batch) -> None:
+        left = list(batch.flights)
         try:
-            answers = await self._commit_patiently(batch)
+            await self._commit_patiently(left, batch.begun)
         except TRANSIENT as gone:
-            log.error("batch of %d given up: %r", len(batch.flights), gone)
-            answers = _all_unavailable(batch)
+            log.error("batch of %d given up, %d of it unanswered: %r", len(batch.flights), len(left), gone)
         except Exception:
-            log.exception("batch of %d failed", len(batch.flights))
-            answers = _all_unavailable(batch)
+            log.exception("batch of %d failed, %d of it unanswered", len(batch.flights), len(left))
+        self._land(left, {command.id: Answer(_unavailable()) for flight in left for command in flight.group})
+
+    async def _commit_patiently(self, left: list[Flight], begun: Awaitable[Answered]) -> None:
+        """Commit and answer all of `left`, retrying what is transient: a command that did commit is found by its id.
+        What memory could decide is answered at once, and does not wait for the rest."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_seconds
+        pause_seconds = 0.02
+        while True:
+            try:
+                self._land(left, await begun)
+                if left:
+                    self._land(left, await under_lock(self._pool, self._memory, _groups(left)))
+                return
+            except TRANSIENT as passing:
+                if loop.time() + pause_seconds > deadline:
+                    raise
+                log.warning("batch of %d to be retried: %r", len(left), passing)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, 0.5)
+                begun = from_memory(self._pool, self._memory, _groups(left))
+
+    def _land(self, left: list[Flight], answers: Answered) -> None:
+        """Answer those of `left` whose answers are there, and take them out of it."""
         for kind, count in Counter(type(answer.outcome).__name__ for answer in answers.values()).items():
             POSTED.labels(kind).inc(count)
-        for flight in batch.flights:
+        landing = [flight for flight in left if flight.group[0].id in answers]
+        left[:] = [flight for flight in left if flight.group[0].id not in answers]
+        for flight in landing:
             for command in flight.group:
                 del self._flights[command.id]
             flight.land(tuple(answers[command.id] for command in flight.group))
 
-    async def _commit_patiently(self, batch: Batch) -> Answered:
-        """Commit, retrying what is transient: a command that did commit is found by its id."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience_seconds
-        pause_seconds = 0.02
-        groups, begun = [flight.group for flight in batch.flights], batch.begun
-        while True:
-            try:
-                return await commit_batch(self._pool, self._memory, groups, begun)
-            except TRANSIENT as passing:
-                if loop.time() + pause_seconds > deadline:
-                    raise
-                log.warning("batch of %d to be retried: %r", len(groups), passing)
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, 0.5)
-                begun = from_memory(self._pool, self._memory, groups)
+
+def _groups(flights: Sequence[Flight]) -> list[Group]:
+    return [flight.group for flight in flights]
 
 
 def _overloaded() -> DomainError:
@@ -279,7 +290,3 @@ def _overloaded() -> DomainError:
 
 def _unavailable() -> DomainError:
     return DatabaseUnavailable("the database does not answer; retry with the same key", retry_after=1)
-
-
-def _all_unavailable(batch: Batch) -> Answered:
-    return {command.id: Answer(_unavailable()) for flight in batch.flights for command in flight.group}
