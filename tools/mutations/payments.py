@@ -78,10 +78,24 @@ CODE = (
         (f"{T}/test_holders.py::test_the_name_that_counts_is_the_one_identity_knows_at_the_claim",),
     ),
     CodeGuard(
+        "name: no claim is looked at before it is known",
+        f"{P}/store/deposits.py",
+        "h.player = d.player AND h.asked_at >= d.claimed_at))\n                         ORDER",
+        "h.player = d.player OR h.asked_at >= d.claimed_at))\n                         ORDER",
+        (f"{T}/test_holders.py::test_a_claim_is_not_looked_at_before_its_players_name_is_known",),
+    ),
+    CodeGuard(
+        "name: one whom identity fails for is left alone",
+        f"{P}/service/holders.py",
+        "            self._left_alone[player] = self._clock() + REST",
+        "            self._left_alone.pop(player)",
+        (f"{T}/test_holders.py::test_one_whom_identity_fails_for_holds_up_nobody",),
+    ),
+    CodeGuard(
         "name: who has left is who they were",
         f"{P}/service/holders.py",
-        "                    await DepositStore(conn).leave_holder(player, now)",
-        "                    pass",
+        "                known = await DepositStore(conn).leave_holder(player, now)",
+        "                known = True",
         (f"{T}/test_holders.py::test_who_has_left_is_who_they_were",),
     ),
     CodeGuard(

@@ -118,7 +118,9 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         await _work(stack, settings, "proofs", proofs.lease, proofs.book)
         await _work(stack, settings, "webhooks", hints.lease, hints.apply)
         await _work(stack, settings, "returns", arrivals.lease, arrivals.advance)
-        await _tick(stack, settings, pool, people, provider, cards, arrivals)
+        holders = Holders(pool, people, pace=pace, clock=utc_now)
+        await _work(stack, settings, "holders", holders.lease, holders.learn)
+        await _tick(stack, settings, pool, provider, cards, arrivals)
         await stack.enter_async_context(DeadlineWorker(pool, card_deadlines(utc_now)).running())
         yield
 
@@ -138,13 +140,11 @@ async def _tick(
     stack: AsyncExitStack,
     settings: Settings,
     pool: pg.Pool,
-    people: People,
     provider: CardProvider,
     cards: Cards,
     arrivals: Arrivals,
 ) -> None:
     """What is looked at every so often."""
-    holders = Holders(pool, people, clock=utc_now)
     settlements = Settlements(
         pool,
         provider,
@@ -157,7 +157,6 @@ async def _tick(
         Ticker("statement", arrivals.notice, every_seconds=settings.statement_interval_seconds),
         Ticker("settlements", settlements.import_new, every_seconds=settings.payouts_interval_seconds),
         Ticker("overdue", settlements.look_overdue, every_seconds=settings.payouts_interval_seconds),
-        Ticker("holders", holders.learn, every_seconds=settings.holders_interval_seconds),
     ):
         await stack.enter_async_context(ticker.running())
 

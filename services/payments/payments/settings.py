@@ -70,7 +70,6 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     """How long a settlement file waits for operations of ours that are still under way."""
     payouts_overdue_seconds: float = Field(default=259_200.0, gt=0)
     """How long after it was asked for a capture or refund may be in no settlement file: three days."""
-    holders_interval_seconds: float = Field(default=0.5, gt=0)
     ted_windows: str = ""
     """When the slow rail takes orders, such as `09:00-09:30,15:00-15:30`; empty: always."""
 

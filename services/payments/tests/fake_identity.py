@@ -20,6 +20,7 @@ class FakeIdentity:
     """By what name it knows somebody; None: it knows nobody by that id any more. Others are Ana López."""
     asked: int = 0
     silent: bool = False
+    fails_for: set[str] = field(default_factory=set)
     url: str = ""
 
     async def holder(self, request: web.Request) -> web.Response:
@@ -29,6 +30,8 @@ class FakeIdentity:
             )
         player = request.match_info["id"]
         self.asked += 1
+        if player in self.fails_for:
+            return web.json_response({"type": "/problems/internal", "title": "x", "status": 500}, status=500)
         name = self.names.get(player, "Ana López")
         if name is None:
             return web.json_response(

@@ -139,27 +139,32 @@ class DepositStore:
             asked_at,
         )
 
-    async def leave_holder(self, player: PlayerId, asked_at: datetime) -> None:
-        """Identity knows nobody by that id any more: whom it knew last is who they were."""
+    async def leave_holder(self, player: PlayerId, asked_at: datetime) -> bool:
+        """Identity knows nobody by that id any more: whom it knew last is who they were. False if it never knew them."""
         await self._conn.execute(
             "UPDATE holder SET asked_at = $2 WHERE player = $1 AND asked_at <= $2", player, asked_at
         )
+        return bool(await self._conn.fetchval("SELECT EXISTS (SELECT FROM holder WHERE player = $1)", player))
 
-    async def holders_wanted(self, since: datetime, limit: int) -> Sequence[PlayerId]:
-        """Players who got their CLABE since then and who are not known yet; and those who have a claim that waits, and were
-        asked about before it."""
+    async def holders_wanted(
+        self, since: datetime, but: Sequence[PlayerId], limit: int
+    ) -> Sequence[PlayerId]:
+        """Players who got their CLABE since then and who are not known yet; and those who have a claim that waits and were
+        not asked about since it was made. `but` are left out."""
         rows = await self._conn.fetch(
             """
             SELECT player, min(since) FROM (
                 SELECT player, issued_at AS since FROM player_clabe c
                  WHERE issued_at >= $1 AND NOT EXISTS (SELECT FROM holder h WHERE h.player = c.player AND h.documents_known)
                 UNION ALL
-                SELECT d.player, d.claimed_at FROM deposit d JOIN holder h ON h.player = d.player
+                SELECT d.player, d.claimed_at FROM deposit d
                  WHERE d.due_at IS NOT NULL AND d.state IN ('CLAIMED', 'VERIFYING', 'NOT_FOUND_YET')
-                   AND h.asked_at < d.claimed_at) wanted
-            GROUP BY player ORDER BY 2 LIMIT $2
+                   AND NOT EXISTS (SELECT FROM holder h WHERE h.player = d.player AND h.asked_at >= d.claimed_at)) wanted
+             WHERE player <> ALL ($2::uuid[])
+            GROUP BY player ORDER BY 2 LIMIT $3
             """,
             since,
+            but,
             limit,
         )
         return [PlayerId(row["player"]) for row in rows]
@@ -187,12 +192,18 @@ class DepositStore:
         return [_deposit(row) for row in rows]
 
     async def lease_unverified(self, now: datetime, until: datetime, limit: int) -> Sequence[Deposit]:
-        """Take claims that are due, for the attestor alone until that time; they are VERIFYING now."""
+        """Take claims that are due, for the attestor alone until that time; they are VERIFYING now.
+
+        While a player's name is not known there is nothing to compare the sender with: such a claim waits, until its
+        window ends.
+        """
         rows = await self._conn.fetch(
             """
             UPDATE deposit SET state = 'VERIFYING', due_at = $2, tries = tries + 1, leases = leases + 1
-            WHERE id IN (SELECT id FROM deposit
+            WHERE id IN (SELECT id FROM deposit d
                          WHERE due_at <= $1 AND state IN ('CLAIMED', 'NOT_FOUND_YET', 'VERIFYING')
+                           AND (window_ends_at <= $1 OR EXISTS (
+                               SELECT FROM holder h WHERE h.player = d.player AND h.asked_at >= d.claimed_at))
                          ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
             RETURNING *
             """,
