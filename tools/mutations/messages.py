@@ -55,6 +55,29 @@ CODE = (
         (f"{CT}/test_deadlines.py::test_an_effect_may_change_its_own_deadline_and_holds_up_no_other",),
     ),
     CodeGuard(
+        "deadlines: none is early, whatever its worker's clock says",
+        f"{C}/deadlines.py",
+        "least(now(), $4)",
+        "greatest(now(), $4)",
+        (f"{CT}/test_deadlines.py::test_a_worker_whose_clock_is_ahead_fires_nothing_early",),
+    ),
+    CodeGuard(
+        "deadlines: none is told of a moment that has not come for its worker",
+        f"{C}/deadlines.py",
+        "least(now(), $4)",
+        "coalesce(now(), $4)",
+        (
+            f"{CT}/test_deadlines.py::test_a_worker_whose_clock_is_behind_leaves_to_others_what_has_not_come_for_it",
+        ),
+    ),
+    CodeGuard(
+        "deadlines: a lock that was not to be had is no failure",
+        f"{C}/deadlines.py",
+        "        except LOCKED as error:",
+        "        except () as error:",
+        (f"{CT}/test_deadlines.py::test_what_cannot_be_locked_waits_and_has_not_failed",),
+    ),
+    CodeGuard(
         "edge: a clock that is put back locks nobody out",
         f"{C}/rate_limits.py",
         "tonumber(ARGV[2 * i]) then arrivals[i] = now end",

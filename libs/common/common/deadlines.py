@@ -8,6 +8,9 @@ Neither `arm` nor `cancel` ever waits for a worker, so a caller that holds its s
 deadlock with a worker that wants it. Whoever changes a deadline holds its subject's lock; a worker that has
 claimed a row takes that lock and then looks whether a later generation overtook it.
 
+A deadline is due when it is past by the database's clock, which is one for all, and by the clock of the process whose
+effect it is, which must not be told of a moment that has not come for it: so no clock that is wrong fires one early.
+
 Every service that uses deadlines copies `TABLE` word for word into a migration (a test compares), and
 grants its runtime role SELECT, INSERT and UPDATE (state, attempts, retry_at, last_error, ended_at).
 """
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
 from prometheus_client import Counter, Gauge
 
 from common.errors import Unavailable
@@ -66,6 +70,9 @@ OVERDUE_SECONDS: Final = Gauge(
 ENDED: Final = Counter("deadlines_ended", "Deadlines by how an attempt ended.", ("kind", "outcome"))
 
 Clock = Callable[[], datetime]
+
+LOCKED: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, Unavailable)
+"""What befalls an effect that others are in the way of: no failure of its own, and no reason ever to give it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +138,9 @@ class DeadlineWorker:
 
     batch           deadlines in one transaction; each effect has its own savepoint, and they go in the
                     order of their subjects so that two batches cannot lock crosswise
-    max_attempts    failures after which a deadline is FAILED and left to people
+    max_attempts    failures after which a deadline is FAILED and left to people; a lock that was not to be had is none
     idle_seconds    between looks while nothing is due
-    clock           what time it is; the database's clock is never asked
+    clock           tests' own time, which then decides alone
     """
 
     def __init__(
@@ -141,7 +148,7 @@ class DeadlineWorker:
         pool: Pool,
         handlers: Mapping[str, Handler],
         *,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock | None = None,
         batch: int = 20,
         max_attempts: int = 20,
         idle_seconds: float = 0.5,
@@ -185,11 +192,10 @@ class DeadlineWorker:
 
         Raises `Unavailable` when the database does not answer: nothing was done, or all of it was.
         """
-        now = self._clock()
+        now = self._clock() if self._clock else None
         async with transaction(self._pool) as conn:
-            claimed = [
-                Deadline(*row) for row in await conn.fetch(_CLAIM, now, list(self._handlers), self._batch)
-            ]
+            rows = await conn.fetch(_CLAIM, now, list(self._handlers), self._batch, datetime.now(UTC))
+            claimed = [Deadline(*row) for row in rows]
             ended = [
                 (deadline, await self._handle(conn, deadline, now))
                 for deadline in sorted(claimed, key=lambda each: (each.subject, each.kind))
@@ -198,7 +204,7 @@ class DeadlineWorker:
             ENDED.labels(deadline.kind, outcome).inc()
         return len(claimed)
 
-    async def _handle(self, conn: Connection, deadline: Deadline, now: datetime) -> str:
+    async def _handle(self, conn: Connection, deadline: Deadline, now: datetime | None) -> str:
         handler = self._handlers[deadline.kind]
         key = deadline.subject, deadline.kind, deadline.generation
         try:
@@ -207,27 +213,31 @@ class DeadlineWorker:
                 stands = not await conn.fetchval(_OVERTAKEN, *key)
                 if stands:
                     await handler.effect(conn, deadline)
+        except LOCKED as error:
+            log.warning("deadline %s of %s waits: %r", deadline.kind, deadline.subject, error)
+            await conn.execute(_POSTPONE, *key, now, _pause(1), deadline.attempts, repr(error))
+            return "waits"
         except Exception as error:
             log.exception("deadline %s of %s failed", deadline.kind, deadline.subject)
             attempts = deadline.attempts + 1
             if attempts >= self._max_attempts:
                 await conn.execute(_END, *key, "FAILED", now, attempts, repr(error))
                 return "given up"
-            await conn.execute(_POSTPONE, *key, now + _pause(attempts), attempts, repr(error))
+            await conn.execute(_POSTPONE, *key, now, _pause(attempts), attempts, repr(error))
             return "failed"
         await conn.execute(_END, *key, "DONE" if stands else "CANCELLED", now, deadline.attempts, None)
         return "done" if stands else "overtaken"
 
     async def measure(self) -> None:
         """Tell Prometheus what is due and for how long."""
-        now = self._clock()
+        now = self._clock() if self._clock else None
         async with transaction(self._pool, readonly=True) as conn:
             rows = await conn.fetch(_DUE, now, list(self._handlers))
         found = {row["kind"]: row for row in rows}
         for kind in self._handlers:
             row = found.get(kind)
             DUE.labels(kind).set(row["due"] if row else 0)
-            OVERDUE_SECONDS.labels(kind).set((now - row["oldest"]).total_seconds() if row else 0)
+            OVERDUE_SECONDS.labels(kind).set(row["overdue"].total_seconds() if row else 0)
 
 
 def _pause(attempts: int) -> timedelta:
@@ -273,9 +283,10 @@ _CANCEL = """
     )
     SELECT (SELECT count(*) FROM cancelled), (SELECT count(*) FROM claimed), (SELECT count(*) FROM overtaking)
 """
+# What time it was when the transaction began is never too late a moment, and an index can be searched by it.
 _CLAIM = """
     SELECT subject, kind, generation, due_at, attempts FROM deadline
-     WHERE state = 'ARMED' AND retry_at <= $1 AND kind = ANY ($2::text[])
+     WHERE state = 'ARMED' AND retry_at <= coalesce($1, least(now(), $4)) AND kind = ANY ($2::text[])
      ORDER BY retry_at LIMIT $3 FOR UPDATE SKIP LOCKED
 """
 _OVERTAKEN = (
@@ -283,14 +294,15 @@ _OVERTAKEN = (
 )
 # An effect may have armed its own successor, or cancelled what it is the effect of: then it has ended by that.
 _END = """
-    UPDATE deadline SET state = $4, ended_at = $5, attempts = $6, last_error = coalesce($7, last_error)
+    UPDATE deadline
+       SET state = $4, ended_at = coalesce($5, clock_timestamp()), attempts = $6, last_error = coalesce($7, last_error)
      WHERE subject = $1 AND kind = $2 AND generation = $3 AND state = 'ARMED'
 """
 _POSTPONE = """
-    UPDATE deadline SET retry_at = $4, attempts = $5, last_error = $6
+    UPDATE deadline SET retry_at = coalesce($4, clock_timestamp()) + $5::interval, attempts = $6, last_error = $7
      WHERE subject = $1 AND kind = $2 AND generation = $3
 """
 _DUE = """
-    SELECT kind, count(*) AS due, min(due_at) AS oldest FROM deadline
-     WHERE state = 'ARMED' AND due_at <= $1 AND kind = ANY ($2::text[]) GROUP BY kind
+    SELECT kind, count(*) AS due, coalesce($1, now()) - min(due_at) AS overdue FROM deadline
+     WHERE state = 'ARMED' AND due_at <= coalesce($1, now()) AND kind = ANY ($2::text[]) GROUP BY kind
 """

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -112,6 +112,63 @@ async def test_it_fires_when_due_and_not_before(things: Pool) -> None:
     assert await worker.turn() == 0
     assert await fired(things) == [("holds/1", 1)]
     assert await things.fetchval("SELECT count(*) FROM outbox") == 1
+
+
+def wrong_by(offset: timedelta) -> type[datetime]:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # a plain one, to compare with
+            return datetime.now(tz) + offset
+
+    return Wrong
+
+
+async def test_a_worker_whose_clock_is_ahead_fires_nothing_early(
+    things: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    await armed(things, "holds/1", now + timedelta(minutes=1))
+    await armed(things, "holds/2", now - timedelta(minutes=1))
+    monkeypatch.setattr("common.deadlines.datetime", wrong_by(timedelta(hours=1)))
+    worker = DeadlineWorker(things, HANDLERS)
+    assert await worker.turn() == 1
+    assert await worker.turn() == 0
+    assert await fired(things) == [("holds/2", 1)]
+
+
+async def test_a_worker_whose_clock_is_behind_leaves_to_others_what_has_not_come_for_it(
+    things: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its effects go by its own clock: they would find nothing to do yet, and the deadline would have ended."""
+    await armed(things, "holds/1", datetime.now(UTC) - timedelta(minutes=1))
+    with monkeypatch.context() as wrong:
+        wrong.setattr("common.deadlines.datetime", wrong_by(-timedelta(hours=1)))
+        assert await DeadlineWorker(things, HANDLERS).turn() == 0
+    assert await DeadlineWorker(things, HANDLERS).turn() == 1
+
+
+async def test_what_cannot_be_locked_waits_and_has_not_failed(things: Pool, dsn: str) -> None:
+    """Whoever holds a lock for long has more deadlines given up by it than by any defect of theirs."""
+    subjects = ("holds/1", "holds/2")
+    for subject in subjects:
+        await armed(things, subject, datetime.now(UTC) - timedelta(minutes=1))
+    hurried = await create_pool(dsn, min_size=1, max_size=1, application_name="tests", lock_timeout_ms=50)
+    try:
+        worker = DeadlineWorker(hurried, HANDLERS, max_attempts=1)
+        async with transaction(things) as conn:
+            await conn.execute("SELECT FROM thing WHERE subject = 'holds/1' FOR UPDATE")
+            assert await worker.turn() == 2
+        assert await states(things) == [(1, "ARMED"), (1, "DONE")]
+        row = await things.fetchrow("SELECT attempts, last_error FROM deadline WHERE subject = 'holds/1'")
+        assert row is not None
+        assert row["attempts"] == 0
+        assert "LockNotAvailable" in row["last_error"]
+        assert await worker.turn() == 0, "not again at once"
+        await asyncio.sleep(1)
+        assert await worker.turn() == 1
+    finally:
+        await hurried.close()
+    assert await fired(things) == [(subject, 1) for subject in subjects]
 
 
 async def test_armed_again_only_the_newest_counts(things: Pool) -> None:

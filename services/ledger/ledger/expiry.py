@@ -24,7 +24,7 @@ KIND = "hold.expire"
 
 
 class ExpiryRefused(Exception):
-    """A hold that is due would not go back: a defect, or our clock is ahead of the database's."""
+    """A hold that is due would not go back: a defect."""
 
 
 def expiry(charts: Mapping[int, Chart]) -> Handler:
