@@ -41,6 +41,8 @@ class State:
 
 STATE: Final = web.AppKey("state", State)
 API_KEY: Final = web.AppKey("api_key", str)
+A_PAGE: Final = 2
+"""So few disputes are listed at once: whoever reads the list has to turn pages."""
 READ_KEY: Final = web.AppKey[str | None]("read_key")
 """Looks at everything and orders nothing."""
 
@@ -195,6 +197,14 @@ async def payout(request: web.Request) -> web.Response:
     return _refusal(404, "not_found") if text is None else web.Response(text=text, content_type="text/csv")
 
 
+async def disputes(request: web.Request) -> web.Response:
+    """The disputes that have changed between two moments, a page at a time."""
+    asked = request.query
+    since, until = (datetime.fromisoformat(asked[name]) for name in ("since", "until"))
+    page = request.app[STATE].book.disputes(since, until, asked.get("after", ""), A_PAGE)
+    return web.json_response({"ids": page})
+
+
 async def statement(request: web.Request) -> web.Response:
     """The provider's own account of us, as CSV."""
     return web.Response(text=request.app[STATE].book.statement(), content_type="text/csv")
@@ -229,7 +239,7 @@ async def come_late(request: web.Request) -> web.Response:
 async def end_dispute(request: web.Request) -> web.Response:
     """Let a dispute end."""
     state, wanted = request.app[STATE], Outcome.model_validate_json(await request.read())
-    ended = state.book.end_dispute(request.match_info["id"], won=wanted.won)
+    ended = state.book.end_dispute(request.match_info["id"], state.now(), won=wanted.won)
     state.log.things(state.book, [ended])
     await state.sender.tell(ended)
     return web.json_response(_view(ended, state.now()))
@@ -305,6 +315,7 @@ ROUTES: Final = (
     web.get("/v1/report/{id}", report),
     web.get("/v1/payouts", payouts),
     web.get("/v1/payouts/{name}", payout),
+    web.get("/v1/disputes", disputes),
     web.get("/v1/statement", statement),
     web.put("/control/faults", pull),
     web.post("/control/clock", put_forward),

@@ -52,6 +52,8 @@ class Thing:
     ready_at: datetime
     expires_at: datetime | None = None
     paid_out: str | None = None
+    changed_at: datetime | None = None
+    """When a dispute was opened, or ended."""
 
     def status_at(self, now: datetime) -> str:
         """What the API says: what takes its time is processing until then."""
@@ -201,17 +203,27 @@ class Book:
                     act="dispute",
                     status="processing",
                     reason="fraudulent",
+                    changed_at=now,
                 )
                 self.things[dispute.id] = dispute
                 changed.append(dispute)
         return changed
 
-    def end_dispute(self, id: str, *, won: bool) -> Thing:
+    def disputes(self, since: datetime, until: datetime, after: str, limit: int) -> list[str]:
+        """The ids of the disputes that have changed between these moments, a page in order."""
+        changed = (
+            each.id
+            for each in self.things.values()
+            if each.changed_at is not None and since <= each.changed_at <= until
+        )
+        return sorted(id for id in changed if id > after)[:limit]
+
+    def end_dispute(self, id: str, now: datetime, *, won: bool) -> Thing:
         """A dispute ends in the merchant's favour, or in the cardholder's. Raises `PspError`."""
         dispute = self.things.get(id)
         if dispute is None or dispute.act != "dispute":
             raise PspError(404, "dispute_unknown")
-        self.things[id] = replace(dispute, status="succeeded" if won else "failed")
+        self.things[id] = replace(dispute, status="succeeded" if won else "failed", changed_at=now)
         return self.things[id]
 
     def _fail(self, thing: Thing, reason: str, now: datetime) -> Thing:
@@ -319,6 +331,7 @@ def from_plain(fact: dict[str, str]) -> Thing:
         ready_at=ready,
         expires_at=moment("expires_at"),
         paid_out=fact["paid_out"],
+        changed_at=moment("changed_at"),
     )
 
 

@@ -108,6 +108,38 @@ CODE = (
         ),
     ),
     CodeGuard(
+        "disputes: the list is read to its end",
+        f"{P}/service/disputes.py",
+        "            after = ids[-1]",
+        "            break",
+        (
+            f"{T}/test_disputes_listed.py::test_one_that_cannot_be_had_holds_up_no_other_and_is_asked_for_again",
+        ),
+    ),
+    CodeGuard(
+        "disputes: one that could not be had is asked for again",
+        f"{P}/service/disputes.py",
+        "            raise silence\n",
+        "            log.info(str(silence))\n",
+        (
+            f"{T}/test_disputes_listed.py::test_one_that_cannot_be_had_holds_up_no_other_and_is_asked_for_again",
+        ),
+    ),
+    CodeGuard(
+        "disputes: one whose webhook never comes is known all the same",
+        f"{P}/service/disputes.py",
+        '        await self.hear(told, by="list")',
+        "        log.info(told.psp_id)",
+        (f"{T}/test_disputes_listed.py::test_one_whose_webhook_never_comes_is_known_all_the_same",),
+    ),
+    CodeGuard(
+        "disputes: what the provider takes back is a case once",
+        f"{P}/service/disputes.py",
+        "now, once=True,",
+        "now,",
+        (f"{T}/test_disputes_listed.py::test_what_the_provider_takes_back_is_a_case_once",),
+    ),
+    CodeGuard(
         "disputes: how one has ended is not taken back by what is told later",
         f"{P}/service/disputes.py",
         "    if known is DisputeState.OPEN:",

@@ -40,6 +40,8 @@ HURRY = {
     "STATEMENT_INTERVAL_SECONDS": "0.5",
     "PAYOUTS_INTERVAL_SECONDS": "0.5",
     "PAYOUTS_OVERDUE_SECONDS": "1",
+    "DISPUTES_INTERVAL_SECONDS": "0.5",
+    "DISPUTES_PATIENCE_SECONDS": "1",
     "PAYOUT_EVERY_SECONDS": "0",
 }
 """What a stack is told so that a day of waiting for providers takes a minute."""

@@ -35,6 +35,7 @@ from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards, card_deadlines
 from payments.service.cashier import Cashier
+from payments.service.disputes import Disputes
 from payments.service.holders import Holders
 from payments.service.pace import utc_now
 from payments.service.payouts import Payouts
@@ -111,7 +112,8 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         ear = LedgerEar(pool, booking, payouts, proofs)
         app[EAR] = Consumer(link, QUEUE, ear.handle, parse=parse)
         await stack.enter_async_context(app[EAR].running())
-        hints = Hints(pool, provider, cards, pace=pace, clock=utc_now)
+        disputes = Disputes(pool, provider, patience=settings.disputes_patience, clock=utc_now)
+        hints = Hints(pool, provider, cards, disputes, pace=pace, clock=utc_now)
         await _work(stack, settings, "booking", booking.lease, booking.book)
         await _work(stack, settings, "payouts", payouts.lease, payouts.advance)
         await _work(stack, settings, "cards", cards.lease, cards.advance)
@@ -120,7 +122,7 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         await _work(stack, settings, "returns", arrivals.lease, arrivals.advance)
         holders = Holders(pool, people, pace=pace, clock=utc_now)
         await _work(stack, settings, "holders", holders.lease, holders.learn)
-        await _tick(stack, settings, pool, provider, cards, arrivals)
+        await _tick(stack, settings, pool, provider, cards, arrivals, disputes)
         await stack.enter_async_context(DeadlineWorker(pool, card_deadlines(utc_now)).running())
         yield
 
@@ -143,6 +145,7 @@ async def _tick(
     provider: CardProvider,
     cards: Cards,
     arrivals: Arrivals,
+    disputes: Disputes,
 ) -> None:
     """What is looked at every so often."""
     settlements = Settlements(
@@ -156,6 +159,7 @@ async def _tick(
     for ticker in (
         Ticker("statement", arrivals.notice, every_seconds=settings.statement_interval_seconds),
         Ticker("settlements", settlements.import_new, every_seconds=settings.payouts_interval_seconds),
+        Ticker("disputes", disputes.look, every_seconds=settings.disputes_interval_seconds),
         Ticker("overdue", settlements.look_overdue, every_seconds=settings.payouts_interval_seconds),
     ):
         await stack.enter_async_context(ticker.running())

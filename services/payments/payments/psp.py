@@ -45,6 +45,10 @@ class _Payouts(_Answer):
     names: tuple[str, ...]
 
 
+class _Disputes(_Answer):
+    ids: tuple[str, ...]
+
+
 class _Wish(BaseModel):
     key: str
     act: str
@@ -117,6 +121,13 @@ class CardProvider:
         if len(text) > MAX_FILE_CHARACTERS or "\0" in text:
             raise RailSilent("the settlement file is too long, or no text")
         return text
+
+    async def disputes(self, since: datetime, until: datetime, after: str) -> tuple[str, ...]:
+        """The ids of the disputes that were opened or ended between these moments, a page in order of their ids, from after
+        that one; empty after the last. Raises `RailSilent`."""
+        params = {"since": since.isoformat(), "until": until.isoformat(), "after": after}
+        found = await self._get("/v1/disputes", _Disputes, params)
+        return found.ids if found else ()
 
     async def _object(self, path: str, params: dict[str, str]) -> Told | None:
         found = await self._get(path, _Object, params)

@@ -70,6 +70,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     """How long a settlement file waits for operations of ours that are still under way."""
     payouts_overdue_seconds: float = Field(default=259_200.0, gt=0)
     """How long after it was asked for a capture or refund may be in no settlement file: three days."""
+    disputes_interval_seconds: float = Field(default=60.0, gt=0)
+    disputes_patience_seconds: float = Field(default=120.0, ge=0)
+    """How long the provider's webhook about a dispute may take before its list is believed to know more."""
     ted_windows: str = ""
     """When the slow rail takes orders, such as `09:00-09:30,15:00-15:30`; empty: always."""
 
@@ -107,6 +110,10 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     @property
     def statement_grace(self) -> timedelta:
         return timedelta(seconds=self.statement_grace_seconds)
+
+    @property
+    def disputes_patience(self) -> timedelta:
+        return timedelta(seconds=self.disputes_patience_seconds)
 
     @property
     def payouts_overdue(self) -> timedelta:

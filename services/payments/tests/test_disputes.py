@@ -98,7 +98,7 @@ async def test_disputes_never_hold_more_than_what_is_left(here: World) -> None:
         (refunded, Standing.FAILED), (refunded, Standing.SUCCEEDED),
     ):  # fmt: skip
         async with pg.transaction(here.pool) as conn:
-            await disputes.hear(conn, about(payment_id, operation, standing), operation, here.clock())
+            await disputes.hear(conn, about(payment_id, operation, standing), here.clock())
         holds.append(await held(here, payment_id))
     assert holds == [40, 40, 60, 60, 60]
     assert (await refund(here, payment_id, "0.01")).status == 409
@@ -111,7 +111,7 @@ async def test_one_dispute_heard_of_by_eight_at_once_is_one(here: World) -> None
 
     async def one() -> None:
         async with pg.transaction(here.pool) as conn:
-            await disputes.hear(conn, news, capture, here.clock())
+            await disputes.hear(conn, news, here.clock())
 
     await asyncio.gather(*(one() for _ in range(8)))
     assert await held(here, payment_id) == 100

@@ -37,6 +37,7 @@ from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
 from payments.service.cashier import Cashier, Proposal, Verdict
+from payments.service.disputes import Disputes
 from payments.service.pace import Pace
 from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
@@ -97,6 +98,7 @@ class World:
     witness: Witness
     proofs: ProofBooking
     hints: Hints
+    disputes: Disputes
     arrivals: Arrivals
     settlements: Settlements
     cashier: Cashier
@@ -279,6 +281,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
             ted_windows=Windows.parse(""),
         )
         cards = Cards(pool, ledger, people, provider, window=WINDOW, pace=PACE, clock=clock)
+        contested = Disputes(pool, provider, patience=timedelta(0), clock=clock)
         proofs = ProofBooking(pool, ledger, pace=PACE, clock=clock)
         arrivals = Arrivals(
             pool,
@@ -307,7 +310,8 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
             card_requests=CardRequests(pool, psp=PSP, clock=clock),
             witness=Witness(attesting, sources, seen, lambda: signer, pace=PACE, clock=clock),
             proofs=proofs,
-            hints=Hints(pool, provider, cards, pace=PACE, clock=clock),
+            hints=Hints(pool, provider, cards, contested, pace=PACE, clock=clock),
+            disputes=contested,
             arrivals=arrivals,
             settlements=Settlements(
                 pool,

@@ -308,3 +308,23 @@ async def cleared(conn: pg.Connection, payment: CardPayment, now: datetime) -> N
             await store.save_operation(each, after, None)
             await remember(conn, "card", each.id, after.state, "cleared")
             await tell_operation(conn, payment, after, now)
+
+
+NOBODY: Final = UUID(int=0)
+"""What is about no operation of ours is noted under this."""
+
+
+def operation_id_of(told: Told) -> OperationId | None:
+    """The operation that an object is about; None for one whose key cannot be ours."""
+    try:
+        return OperationId(UUID(told.key))
+    except ValueError:
+        return None
+
+
+async def about_nobody(conn: pg.Connection, told: Told, now: datetime) -> bool:
+    """An object of the provider's that is about nothing of ours is for people, once."""
+    return await open_case(
+        conn, Subject.CARD, NOBODY, f"unknown-object:{told.psp_id}"[:100], now, once=True,
+        evidence={"object": told.psp_id, "act": told.act, "amount": told.amount, "status": str(told.standing)},
+    )  # fmt: skip

@@ -9,20 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
 from common import pg
 from prometheus_client import Counter
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from payments.domain.cards import Act, OperationId, Told
-from payments.domain.cases import Subject
+from payments.domain.cards import Told
 from payments.domain.refusals import BadWebhook
 from payments.psp import CardProvider, read_hint
 from payments.rail import RailSilent
-from payments.service import disputes
+from payments.service import card_effects
 from payments.service.cards import Cards
-from payments.service.cases import open_case
+from payments.service.disputes import OURS, Disputes
 from payments.service.pace import Clock, Pace
 from payments.store.history import remember
 from payments.store.webhooks import Hint, WebhookStore
@@ -96,11 +94,19 @@ class Hints:
     """Works on the webhooks that were kept."""
 
     def __init__(
-        self, pool: pg.Pool, provider: CardProvider, cards: Cards, *, pace: Pace, clock: Clock
+        self,
+        pool: pg.Pool,
+        provider: CardProvider,
+        cards: Cards,
+        disputes: Disputes,
+        *,
+        pace: Pace,
+        clock: Clock,
     ) -> None:
         self._pool = pool
         self._provider = provider
         self._cards = cards
+        self._disputes = disputes
         self._pace = pace
         self._clock = clock
 
@@ -126,44 +132,25 @@ class Hints:
             else:
                 await self._later(hint, "not found")
             return
-        operation_id = _operation_id(told.key)
-        if operation_id is None or not await self._hear(told, operation_id):
-            async with pg.transaction(self._pool) as conn:
-                await open_case(
-                    conn, Subject.CARD, _CARDS_OF_NOBODY, f"unknown-object:{told.psp_id}"[:100], self._clock(),
-                    evidence={"object": told.psp_id, "act": told.act, "amount": told.amount,
-                              "status": str(told.standing)},
-                )  # fmt: skip
+        if told.act in OURS:
+            await self._hear(told)
+        else:
+            await self._disputes.hear(told, by="webhook")
         await self._end(hint, "APPLIED", f"{told.act} {told.standing}")
 
-    async def _hear(self, told: Told, operation_id: OperationId) -> bool:
-        """False when it is about nothing of ours."""
-        if told.act in _ACTS:
-            return await self._cards.hear(told, operation_id)
-        async with pg.transaction(self._pool) as conn:
-            return await disputes.hear(conn, told, operation_id, self._clock())
+    async def _hear(self, told: Told) -> None:
+        operation_id = card_effects.operation_id_of(told)
+        if operation_id is None or not await self._cards.hear(told, operation_id):
+            async with pg.transaction(self._pool) as conn:
+                await card_effects.about_nobody(conn, told, self._clock())
 
     async def _end(self, hint: Hint, state: str, outcome: str) -> None:
         async with pg.transaction(self._pool) as conn:
             await WebhookStore(conn).save(hint, state, outcome, None)
             if hint.object_id is not None and state == "IGNORED":
-                await remember(conn, "card", _CARDS_OF_NOBODY, state, outcome, {"object": hint.object_id})
+                await remember(conn, "card", card_effects.NOBODY, state, outcome, {"object": hint.object_id})
 
     async def _later(self, hint: Hint, outcome: str) -> None:
         due_at = self._pace.next_try(self._clock(), hint.tries)
         async with pg.transaction(self._pool) as conn:
             await WebhookStore(conn).save(hint, "RECEIVED", outcome[:200], due_at)
-
-
-_ACTS: Final = frozenset(Act)
-"""What we ask for ourselves; anything else (a dispute) is the cardholder's or the provider's doing."""
-
-_CARDS_OF_NOBODY: Final = UUID(int=0)
-"""What is about no operation of ours is noted under this."""
-
-
-def _operation_id(key: str) -> OperationId | None:
-    try:
-        return OperationId(UUID(key))
-    except ValueError:
-        return None
