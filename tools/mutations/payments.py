@@ -75,7 +75,7 @@ CODE = (
         f"{P}/store/deposits.py",
         "FROM holder WHERE player = $1 AND asked_at >= $2",
         "FROM holder WHERE player = $1 AND ($2::timestamptz IS NOT NULL)",
-        (f"{T}/test_holders.py::test_the_name_that_counts_is_the_one_identity_knows_at_the_claim",),
+        (f"{T}/test_holders.py::test_the_end_of_its_window_makes_no_old_name_count",),
     ),
     CodeGuard(
         "name: no claim is looked at before it is known",

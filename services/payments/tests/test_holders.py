@@ -115,6 +115,15 @@ async def test_a_claim_of_somebody_who_stays_unknown_ends_with_its_window(
     assert (ended.state, ended.reason) == (DepositState.REJECTED, "not-found")
 
 
+async def test_the_end_of_its_window_makes_no_old_name_count(here: World, holders: Holders) -> None:
+    player = await renamed(here, holders)
+    deposit = await claimed(here, player, BEFORE)
+    here.clock.forward(DEPOSIT_WINDOW)
+    assert await here.verify_all() == 1
+    looked_at = await here.requests.deposit(player, deposit.id)
+    assert (looked_at.state, looked_at.reason) == (DepositState.NOT_FOUND_YET, "holder-unknown")
+
+
 async def test_whom_identity_knows_only_later_is_asked_about_again(here: World, holders: Holders) -> None:
     player = new_player()
     here.identity.names[str(player)] = None
