@@ -11,6 +11,7 @@ import re
 from difflib import unified_diff
 from pathlib import Path
 
+import asyncpg
 import pytest
 from common.testing import fresh_database
 
@@ -22,9 +23,10 @@ from tools.stack.schema import normalised
 
 @pytest.mark.drill
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("service", ["ledger"])
+@pytest.mark.parametrize("service", ["ledger", "payments"])
 async def test_down_undoes_up(service: str, tmp_path: Path) -> None:
-    """Down step by step to nothing, then up again: at every step the same functions and triggers."""
+    """Down step by step to nothing, then up again: at every step the same functions and triggers, and the same rows of
+    the steps that states may take."""
     names = sorted(path.name for path in (ROOT / "services" / service / "migrations").iterdir())
     async with fresh_database(service) as database:
         dsn = database.dsn(f"{service}_migrator")
@@ -35,27 +37,21 @@ async def test_down_undoes_up(service: str, tmp_path: Path) -> None:
                 environment={"DATABASE_URL": f"{dsn}?sslmode=disable"},
             )  # fmt: skip
 
-        async def schema() -> str:
-            return normalised(await output(programs() / "pg_dump", "--schema-only", "--no-owner", dsn))
+        async def rules() -> list[str]:
+            dumped = normalised(await output(programs() / "pg_dump", "--schema-only", "--no-owner", dsn))
+            return [*_rules(dumped), *await _rows(dsn)]
 
         here = ROOT / "services" / service / "migrations"
-        going_down: dict[str, str] = {}
+        going_down: dict[str, list[str]] = {}
         for name in reversed(names):
-            going_down[name] = await schema()
+            going_down[name] = await rules()
             await dbmate("rollback", here)
         wrong: list[str] = []
         for name in names:
             (tmp_path / name).write_bytes((here / name).read_bytes())
             await dbmate("up", tmp_path)
             wrong += unified_diff(
-                _rules(await schema()),
-                _rules(going_down[name]),
-                f"{name}: up",
-                "back down to it",
-                "",
-                "",
-                0,
-                "",
+                await rules(), going_down[name], f"{name}: up", "back down to it", "", "", 0, ""
             )
     assert not wrong, "\n".join(wrong)
 
@@ -66,3 +62,22 @@ def _rules(schema: str) -> list[str]:
     return sorted(
         each for each in re.split(r"\n\n+(?=[A-Z])", schema) if re.match(r"CREATE (FUNCTION|.*TRIGGER)", each)
     )
+
+
+async def _rows(dsn: str) -> list[str]:
+    """The rules that are rows: which state may follow which."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        tables = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
+            "AND relname ~ '_(step|rank)$'"
+        )
+        return sorted(
+            [
+                f"{table}: {row}"
+                for (table,) in tables
+                for (row,) in await connection.fetch(f"SELECT to_jsonb(each)::text FROM {table} each")
+            ]
+        )
+    finally:
+        await connection.close()

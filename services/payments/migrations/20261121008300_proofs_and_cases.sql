@@ -311,4 +311,8 @@ DROP TRIGGER transfer_is_attested_once ON attestation;
 DROP FUNCTION transfer_is_attested_once(), proof_takes_a_step(), arrival_takes_a_step(), review_case_is_decided_once();
 ALTER TABLE withdrawal DROP COLUMN ended_at, DROP COLUMN rail;
 ALTER TABLE deposit DROP COLUMN noticed;
+DELETE FROM deposit_step WHERE before = 'SUSPENDED' OR before = 'QUARANTINED' AND after IN ('SUSPENDED', 'REJECTED');
+DELETE FROM withdrawal_step WHERE before IN ('REVIEW', 'APPROVED', 'BOOKED', 'RETURNING')
+    OR before = 'RESERVED' AND after IN ('REVIEW', 'APPROVED', 'REJECTED');
+INSERT INTO withdrawal_step (before, after) VALUES ('RESERVED', 'SENDING');
 ALTER TABLE history DROP COLUMN person;
