@@ -32,7 +32,10 @@ async def holders(here: World) -> AsyncIterator[Holders]:
 async def learn_all(holders: Holders) -> tuple[int, int]:
     """What the worker does until nobody is left to ask about; how many were asked about, and for how many in vain."""
     asked = failed = 0
-    while leased := await holders.lease(4):
+    for _ in range(20):
+        leased = await holders.lease(4)
+        if not leased:
+            break
         for player in leased:
             asked += 1
             try:
