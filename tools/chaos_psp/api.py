@@ -299,9 +299,12 @@ async def truth(request: web.Request) -> web.Response:
 
 
 async def pending(request: web.Request) -> web.Response:
-    """What the provider has not told yet, and the settlement files that it has published."""
+    """What the provider has not told yet, the settlement files that it has published, and its disputes."""
     state = request.app[STATE]
-    return web.json_response({"webhooks_waiting": state.sender.waiting, "files": sorted(state.book.files)})
+    disputes = sorted(each.id for each in state.book.things.values() if each.act == "dispute")
+    return web.json_response(
+        {"webhooks_waiting": state.sender.waiting, "files": sorted(state.book.files), "disputes": disputes}
+    )
 
 
 async def healthy(_request: web.Request) -> web.Response:

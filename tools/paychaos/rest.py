@@ -1,7 +1,7 @@
 """When a day has come to rest: not when nothing seems to move, but when nothing is left to be done or to be heard.
 
 What our own databases have open is one half. The other is what the providers know and we do not yet: a transfer on
-the statement, an order that came back, a settlement file, a webhook on its way. A rest that only looked at ourselves
+the statement, an order that came back, a settlement file, a dispute, a webhook on its way. A rest that only looked at ourselves
 would depend on who was down for how long.
 """
 
@@ -26,6 +26,9 @@ UNHEARD = {
            AND NOT EXISTS (SELECT FROM review_case c WHERE c.subject_id = withdrawal.id)""",
     "every settlement file is here": """
         SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT f.name FROM payout_file f)""",
+    "every dispute is here, or a case": """
+        SELECT id FROM unnest($1::text[]) AS id WHERE NOT EXISTS (SELECT FROM card_dispute d WHERE d.psp_id = id)
+           AND NOT EXISTS (SELECT FROM review_case c WHERE c.reason = 'unknown-object:' || id)""",
 }
 """By what it says: a query that finds, among what the providers know, what we do not."""
 
@@ -35,7 +38,7 @@ async def waiting_for(stack: Stack, provider: Provider, since: datetime) -> list
     pending = await provider.psp("GET", "/control/pending")
     found = ["webhooks on their way"] if pending["webhooks_waiting"] else []
     found += await contradictions(superuser(stack, "payments"), PAYMENTS_DRAINED)
-    found += await _unheard(stack, provider, since, pending["files"])
+    found += await _unheard(stack, provider, since, pending["files"], pending["disputes"])
     for service in ("ledger", "payments"):
         connection = await asyncpg.connect(superuser(stack, service), timeout=5)
         try:
@@ -47,7 +50,9 @@ async def waiting_for(stack: Stack, provider: Provider, since: datetime) -> list
     return found
 
 
-async def _unheard(stack: Stack, provider: Provider, since: datetime, files: list[str]) -> list[str]:
+async def _unheard(
+    stack: Stack, provider: Provider, since: datetime, files: list[str], disputes: list[str]
+) -> list[str]:
     begin = (since - timedelta(seconds=5)).isoformat().replace("+00:00", "Z")
     abonos = (await provider.rail("GET", f"/abonos?since={begin}"))["items"]
     came_back = (await provider.rail("GET", f"/devoluciones?since={begin}"))["items"]
@@ -60,7 +65,7 @@ async def _unheard(stack: Stack, provider: Provider, since: datetime, files: lis
     connection = await asyncpg.connect(superuser(stack, "payments"), timeout=5)
     try:
         for (says, query), known in zip(
-            UNHEARD.items(), (keys, [each["clave"] for each in came_back], files), strict=True
+            UNHEARD.items(), (keys, [each["clave"] for each in came_back], files, disputes), strict=True
         ):
             rows = await connection.fetch(query, known)
             if rows:
