@@ -185,6 +185,15 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.users_proof_is_counted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.proof := OLD.proof + ((OLD.password_changed_at, OLD.totp_generation, OLD.role, OLD.closed_at)
+        IS DISTINCT FROM (NEW.password_changed_at, NEW.totp_generation, NEW.role, NEW.closed_at))::int;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.users_second_factor_is_not_taken_back() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -425,11 +434,13 @@ CREATE TABLE public.users (
     totp_generation smallint DEFAULT 0 NOT NULL,
     totp_last_step bigint DEFAULT 0 NOT NULL,
     approval uuid,
+    proof bigint DEFAULT 1 NOT NULL,
     CONSTRAINT users_are_adults CHECK ((birth_date <= ((((registered_at AT TIME ZONE 'UTC'::text) - '06:00:00'::interval))::date - '18 years'::interval))),
     CONSTRAINT users_email_is_bounded CHECK ((length(email) <= 254)),
     CONSTRAINT users_email_is_canonical CHECK (((email ~ '^[!-~]+@[!-~]+$'::text) AND (email = lower(email)))),
     CONSTRAINT users_full_name_is_bounded CHECK (((length(full_name) >= 2) AND (length(full_name) <= 120))),
     CONSTRAINT users_password_is_argon2id CHECK ((password_hash ~~ '$argon2id$%'::text)),
+    CONSTRAINT users_proof_from_one CHECK ((proof >= 1)),
     CONSTRAINT users_role_is_known CHECK ((role = ANY (ARRAY['bettor'::text, 'official'::text, 'cashier'::text, 'auditor'::text, 'admin'::text]))),
     CONSTRAINT users_totp_generation_is_counted CHECK ((totp_generation >= 0)),
     CONSTRAINT users_version_from_one CHECK ((version >= 1))
@@ -565,6 +576,8 @@ CREATE CONSTRAINT TRIGGER users_change_is_told AFTER INSERT OR UPDATE OF version
 
 CREATE TRIGGER users_past_is_kept AFTER UPDATE ON public.users FOR EACH ROW WHEN ((new.version > old.version)) EXECUTE FUNCTION public.users_past_is_kept();
 
+CREATE TRIGGER users_proof_is_counted BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_proof_is_counted();
+
 CREATE TRIGGER users_second_factor_is_not_taken_back BEFORE UPDATE OF totp_generation ON public.users FOR EACH ROW WHEN ((new.totp_generation < old.totp_generation)) EXECUTE FUNCTION public.users_second_factor_is_not_taken_back();
 
 CREATE TRIGGER users_staff_takes_four_eyes BEFORE INSERT OR UPDATE OF role ON public.users FOR EACH ROW EXECUTE FUNCTION public.users_staff_takes_four_eyes();
@@ -627,6 +640,8 @@ REVOKE ALL ON FUNCTION public.approval_begins_as_a_question() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.kyc_case_begins_as_a_draft() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.users_proof_is_counted() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.users_second_factor_is_not_taken_back() FROM PUBLIC;
 

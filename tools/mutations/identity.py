@@ -11,14 +11,32 @@ GT = "services/gateway/tests"
 _CONFUSED = (f"{CT}/test_auth.py::test_anything_else_is_not_accepted",)
 _COVERED = (f"{CT}/test_plain_signatures.py",)
 _FOUR_EYES = (f"{PT}/test_four_eyes.py::test_the_database_takes_four_eyes_too",)
+_VOID = (
+    f"{PT}/test_killed_between.py",
+    f"{PT}/test_void_sessions.py::test_a_session_on_what_has_changed_opens_nothing_though_nothing_has_ended_it",
+)
 
 CODE = (
     CodeGuard(
         "edge: a session is worth nothing once what it was started on has changed",
         f"{P}/service/access.py",
-        "        if known is None or _proved(known) != _proved(user):",
+        "        if not await self._holds(started.session):",
         "        if False:",
         (f"{PT}/test_four_eyes.py::test_who_is_dismissed_while_logging_in_gets_no_session",),
+    ),
+    CodeGuard(
+        "edge: a session on what has changed opens nothing, though nothing has ended it",
+        f"{P}/service/access.py",
+        "        if not await self._holds(session):",
+        "        if False:",
+        _VOID,
+    ),
+    CodeGuard(
+        "edge: a session that is proved again stands on what it was proved by",
+        f"{P}/service/passwords.py",
+        "        return await self._access.renew(user_id, sid, proof)",
+        "        return await self._access.renew(user_id, sid, (await self._access._accounts.user(user_id)).proof)",
+        (f"{PT}/test_void_sessions.py::test_who_changed_the_password_before_it_was_reset_keeps_nothing",),
     ),
     CodeGuard(
         "edge: a session ends whole, or can be asked to end again",
@@ -30,11 +48,13 @@ CODE = (
         (f"{PT}/test_sessions.py::test_an_end_that_redis_broke_off_can_be_asked_for_again",),
     ),
     CodeGuard(
-        "edge: who is dismissed has no session, though we die on the way",
+        "edge: gateways hear of who is dismissed, though we die on the way",
         f"{P}/service/approvals.py",
         "            await self._end_sessions(await self._would_be(who, approval_id))",
         "            await self._would_be(who, approval_id)",
-        (f"{PT}/test_four_eyes.py::test_who_was_dismissed_keeps_no_session_though_we_die_on_the_way",),
+        (
+            f"{PT}/test_four_eyes.py::test_of_who_was_dismissed_the_gateways_have_heard_though_we_die_on_the_way",
+        ),
     ),
     CodeGuard(
         "edge: who may not decide ends nobody's session",
@@ -281,6 +301,13 @@ CODE = (
 )
 
 DATABASE = (
+    DatabaseGuard(
+        "edge: what sessions stand on is counted by the database",
+        "identity",
+        "ALTER TABLE users DISABLE TRIGGER users_proof_is_counted",
+        "ALTER TABLE users ENABLE TRIGGER users_proof_is_counted",
+        _VOID,
+    ),
     DatabaseGuard(
         "edge: four eyes, in the database",
         "identity",

@@ -27,15 +27,15 @@ SECRET_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 RETRY_AFTER_SECONDS: Final = 2
 MOST_SESSIONS: Final = 20
 """Of one person; the oldest ends when another begins."""
-FIELDS: Final = ("user", "role", "ends", "started", "proved", "address", "agent")
+FIELDS: Final = ("user", "role", "ends", "started", "proved", "address", "agent", "proof")
 
 # KEYS: the session, its owner's index. ARGV: sid, digest, user, role, idle, absolute, address, agent, the most
-# sessions. Answers the absolute deadline, now, and the sids that had to go.
+# sessions, the proof's version. Answers the absolute deadline, now, and the sids that had to go.
 START: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local idle, absolute = tonumber(ARGV[5]), tonumber(ARGV[6])
 redis.call('HSET', KEYS[1], 'digest', ARGV[2], 'user', ARGV[3], 'role', ARGV[4], 'idle', idle,
-  'ends', now + absolute, 'started', now, 'proved', now, 'address', ARGV[7], 'agent', ARGV[8])
+  'ends', now + absolute, 'started', now, 'proved', now, 'address', ARGV[7], 'agent', ARGV[8], 'proof', ARGV[10])
 redis.call('EXPIRE', KEYS[1], math.min(idle, absolute))
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 redis.call('ZADD', KEYS[2], now + absolute, ARGV[1])
@@ -51,26 +51,27 @@ return answer
 # Being used puts the idle deadline off, never past the absolute one.
 RESUME: Final = """
 local session = redis.call('HMGET', KEYS[1], 'user', 'role', 'ends', 'started', 'proved', 'address', 'agent',
-  'digest', 'idle')
-if session[8] ~= ARGV[1] or not session[9] then return nil end
+  'digest', 'idle', 'proof')
+if session[8] ~= ARGV[1] or not session[9] or not session[10] then return nil end
 local left = tonumber(session[3]) - tonumber(redis.call('TIME')[1])
 if left <= 0 then
   redis.call('DEL', KEYS[1])
   return nil
 end
 redis.call('EXPIRE', KEYS[1], math.min(tonumber(session[9]), left))
-return {session[1], session[2], session[3], session[4], session[5], session[6], session[7]}
+return {session[1], session[2], session[3], session[4], session[5], session[6], session[7], session[10]}
 """
 
-# The session under another secret, proved anew; the old secret opens nothing any more. KEYS: old, new, index.
+# The session under another secret, proved anew; the old secret opens nothing any more. KEYS: old, new, index. ARGV: both
+# sids, the digest, the proof's version.
 RENEW: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
 local now = tonumber(redis.call('TIME')[1])
 redis.call('RENAME', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[2], 'digest', ARGV[3], 'proved', now)
+redis.call('HSET', KEYS[2], 'digest', ARGV[3], 'proved', now, 'proof', ARGV[4])
 redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[2], 'ends'), ARGV[2])
 redis.call('ZREM', KEYS[3], ARGV[1])
-return redis.call('HMGET', KEYS[2], 'user', 'role', 'ends', 'started', 'proved', 'address', 'agent')
+return redis.call('HMGET', KEYS[2], 'user', 'role', 'ends', 'started', 'proved', 'address', 'agent', 'proof')
 """
 
 # Ends one of somebody's sessions. KEYS: the session, its owner's index. ARGV: sid. Answers whether it was live.
@@ -145,7 +146,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A live session. `ends` is its absolute deadline, `proved` when its holder last proved who they are."""
+    """A live session. `ends` is its absolute deadline, `proved` when its holder last proved who they are, and `proof` the
+    version of what they proved it by: the session is void once their account has a later one."""
 
     sid: UUID
     user: UserId
@@ -153,6 +155,7 @@ class Session:
     ends: datetime
     started: datetime
     proved: datetime
+    proof: int
     origin: Origin = Origin()
 
 
@@ -185,10 +188,10 @@ class Sessions:
         async with _or_unavailable():
             ends, now, *gone = await self._start(
                 keys=[_key(sid), _index(user.id)],
-                args=[*arguments, origin.address, origin.agent, MOST_SESSIONS],
+                args=[*arguments, origin.address, origin.agent, MOST_SESSIONS, user.proof],
             )
         started = _moment(now)
-        session = Session(sid, user.id, user.role, _moment(ends), started, started, origin)
+        session = Session(sid, user.id, user.role, _moment(ends), started, started, user.proof, origin)
         return StartedSession(secret, session, tuple(_sid(each) for each in gone))
 
     async def resume(self, secret: str) -> Session:
@@ -206,15 +209,15 @@ class Sessions:
             raise SessionEnded("The session ran out or was ended.")
         return _session(sid, found)
 
-    async def renew(self, user: UserId, sid: UUID) -> StartedSession:
-        """The same session under a fresh secret, after its holder has proved themselves again.
+    async def renew(self, user: UserId, sid: UUID, proof: int) -> StartedSession:
+        """The same session under a fresh secret, after its holder has proved themselves again, by that version of proof.
 
         Raises SessionEnded, SessionsUnavailable.
         """
         secret, digest, new = _fresh()
         async with _or_unavailable():
             found = await self._renew(
-                keys=[_key(sid), _key(new), _index(user)], args=[str(sid), str(new), digest]
+                keys=[_key(sid), _key(new), _index(user)], args=[str(sid), str(new), digest, proof]
             )
         if found is None:
             raise SessionEnded("The session ran out or was ended.")
@@ -252,7 +255,7 @@ class Sessions:
                 for sid in sids:
                     asking.hmget(_key(sid), list(FIELDS))
                 answers = await asking.execute()
-        live = [_session(sid, each) for sid, each in zip(sids, answers, strict=True) if each[0] is not None]
+        live = [_session(sid, each) for sid, each in zip(sids, answers, strict=True) if None not in each]
         return tuple(sorted(live, key=lambda each: each.started, reverse=True))
 
 
@@ -263,7 +266,7 @@ def _fresh() -> tuple[str, bytes, UUID]:
 
 
 def _session(sid: UUID, found: Sequence[bytes]) -> Session:
-    user, role, ends, started, proved, address, agent = (bytes(each).decode() for each in found)
+    user, role, ends, started, proved, address, agent, proof = (bytes(each).decode() for each in found)
     return Session(
         sid,
         UserId(UUID(user)),
@@ -271,6 +274,7 @@ def _session(sid: UUID, found: Sequence[bytes]) -> Session:
         _moment(ends),
         _moment(started),
         _moment(proved),
+        int(proof),
         Origin(address, agent),
     )
 

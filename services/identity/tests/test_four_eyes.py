@@ -114,7 +114,7 @@ async def test_who_is_dismissed_while_logging_in_gets_no_session(
     assert await told(await client.post("/v1/login", json=proof)) == (401, "bad-credentials")
 
 
-async def test_who_was_dismissed_keeps_no_session_though_we_die_on_the_way(
+async def test_of_who_was_dismissed_the_gateways_have_heard_though_we_die_on_the_way(
     client: Client, member: Appointed, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await member(1, "admin"), await member(2, "admin")
@@ -129,6 +129,8 @@ async def test_who_was_dismissed_keeps_no_session_though_we_die_on_the_way(
 
     monkeypatch.setattr(Sessions, "end_all", dies)
     assert (await decide(client, second, approval)).status == 503
+    heard = "SELECT count(*) FROM outbox WHERE routing_key = 'identity.session.revoked.v1'"
+    assert await owner.fetchval(heard) == 1
     gone = await client.post("/internal/token", json={"session": left.session, "audience": "payments"})
     assert gone.status == 401
 

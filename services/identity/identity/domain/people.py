@@ -134,7 +134,8 @@ class Applicant:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with an account. `version` counts the changes; each leaves as an event."""
+    """A person with an account. `version` counts the changes; each leaves as an event. `proof` counts those of what a session
+    stands on (password, second factor, role, being open): the database does, so nothing else can forget to."""
 
     id: UserId
     email: Email
@@ -147,6 +148,7 @@ class User:
     password_changed_at: datetime | None = None
     closed_at: datetime | None = None
     totp_generation: int = 0
+    proof: int = 1
 
     @property
     def is_staff(self) -> bool:

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
-from common.pg import transaction
+from common.pg import borrowed, transaction
 from common.rate_limits import Charge, RateLimit, RateLimiter
 from contracts.identity import RevocationReason
 
 from identity import events
 from identity.derived import MasterKey
 from identity.domain.passwords import BadCredentials
-from identity.domain.people import AccountClosed, User, UserId, account_name
+from identity.domain.people import AccountClosed, SessionEnded, User, UserId, account_name
 from identity.service.accounts import Accounts
 from identity.service.desk import Desk
 from identity.sessions import Lifetime, NoSuchSession, Origin, Session, Sessions, StartedSession
@@ -81,21 +81,19 @@ class Access:
         await self._limiter.forgive(charge)
         started = await self._sessions.start(user, self._lifetimes.of(user), origin)
         await self._tell_started(started, RevocationReason.PUSHED_OUT)
-        await self._expect_unchanged(user, started.session.sid)
+        if not await self._holds(started.session):
+            raise BadCredentials("Check both and try again.")
         return await self._within_own_limit(user, started)
 
-    async def _expect_unchanged(self, user: User, sid: UUID) -> None:
-        """End the session again if what it was started on is no longer so: the password, the role, the second factor.
-
-        Read after it was started: whoever changes one of these ends all sessions afterwards, so a change is either seen
-        here or ends this session. Raises BadCredentials, SessionsUnavailable.
-        """
-        async with transaction(self._desk.pool, readonly=True) as connection:
-            known = await PeopleStore(connection).user(user.id)
-        if known is None or _proved(known) != _proved(user):
-            if await self._sessions.end(user.id, sid):
-                await self.tell_ended(user.id, (sid,), RevocationReason.REVOKED)
-            raise BadCredentials("Check both and try again.")
+    async def _holds(self, session: Session) -> bool:
+        """Whether what a session was started on is still so; one that is void is ended. Raises SessionsUnavailable."""
+        async with borrowed(self._desk.pool) as connection:
+            proof = await PeopleStore(connection).proof(session.user)
+        if session.proof == proof:
+            return True
+        if await self._sessions.end(session.user, session.sid):
+            await self.tell_ended(session.user, (session.sid,), RevocationReason.REVOKED)
+        return False
 
     async def _within_own_limit(self, user: User, started: StartedSession) -> StartedSession:
         """The session no longer than its holder allows themselves.
@@ -132,11 +130,11 @@ class Access:
         user = await self._accounts.prove_again(user_id, password)
         await self.prove_second_factor(user, code)
         await self._limiter.forgive(charge)
-        return await self.renew(user_id, sid)
+        return await self.renew(user_id, sid, user.proof)
 
-    async def renew(self, user_id: UserId, sid: UUID) -> StartedSession:
-        """The session under a fresh secret, proved now. Raises SessionEnded, SessionsUnavailable."""
-        renewed = await self._sessions.renew(user_id, sid)
+    async def renew(self, user_id: UserId, sid: UUID, proof: int) -> StartedSession:
+        """The session under a fresh secret, proved now by that version of proof. Raises SessionEnded, SessionsUnavailable."""
+        renewed = await self._sessions.renew(user_id, sid, proof)
         await self._tell_started(renewed, RevocationReason.RENEWED)
         return renewed
 
@@ -150,7 +148,9 @@ class Access:
 
     async def sessions(self, user_id: UserId) -> tuple[Session, ...]:
         """One's live sessions, newest first. Raises SessionsUnavailable."""
-        return await self._sessions.of(user_id)
+        async with borrowed(self._desk.pool) as connection:
+            proof = await PeopleStore(connection).proof(user_id)
+        return tuple(each for each in await self._sessions.of(user_id) if each.proof == proof)
 
     async def revoke(self, user_id: UserId, sid: UUID) -> None:
         """End one of one's sessions. Raises NoSuchSession, also for somebody else's; SessionsUnavailable."""
@@ -166,7 +166,7 @@ class Access:
 
     async def token(self, secret: str, audience: Audience) -> IssuedToken:
         """Exchange a live session for a token to one service. Raises SessionEnded, SessionsUnavailable."""
-        session = await self._sessions.resume(secret)
+        session = await self.session(secret)
         now = self._desk.clock()
         lifetime = min(self._signer.lifetime, session.ends - now)
         return IssuedToken(
@@ -174,8 +174,15 @@ class Access:
         )
 
     async def session(self, secret: str) -> Session:
-        """The live session a secret opens. Raises SessionEnded, SessionsUnavailable."""
-        return await self._sessions.resume(secret)
+        """The live session a secret opens. Raises SessionEnded, SessionsUnavailable.
+
+        Whether it still stands on what is so is asked of the database each time: whatever has or has not been ended in
+        Redis, by whomever and however far they came, a session on a password that was changed opens nothing.
+        """
+        session = await self._sessions.resume(secret)
+        if not await self._holds(session):
+            raise SessionEnded("The session ran out or was ended.")
+        return session
 
     async def tell_ended(self, user_id: UserId, sids: tuple[UUID, ...], reason: RevocationReason) -> None:
         """Say that sessions have ended, so that nobody goes on using what they kept for them."""
@@ -216,8 +223,3 @@ class Access:
             fresh = await PeopleStore(connection).spend_totp_step(user, step)
         if not fresh:
             raise CodeUsed("Wait for the next code.", field="code")
-
-
-def _proved(user: User) -> tuple[object, ...]:
-    """What a session is started on: it is worth nothing once one of these is another."""
-    return user.password_changed_at, user.role, user.closed_at is None, user.totp_generation

@@ -78,7 +78,7 @@ class Approvals:
         whatever stands against the act itself by now.
         """
         if approve:
-            # Before as well: should we die in between, nobody keeps a session of somebody they are no longer.
+            # Before as well: should we die in between, the gateways have heard of the sessions there were.
             await self._end_sessions(await self._would_be(who, approval_id))
         async with transaction(self._desk.pool) as connection:
             store = ApprovalStore(connection)

@@ -40,12 +40,12 @@ class PasswordDesk:
         Raises WeakPassword, HashingBusy, SessionEnded, SessionsUnavailable.
         """
         password_hash = await self._new_hash(user_id, password)
-        # Before as well: should we die in between, nobody keeps a session that the old password opened.
+        # Before as well: should we die in between, the gateways have heard of the sessions there were.
         await self._access.revoke_all(user_id, RevocationReason.PASSWORD_CHANGED, but=sid)
         async with transaction(self._desk.pool) as connection:
-            await self._set(connection, user_id, password_hash, "changed")
+            proof = await self._set(connection, user_id, password_hash, "changed")
         await self._access.revoke_all(user_id, RevocationReason.PASSWORD_CHANGED, but=sid)
-        return await self._access.renew(user_id, sid)
+        return await self._access.renew(user_id, sid, proof)
 
     async def forgot(self, email: str) -> None:
         """Send a code to whoever has the address. Nothing tells whether somebody does.
@@ -85,13 +85,15 @@ class PasswordDesk:
 
     async def _set(
         self, connection: Connection, user_id: UserId, password_hash: str, how: Literal["changed", "reset"]
-    ) -> None:
+    ) -> int:
+        """Gives the version of proof that this made."""
         store, now = PeopleStore(connection), self._desk.clock()
         user = people.change_password(await locked(store, user_id), now=now)
         await store.save(user)
         await store.set_password_hash(user_id, password_hash)
         await store.announce(events.password_changed(user, how, event_id=self._desk.new_id(), at=now))
         await self._codes.tell(connection, MessageKind.PASSWORD_CHANGED, user.email.value)
+        return (await locked(store, user_id)).proof
 
 
 async def new_password_hash(desk: Desk, passwords: Passwords, user_id: UserId, password: str) -> str:

@@ -110,6 +110,11 @@ class PeopleStore(Store):
         row = await self._connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
         return None if row is None else _user(row)
 
+    async def proof(self, user_id: UserId) -> int | None:
+        """The version of what somebody proves themselves by; None of nobody."""
+        proof: int | None = await self._connection.fetchval("SELECT proof FROM users WHERE id = $1", user_id)
+        return proof
+
     async def user_for_update(self, user_id: UserId) -> User | None:
         """The user, locked: whoever changes somebody does so one after the other."""
         row = await self._connection.fetchrow("SELECT * FROM users WHERE id = $1 FOR UPDATE", user_id)
@@ -212,4 +217,5 @@ def _user(row: asyncpg.Record) -> User:
         password_changed_at=row["password_changed_at"],
         closed_at=row["closed_at"],
         totp_generation=row["totp_generation"],
+        proof=row["proof"],
     )
