@@ -17,11 +17,35 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_is_decided_once',
             MESSAGE = format('approval %s has been decided', OLD.id);
     END IF;
+    PERFORM FROM users WHERE id IN (NEW.requested_by, NEW.decided_by) ORDER BY id FOR SHARE;
     IF NOT EXISTS (SELECT FROM users WHERE id = who AND role = ANY (allowed) AND closed_at IS NULL) THEN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_is_by_whom_may',
             MESSAGE = format('user %s may not decide on %s', who, NEW.act);
     END IF;
+    IF NEW.state = 'APPROVED' AND NOT EXISTS (
+        SELECT FROM users WHERE id = NEW.requested_by AND role = ANY (allowed) AND closed_at IS NULL) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_is_asked_by_whom_still_may',
+            MESSAGE = format('user %s may not ask for %s any more', NEW.requested_by, NEW.act);
+    END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.approval_takes_effect_at_once() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF NOT (CASE
+        WHEN NEW.act IN ('staff.appoint', 'staff.role') THEN EXISTS (SELECT FROM approval_use WHERE approval = NEW.id)
+        WHEN NEW.act = 'staff.dismiss'
+            THEN EXISTS (SELECT FROM users WHERE id = NEW.subject::uuid AND closed_at IS NOT NULL)
+        WHEN NEW.act LIKE 'kyc.%' THEN EXISTS (SELECT FROM kyc_case WHERE approval = NEW.id)
+        ELSE true  -- a second factor: no rule here lets anything happen by having been approved
+    END) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'approval_takes_effect_at_once',
+            MESSAGE = format('approval %s has done nothing', NEW.id);
+    END IF;
+    RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.device_revoked_stays_revoked() RETURNS trigger
@@ -552,6 +576,8 @@ CREATE TRIGGER approval_begins_as_a_question BEFORE INSERT ON public.approval FO
 
 CREATE TRIGGER approval_is_by_whom_may BEFORE INSERT OR UPDATE ON public.approval FOR EACH ROW EXECUTE FUNCTION public.approval_is_by_whom_may();
 
+CREATE CONSTRAINT TRIGGER approval_takes_effect_at_once AFTER UPDATE OF state ON public.approval DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.state = 'APPROVED'::text)) EXECUTE FUNCTION public.approval_takes_effect_at_once();
+
 CREATE TRIGGER device_revoked_stays_revoked BEFORE UPDATE ON public.device FOR EACH ROW EXECUTE FUNCTION public.device_revoked_stays_revoked();
 
 CREATE TRIGGER holder_document_is_the_persons BEFORE INSERT ON public.holder_document FOR EACH ROW EXECUTE FUNCTION public.holder_document_is_the_persons();
@@ -636,6 +662,8 @@ GRANT USAGE ON SCHEMA public TO identity_relay;
 GRANT USAGE ON SCHEMA public TO identity_operator;
 
 REVOKE ALL ON FUNCTION public.approval_begins_as_a_question() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.approval_takes_effect_at_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
 

@@ -252,9 +252,18 @@ CODE = (
     CodeGuard(
         "edge: two who decide about each other come one after the other",
         f"{P}/service/approvals.py",
-        "for each in sorted({who, *subject})}",
-        "for each in (who, *subject)}",
-        (f"{PT}/test_four_eyes_races.py",),
+        "sorted({who, found.requested_by, *subject})",
+        "(who, found.requested_by, *subject)",
+        (f"{PT}/test_four_eyes_races.py::test_of_two_who_dismiss_each_other_at_once_one_does",),
+    ),
+    CodeGuard(
+        "edge: what was asked by who is dismissed is not approved",
+        f"{P}/domain/approvals.py",
+        "    if approve and not _may(asker, approval.act):",
+        "    if False:",
+        (
+            f"{PT}/test_four_eyes_gone.py::test_what_somebody_asked_who_was_dismissed_or_moved_is_not_approved",
+        ),
     ),
     CodeGuard(
         "edge: JSON has a depth",
@@ -320,7 +329,14 @@ DATABASE = (
         "identity",
         "ALTER TABLE approval DISABLE TRIGGER approval_is_by_whom_may",
         "ALTER TABLE approval ENABLE TRIGGER approval_is_by_whom_may",
-        _FOUR_EYES,
+        (*_FOUR_EYES, f"{PT}/test_four_eyes_gone.py::test_the_database_approves_nothing_of_who_is_gone"),
+    ),
+    DatabaseGuard(
+        "edge: an approval takes effect at once",
+        "identity",
+        "ALTER TABLE approval DISABLE TRIGGER approval_takes_effect_at_once",
+        "ALTER TABLE approval ENABLE TRIGGER approval_takes_effect_at_once",
+        (f"{PT}/test_four_eyes_gone.py::test_no_approval_lies_ready_for_when_those_who_gave_it_are_gone",),
     ),
     DatabaseGuard(
         "edge: one digit repeated is nobody's CPF, in the database",

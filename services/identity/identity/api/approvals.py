@@ -15,6 +15,7 @@ from identity.domain.approvals import (
     ApprovalId,
     ApprovalOpen,
     ApprovalState,
+    AskerMayNot,
     FourEyesNeeded,
     InvalidReason,
     NoSuchApproval,
@@ -103,7 +104,7 @@ _DECIDING = (NoSuchApproval, NotYourAct, FourEyesNeeded, ApprovalDecided, Sessio
 ROUTES = (
     Route("GET", "/v1/approvals", approvals, query=ApprovalsQuery, returns=ApprovalsView, role=DECIDERS),
     Route("POST", "/v1/approvals/{approval_id}/approve", approve, returns=ApprovalView, role=DECIDERS, step_up=True,
-          refusals=(*_DECIDING, AlreadyRegistered, Underage, AccountClosed, CaseNotOpen, HashingBusy)),
+          refusals=(*_DECIDING, AskerMayNot, AlreadyRegistered, Underage, AccountClosed, CaseNotOpen, HashingBusy)),
     Route("POST", "/v1/approvals/{approval_id}/refuse", refuse, returns=ApprovalView, role=DECIDERS, step_up=True,
           refusals=_DECIDING),
 )  # fmt: skip

@@ -72,6 +72,13 @@ class NotYourAct(Forbidden):
     title = "Not for this role"
 
 
+class AskerMayNot(Conflict):
+    """Whoever asked was dismissed or moved since, and one pair of eyes is not two."""
+
+    slug = "asker-may-not"
+    title = "Whoever asked may not ask for this any more"
+
+
 class InvalidReason(Invalid):
     slug = "invalid-reason"
     title = "A reason is needed"
@@ -98,7 +105,7 @@ def check_request(who: User, act: Act, *, subject: str, reason: str) -> str:
 
     Raises NotYourAct, FourEyesNeeded for one about oneself, InvalidReason.
     """
-    if who.role not in WHO_MAY[act] or who.closed_at is not None:
+    if not _may(who, act):
         raise NotYourAct("Your role may not ask for this.")
     if subject == str(who.id):
         raise FourEyesNeeded("Nobody asks this for themselves.")
@@ -108,13 +115,22 @@ def check_request(who: User, act: Act, *, subject: str, reason: str) -> str:
     return reason
 
 
-def decide(approval: Approval, who: User, *, approve: bool, now: datetime) -> Approval:
-    """The decided request. Raises NotYourAct, FourEyesNeeded, ApprovalDecided."""
-    if who.role not in WHO_MAY[approval.act] or who.closed_at is not None:
+def decide(approval: Approval, who: User, asker: User, *, approve: bool, now: datetime) -> Approval:
+    """The decided request. Anybody's may be refused, that of somebody who could not ask for it today is not approved.
+
+    Raises NotYourAct, FourEyesNeeded, ApprovalDecided, AskerMayNot.
+    """
+    if not _may(who, approval.act):
         raise NotYourAct("Your role may not decide this.")
     if who.id == approval.requested_by or str(who.id) == approval.subject:
         raise FourEyesNeeded("Whoever asked, or is concerned, does not decide.")
     if approval.state is not ApprovalState.OPEN:
         raise ApprovalDecided(f"It was {approval.state.lower()} already.")
+    if approve and not _may(asker, approval.act):
+        raise AskerMayNot("Refuse it; somebody who may can ask anew.")
     state = ApprovalState.APPROVED if approve else ApprovalState.REFUSED
     return replace(approval, state=state, decided_by=who.id, decided_at=now)
+
+
+def _may(who: User, act: Act) -> bool:
+    return who.role in WHO_MAY[act] and who.closed_at is None

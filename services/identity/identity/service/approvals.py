@@ -74,8 +74,8 @@ class Approvals:
     async def decide(self, who: UserId, approval_id: ApprovalId, *, approve: bool) -> Approval:
         """Approve or refuse. What is approved has happened when this returns.
 
-        Raises NoSuchApproval, NotYourAct, FourEyesNeeded, ApprovalDecided, SessionEnded, SessionsUnavailable, and
-        whatever stands against the act itself by now.
+        Raises NoSuchApproval, NotYourAct, FourEyesNeeded, ApprovalDecided, AskerMayNot, SessionEnded,
+        SessionsUnavailable, and whatever stands against the act itself by now.
         """
         if approve:
             # Before as well: should we die in between, the gateways have heard of the sessions there were.
@@ -83,8 +83,8 @@ class Approvals:
         async with transaction(self._desk.pool) as connection:
             store = ApprovalStore(connection)
             found = _found(await store.approval_for_update(approval_id))
-            decider = await self._locked(connection, who, found)
-            decided = decide(found, decider, approve=approve, now=self._desk.clock())
+            decider, asker = await self._locked(connection, who, found)
+            decided = decide(found, decider, asker, approve=approve, now=self._desk.clock())
             await store.decide(decided)
             await store.announce(events.approval_decided(decided, event_id=self._desk.new_id()))
             if approve:
@@ -97,15 +97,17 @@ class Approvals:
         """What approving would make of it now: refused before any session is ended. Raises what `decide` does."""
         async with transaction(self._desk.pool, readonly=True) as connection:
             found = _found(await ApprovalStore(connection).approval(approval_id))
-            decider = await known_user(PeopleStore(connection), who)
-        return decide(found, decider, approve=True, now=self._desk.clock())
+            people = PeopleStore(connection)
+            decider, asker = await known_user(people, who), await known_user(people, found.requested_by)
+        return decide(found, decider, asker, approve=True, now=self._desk.clock())
 
-    async def _locked(self, connection: Connection, who: UserId, found: Approval) -> User:
-        """Who decides, locked together with whom it makes somebody else. In the order of their ids: two who decide about
-        each other come one after the other."""
+    async def _locked(self, connection: Connection, who: UserId, found: Approval) -> tuple[User, User]:
+        """Who decides and who asked, locked together with whom it makes somebody else. In the order of their ids: two who
+        decide about each other come one after the other."""
         subject = (UserId(UUID(found.subject)),) if found.act in ENDS_SESSIONS else ()
-        people = {each: await locked(PeopleStore(connection), each) for each in sorted({who, *subject})}
-        return people[who]
+        all_of_them = sorted({who, found.requested_by, *subject})
+        people = {each: await locked(PeopleStore(connection), each) for each in all_of_them}
+        return people[who], people[found.requested_by]
 
     async def _end_sessions(self, approved: Approval) -> None:
         """End the sessions of whom an act makes somebody else. Raises SessionsUnavailable."""
