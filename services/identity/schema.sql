@@ -556,7 +556,7 @@ CREATE INDEX approval_by_time ON public.approval USING btree (requested_at, id);
 
 CREATE UNIQUE INDEX approval_is_open_once ON public.approval USING btree (act, subject) WHERE (state = 'OPEN'::text);
 
-CREATE INDEX device_of_user ON public.device USING btree (user_id);
+CREATE INDEX device_by_enrolment ON public.device USING btree (user_id, enrolled_at, id);
 
 CREATE INDEX kyc_case_by_state ON public.kyc_case USING btree (state, submitted_at, id);
 

@@ -301,6 +301,13 @@ CODE = (
         (f"{PT}/test_profile.py::test_further_documents_are_checked_and_one_persons",),
     ),
     CodeGuard(
+        "edge: of devices enrolled at one moment a page leaves none out",
+        f"{P}/store/devices.py",
+        "(enrolled_at, id) < ($2, $3::uuid)",
+        "(enrolled_at, $3::uuid) < ($2, $3::uuid)",
+        (f"{PT}/test_pages.py::test_devices_come_newest_first_each_once",),
+    ),
+    CodeGuard(
         "edge: what is refused ends no session",
         f"{P}/service/profile.py",
         "            people.close_account(await known_user(PeopleStore(connection), user_id), now=now)",

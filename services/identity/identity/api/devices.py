@@ -2,16 +2,19 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, reply
+from common.errors import Invalid
+from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, read_query, reply
+from common.http.cursors import cursor_moment, read_cursor, write_cursor
 from common.idempotency import Answer, fingerprint
 from pydantic import Field
 
-from identity.api.parts import ACCESS, DEVICES, NO_STORE, Secret, ShortText, caller, id_in_path
+from identity.api.parts import ACCESS, DEVICES, NO_STORE, PageQuery, Secret, ShortText, caller, id_in_path
 from identity.domain.devices import (
     Device,
     DeviceId,
@@ -24,6 +27,9 @@ from identity.domain.devices import (
 )
 from identity.domain.people import AccountClosed, SessionEnded
 from identity.sessions import SessionsUnavailable
+from identity.store.devices import DevicePlace
+
+DEVICES_ORDER = "devices"
 
 
 class EnrolRequest(Body):
@@ -60,7 +66,10 @@ class EnrolledDeviceView(DeviceView):
 
 
 class DevicesView(View):
+    """A page of devices. `next` goes into `after`; null: there are no more."""
+
     items: tuple[DeviceView, ...]
+    next: str | None
 
 
 class DeviceKeyView(View):
@@ -95,8 +104,12 @@ async def enrol_device(request: web.Request) -> web.Response:
 
 async def devices(request: web.Request) -> web.Response:
     """One's devices, revoked ones too, newest first."""
-    found = await request.app[DEVICES].devices(caller(request))
-    return reply(DevicesView(items=tuple(DeviceView.of(each) for each in found)))
+    page = read_query(request, PageQuery)
+    found = await request.app[DEVICES].devices(caller(request), _place(page.after), limit=page.limit)
+    view = DevicesView(
+        items=tuple(DeviceView.of(each) for each in found), next=after_devices(found, limit=page.limit)
+    )
+    return reply(view)
 
 
 async def revoke_device(request: web.Request) -> web.Response:
@@ -120,6 +133,23 @@ async def device_key(request: web.Request) -> web.Response:
     return reply(DeviceKeyView(device=device_id, key=b64encode(key).decode()), headers=NO_STORE)
 
 
+def after_devices(found: Sequence[Device], *, limit: int) -> str | None:
+    """The cursor at the end of a page of at most so many; None if it was the last one."""
+    if len(found) < limit:
+        return None
+    return write_cursor(DEVICES_ORDER, found[-1].enrolled_at.isoformat(), str(found[-1].id))
+
+
+def _place(after: str | None) -> DevicePlace | None:
+    if after is None:
+        return None
+    enrolled_at, device = read_cursor(after, DEVICES_ORDER, str, str)
+    try:
+        return DevicePlace(cursor_moment(str(enrolled_at)), UUID(str(device)))
+    except ValueError:
+        raise Invalid("take the cursor from the page before", field="after") from None
+
+
 def _enrolled(device: Device) -> Answer:
     return Answer.of(DeviceView.of(device), status=201, resource=str(device.id))
 
@@ -128,7 +158,7 @@ ROUTES = (
     Route("POST", "/v1/devices", enrol_device, body=EnrolRequest, returns=EnrolledDeviceView, status=201,
           role=Role.BETTOR, idempotent=True, step_up=True,
           refusals=(InvalidDeviceName, TooManyDevices, AccountClosed, SessionEnded)),
-    Route("GET", "/v1/devices", devices, returns=DevicesView, role=Role.BETTOR),
+    Route("GET", "/v1/devices", devices, query=PageQuery, returns=DevicesView, role=Role.BETTOR),
     Route("DELETE", "/v1/devices/{device_id}", revoke_device, status=204, role=Role.BETTOR,
           refusals=(NoSuchDevice, SessionEnded)),
     Route("POST", "/internal/device-key", device_key, body=DeviceKeyRequest, returns=DeviceKeyView, auth="none",

@@ -4,7 +4,8 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from common.http import PRINCIPAL
+from common.http import PRINCIPAL, Body
+from common.http.cursors import MAX_CURSOR
 from pydantic import Field, SecretStr
 
 from identity.domain.people import SessionEnded, UserId
@@ -40,6 +41,16 @@ NO_STORE = {"Cache-Control": "no-store"}
 ADDRESS_HEADER = "X-Client-Address"
 """Set by the gateway, which alone can reach this service."""
 MAX_ORIGIN_CHARACTERS = 200
+
+
+MOST_ON_A_PAGE = 200
+
+
+class PageQuery(Body):
+    """A page of a list. `after` is the `next` of the page before."""
+
+    after: Annotated[str, Field(max_length=MAX_CURSOR)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE)] = 50
 
 
 def caller(request: web.Request) -> UserId:

@@ -1,15 +1,26 @@
 """One's own account: address, name, documents, history, export, closing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from aiohttp import web
-from common.http import Body, Role, Route, View, read, reply
+from common.http import Body, Role, Route, View, read, read_query, reply
+from common.http.cursors import read_cursor, write_cursor
 
 from identity.api.access import TOO_MANY_GUESSES, LiveSessionView
 from identity.api.accounts import DocumentBody, UserView
-from identity.api.devices import DeviceView
+from identity.api.devices import DeviceView, after_devices
 from identity.api.kyc import CaseView
-from identity.api.parts import NO_STORE, PROFILES, OneTimeCode, ShortText, caller, session_of
+from identity.api.parts import (
+    MOST_ON_A_PAGE,
+    NO_STORE,
+    PROFILES,
+    OneTimeCode,
+    PageQuery,
+    ShortText,
+    caller,
+    session_of,
+)
 from identity.api.play import PolicyView
 from identity.domain.codes import WrongCode
 from identity.domain.documents import (
@@ -31,6 +42,8 @@ from identity.domain.people import (
 from identity.service.profile import Export
 from identity.sessions import SessionsUnavailable
 from identity.store.people import Formerly
+
+HISTORY_ORDER = "me/history"
 
 
 class ChangeProfileRequest(Body):
@@ -82,16 +95,25 @@ class FormerlyView(View):
 
 
 class HistoryView(View):
+    """A page of what was. `next` goes into `after`; null: there is no more."""
+
     items: tuple[FormerlyView, ...]
+    next: str | None
 
 
 class ExportView(View):
-    """Everything identity knows about somebody. Bets, payments and the wallet's statement have pages of their own."""
+    """Everything identity knows about somebody. Bets, payments and the wallet's statement have pages of their own.
+
+    Of a long history, or many devices, this is the first page: where `history_next` or `devices_next` is not null it goes into
+    the `after` of `/v1/me/history` or `/v1/devices`, which have the others.
+    """
 
     user: UserView
     documents: tuple[DocumentView, ...]
     history: tuple[FormerlyView, ...]
+    history_next: str | None
     devices: tuple[DeviceView, ...]
+    devices_next: str | None
     sessions: tuple[LiveSessionView, ...]
     kyc: CaseView | None
     play: PolicyView | None
@@ -138,13 +160,18 @@ async def add_document(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """What one's account said before each change, oldest first."""
-    found = await request.app[PROFILES].history(caller(request))
-    return reply(HistoryView(items=tuple(FormerlyView.of(each) for each in found)))
+    page = read_query(request, PageQuery)
+    after = 0 if page.after is None else int(*read_cursor(page.after, HISTORY_ORDER, int))
+    found = await request.app[PROFILES].history(caller(request), after, limit=page.limit)
+    view = HistoryView(
+        items=tuple(FormerlyView.of(each) for each in found), next=_after(found, limit=page.limit)
+    )
+    return reply(view)
 
 
 async def export(request: web.Request) -> web.Response:
     """Everything identity knows about one, to take along."""
-    found = await request.app[PROFILES].export(caller(request))
+    found = await request.app[PROFILES].export(caller(request), limit=MOST_ON_A_PAGE)
     headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="el-carril-identity.json"'}
     return reply(_exported(found, request), headers=headers)
 
@@ -157,13 +184,20 @@ async def close_account(request: web.Request) -> web.Response:
     return reply(UserView.of(await request.app[PROFILES].close(caller(request))))
 
 
+def _after(found: Sequence[Formerly], *, limit: int) -> str | None:
+    """The cursor at the end of a page of at most so many; None if it was the last one."""
+    return write_cursor(HISTORY_ORDER, found[-1].version) if len(found) == limit else None
+
+
 def _exported(found: Export, request: web.Request) -> ExportView:
     current = session_of(request)
     return ExportView(
         user=UserView.of(found.user),
         documents=tuple(DocumentView.of(each) for each in found.documents),
         history=tuple(FormerlyView.of(each) for each in found.history),
+        history_next=_after(found.history, limit=MOST_ON_A_PAGE),
         devices=tuple(DeviceView.of(each) for each in found.devices),
+        devices_next=after_devices(found.devices, limit=MOST_ON_A_PAGE),
         sessions=tuple(LiveSessionView.of(each, current=current) for each in found.sessions),
         kyc=None if found.kyc is None else CaseView.of(found.kyc),
         play=None if found.play is None else PolicyView.of(found.play),
@@ -180,7 +214,7 @@ ROUTES = (
     Route("GET", "/v1/me/documents", documents, returns=DocumentsView),
     Route("POST", "/v1/me/documents", add_document, body=DocumentBody, returns=DocumentsView, step_up=True,
           refusals=(InvalidDocument, DocumentNotYours, DocumentTaken, AccountClosed, SessionEnded)),
-    Route("GET", "/v1/me/history", history, returns=HistoryView),
+    Route("GET", "/v1/me/history", history, query=PageQuery, returns=HistoryView),
     Route("GET", "/v1/me/export", export, returns=ExportView, step_up=True,
           refusals=(SessionEnded, SessionsUnavailable)),
     Route("POST", "/v1/me/close", close_account, returns=UserView, role=Role.BETTOR, step_up=True,

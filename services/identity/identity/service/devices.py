@@ -18,7 +18,7 @@ from identity.domain.devices import (
 )
 from identity.domain.people import AccountClosed, UserId
 from identity.service.desk import Desk, locked
-from identity.store.devices import DeviceStore
+from identity.store.devices import DevicePlace, DeviceStore
 from identity.store.people import PeopleStore
 
 
@@ -52,10 +52,10 @@ class Devices:
                 work=lambda: self._enrol(connection, user_id, name, show),
             )
 
-    async def devices(self, user_id: UserId) -> tuple[Device, ...]:
-        """All of somebody's, revoked ones too, newest first."""
+    async def devices(self, user_id: UserId, after: DevicePlace | None, *, limit: int) -> tuple[Device, ...]:
+        """A page of somebody's, revoked ones too, newest first."""
         async with transaction(self._desk.pool, readonly=True) as connection:
-            return await DeviceStore(connection).devices(user_id)
+            return await DeviceStore(connection).devices(user_id, after, limit=limit)
 
     async def revoke(self, user_id: UserId, device_id: DeviceId) -> None:
         """Revoke one's own device; again changes nothing. Raises NoSuchDevice, also for somebody else's."""
@@ -70,7 +70,7 @@ class Devices:
     async def revoke_all(self, connection: Connection, user_id: UserId) -> None:
         """Revoke all of somebody's, in the caller's transaction, which holds the lock on their row."""
         store = DeviceStore(connection)
-        for device in await store.devices(user_id):
+        for device in await store.live(user_id):
             await self._revoke(store, device)
 
     async def signing_key(self, user_id: UserId, device_id: DeviceId) -> bytes:
@@ -93,8 +93,7 @@ class Devices:
         if user.closed_at is not None:
             raise AccountClosed("A closed account gets no new devices.")
         store = DeviceStore(connection)
-        live = [device for device in await store.devices(user_id) if device.revoked_at is None]
-        check_another_device(len(live))
+        check_another_device(len(await store.live(user_id)))
         device = Device(DeviceId(self._desk.new_id()), user_id, name, enrolled_at=self._desk.clock())
         await store.add(device)
         await store.announce(events.device_enrolled(device, event_id=self._desk.new_id()))

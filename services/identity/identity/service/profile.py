@@ -28,7 +28,7 @@ from identity.store.play import PlayStore
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Everything identity knows about somebody."""
+    """What identity knows about somebody. Of their history and devices the first page; the lists have the others."""
 
     user: User
     documents: tuple[HolderDocument, ...]
@@ -139,18 +139,18 @@ class Profiles:
         async with transaction(self._desk.pool, readonly=True) as connection:
             return await PeopleStore(connection).documents(user_id)
 
-    async def history(self, user_id: UserId) -> tuple[Formerly, ...]:
-        """What one was called before each change, oldest first."""
+    async def history(self, user_id: UserId, after: int, *, limit: int) -> tuple[Formerly, ...]:
+        """A page of what one was called before each change, beyond a version, oldest first."""
         async with transaction(self._desk.pool, readonly=True) as connection:
-            return await PeopleStore(connection).history(user_id)
+            return await PeopleStore(connection).history(user_id, after, limit=limit)
 
-    async def export(self, user_id: UserId) -> Export:
-        """Everything known about one, as of one moment. Raises SessionEnded, SessionsUnavailable."""
+    async def export(self, user_id: UserId, *, limit: int) -> Export:
+        """What is known about one, as of one moment; of each list at most so many. Raises SessionEnded, SessionsUnavailable."""
         async with transaction(self._desk.pool, isolation="repeatable_read", readonly=True) as connection:
             store = PeopleStore(connection)
             user = await known_user(store, user_id)
-            documents, history = await store.documents(user_id), await store.history(user_id)
-            devices = await DeviceStore(connection).devices(user_id)
+            documents, history = await store.documents(user_id), await store.history(user_id, 0, limit=limit)
+            devices = await DeviceStore(connection).devices(user_id, None, limit=limit)
             case = await KycStore(connection).latest(user_id)
             evidence = () if case is None else await KycStore(connection).evidence(case.id)
             play = await PlayStore(connection).policy(user_id)

@@ -1,12 +1,22 @@
 """Devices."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
 from identity.domain.devices import Device, DeviceId, DeviceName
 from identity.domain.people import UserId
 from identity.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlace:
+    """Where a page of devices ended."""
+
+    enrolled_at: datetime
+    id: UUID
 
 
 class DeviceStore(Store):
@@ -25,10 +35,25 @@ class DeviceStore(Store):
         row = await self._connection.fetchrow("SELECT * FROM device WHERE id = $1", device_id)
         return None if row is None else _device(row)
 
-    async def devices(self, user_id: UserId) -> tuple[Device, ...]:
-        """All of somebody's, revoked ones too, newest first."""
+    async def live(self, user_id: UserId) -> tuple[Device, ...]:
+        """Those of somebody's that have not been revoked; there are few."""
         rows = await self._connection.fetch(
-            "SELECT * FROM device WHERE user_id = $1 ORDER BY enrolled_at DESC, id", user_id
+            "SELECT * FROM device WHERE user_id = $1 AND revoked_at IS NULL ORDER BY enrolled_at, id", user_id
+        )
+        return tuple(_device(row) for row in rows)
+
+    async def devices(self, user_id: UserId, after: DevicePlace | None, *, limit: int) -> tuple[Device, ...]:
+        """At most so many of somebody's beyond that place, revoked ones too, newest first."""
+        enrolled_at, device_id = (None, None) if after is None else (after.enrolled_at, after.id)
+        rows = await self._connection.fetch(
+            """
+            SELECT * FROM device WHERE user_id = $1 AND ($2::timestamptz IS NULL OR (enrolled_at, id) < ($2, $3::uuid))
+            ORDER BY enrolled_at DESC, id DESC LIMIT $4
+            """,
+            user_id,
+            enrolled_at,
+            device_id,
+            limit,
         )
         return tuple(_device(row) for row in rows)
 

@@ -157,10 +157,13 @@ class PeopleStore(Store):
         )
         return tuple(_user(row) for row in rows)
 
-    async def history(self, user_id: UserId) -> tuple[Formerly, ...]:
-        """Every earlier state of somebody's account, oldest first."""
+    async def history(self, user_id: UserId, after: int, *, limit: int) -> tuple[Formerly, ...]:
+        """At most so many earlier states of somebody's account beyond a version, oldest first."""
         rows = await self._connection.fetch(
-            "SELECT * FROM user_history WHERE user_id = $1 ORDER BY version", user_id
+            "SELECT * FROM user_history WHERE user_id = $1 AND version > $2 ORDER BY version LIMIT $3",
+            user_id,
+            after,
+            limit,
         )
         return tuple(
             Formerly(row["version"], row["email"], row["full_name"], Role(row["role"]), row["replaced_at"])
