@@ -98,6 +98,11 @@ async def token(client: Client, session: str, audience: str = "identity") -> str
     return issued
 
 
+def keyed(headers: dict[str, str]) -> dict[str, str]:
+    """The same for a request of its own."""
+    return {**headers, "Idempotency-Key": str(uuid4())}
+
+
 async def as_user(client: Client, session: str) -> dict[str, str]:
     """Headers as the gateway sends them."""
     return {"Authorization": f"Bearer {await token(client, session)}"}

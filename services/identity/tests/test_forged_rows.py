@@ -7,7 +7,7 @@ import pytest
 from common.testing import Database
 
 from services.identity.tests.conftest import Appointed
-from services.identity.tests.people import Client, Owner, as_user, login, papers, register
+from services.identity.tests.people import Client, Owner, as_user, keyed, login, papers, register
 from services.identity.tests.staff import REASON, Member, asked, decide
 
 ASK = """
@@ -42,7 +42,7 @@ async def limited(client: Client) -> dict[str, str]:
     await register(client, papers().body)
     me = await as_user(client, await login(client, papers()))
     body = {"measure": "stake", "period": "day", "amount": "200.00"}
-    assert (await client.put("/v1/play/limits", json=body, headers=me)).status == 202
+    assert (await client.put("/v1/play/limits", json=body, headers=keyed(me))).status == 202
     return me
 
 

@@ -22,7 +22,7 @@ from identity.domain.play import AlreadyExcluded, Exclusion, InvalidLimit, Measu
 from identity.sessions import Sessions, SessionsUnavailable
 
 from services.identity.tests.conftest import MakeClient
-from services.identity.tests.people import Client, Owner, as_user, login, papers, register
+from services.identity.tests.people import Client, Owner, as_user, keyed, login, papers, register
 
 STAKE_A_DAY = (Measure.STAKE, Period.DAY)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -68,7 +68,23 @@ async def put(
     client: Client, me: dict[str, str], amount: str | None, measure: str = "stake"
 ) -> ClientResponse:
     body = {"measure": measure, "period": "day", "amount": amount}
-    return await client.put("/v1/play/limits", json=body, headers=me)
+    return await client.put("/v1/play/limits", json=body, headers=keyed(me))
+
+
+async def test_a_limit_that_is_asked_for_again_is_not_set_again(client: Client, me: dict[str, str]) -> None:
+    """Whoever overheard the request for 500 and sends it again after 200 was set changes nothing."""
+    first = {"measure": "stake", "period": "day", "amount": "500.00"}
+    sent = keyed(me)
+    assert (await client.put("/v1/play/limits", json=first, headers=sent)).status == 200
+    assert (await put(client, me, "200.00")).status == 200
+    again = await client.put("/v1/play/limits", json=first, headers=sent)
+    (limit,) = (await again.json())["limits"]
+    assert (again.status, limit["amount"], limit["pending"]) == (200, "200.00", None)
+    assert await shown(client, me) == await again.json()
+    other = await client.put("/v1/play/limits", json={**first, "amount": "400.00"}, headers=sent)
+    assert (other.status, (await other.json())["type"]) == (422, "/problems/idempotency-key-reused")
+    unkeyed = await client.put("/v1/play/limits", json=first, headers=me)
+    assert (unkeyed.status, (await unkeyed.json())["field"]) == (400, "Idempotency-Key")
 
 
 async def shown(client: Client, me: dict[str, str]) -> Json:
@@ -154,7 +170,7 @@ async def test_who_closes_the_account_is_blocked_for_good(
 async def session_limit(client: Client, me: dict[str, str], minutes: int | None) -> ClientResponse:
     amount = None if minutes is None else str(minutes)
     body = {"measure": "session", "period": "session", "amount": amount}
-    return await client.put("/v1/play/limits", json=body, headers=me)
+    return await client.put("/v1/play/limits", json=body, headers=keyed(me))
 
 
 async def live(client: Client, me: dict[str, str]) -> list[Json]:
@@ -236,7 +252,7 @@ async def test_while_sessions_cannot_be_had_a_session_limit_is_not_confirmed(
     ],
 )
 async def test_bad_limits_are_named(client: Client, me: dict[str, str], body: Json, named: str) -> None:
-    answer = await client.put("/v1/play/limits", json=body, headers=me)
+    answer = await client.put("/v1/play/limits", json=body, headers=keyed(me))
     assert (answer.status, (await answer.json())["field"]) == (400, named)
 
 

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from aiohttp import web
-from common.http import Body, Role, Route, View, read, reply
+from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, reply
+from common.idempotency import fingerprint
 from common.wire import AmountText
 from pydantic import Field
 
@@ -91,11 +92,18 @@ async def set_play_limit(request: web.Request) -> web.Response:
     """Set a limit to what one deposits, stakes or loses in a day, a week or a month, or to how long a session lasts.
 
     A smaller one holds at once, a larger one after 24 hours. 200 when the ledger has acknowledged it; 202 when it
-    has not yet, in which case it is told until it does, and this page says so.
+    has not yet, in which case it is told until it does, and this page says so. The same Idempotency-Key again changes
+    nothing and shows what holds now.
     """
     wanted = await read(request, LimitRequest)
     amount = None if wanted.amount is None else Decimal(wanted.amount)
-    policy = await request.app[PLAY].set_limit(caller(request), (wanted.measure, wanted.period), amount)
+    policy = await request.app[PLAY].set_limit(
+        caller(request),
+        (wanted.measure, wanted.period),
+        amount,
+        key=request[IDEMPOTENCY_KEY],
+        fingerprint=fingerprint("PUT /v1/play/limits", wanted),
+    )
     return reply(PolicyView.of(policy), status=200 if policy.confirmed else 202)
 
 
@@ -115,7 +123,7 @@ def _text(measure: Measure, amount: Decimal | None) -> str | None:
 ROUTES = (
     Route("GET", "/v1/play/limits", play_limits, returns=PolicyView, role=Role.BETTOR),
     Route("PUT", "/v1/play/limits", set_play_limit, body=LimitRequest, returns=PolicyView, role=Role.BETTOR,
-          step_up=True, refusals=(InvalidLimit, AccountClosed, SessionEnded)),
+          step_up=True, idempotent=True, refusals=(InvalidLimit, AccountClosed, SessionEnded)),
     Route("POST", "/v1/play/exclusion", exclude_oneself, body=ExclusionRequest, returns=PolicyView,
           role=Role.BETTOR, refusals=(AlreadyExcluded, AccountClosed, SessionEnded)),
 )  # fmt: skip

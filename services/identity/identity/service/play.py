@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from common.errors import Unavailable
+from common.idempotency import Answer, once
 from common.pg import Connection, transaction
 from prometheus_client import Counter
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 BATCH: Final = 20
 LEASE: Final = timedelta(seconds=15)
 IDLE_SECONDS: Final = 1.0
+LIMIT_WAS_SET: Final = Answer(200, "null")
+"""What is kept of a limit that was set. The policy is shown as it is, not as it was."""
 
 PUSHES: Final = Counter(
     "identity_policies_told", "Policies told to the ledger by how it ended.", ("outcome",)
@@ -48,13 +51,25 @@ class Play:
         async with transaction(self._desk.pool, readonly=True) as connection:
             return await self._known(connection, user_id)
 
-    async def set_limit(self, user_id: UserId, which: Which, amount: Decimal | None) -> PlayPolicy:
+    async def set_limit(
+        self, user_id: UserId, which: Which, amount: Decimal | None, *, key: str, fingerprint: bytes
+    ) -> PlayPolicy:
         """Another limit, told to the ledger; `confirmed` says whether it holds there already.
 
-        Raises InvalidLimit, AccountClosed, SessionEnded.
+        Once per key: the same request again changes nothing, however often and late it comes, and is shown what holds now.
+        Raises InvalidLimit, AccountClosed, SessionEnded, KeyReused.
         """
         now = self._desk.clock()
-        return await self._change(user_id, lambda policy: play.set_limit(policy, which, amount, now=now))
+        async with transaction(self._desk.pool) as connection:
+
+            async def work() -> Answer:
+                await self._apply(
+                    connection, user_id, lambda policy: play.set_limit(policy, which, amount, now=now)
+                )
+                return LIMIT_WAS_SET
+
+            await once(connection, principal=str(user_id), key=key, fingerprint=fingerprint, work=work)
+        return await self.tell(user_id)
 
     async def exclude(self, user_id: UserId, exclusion: Exclusion) -> PlayPolicy:
         """Neither stakes nor deposits for a while. Raises AlreadyExcluded, AccountClosed, SessionEnded."""
@@ -126,14 +141,24 @@ class Play:
         self, user_id: UserId, change: Callable[[PlayPolicy], PlayPolicy], *, closed_too: bool = False
     ) -> PlayPolicy:
         async with transaction(self._desk.pool) as connection:
-            user = await locked(PeopleStore(connection), user_id)
-            if user.closed_at is not None and not closed_too:
-                raise AccountClosed("The account is closed.")
-            known = await self._known(connection, user_id)
-            policy = change(known)
-            if policy.version != known.version:
-                await self._save(connection, policy, self._desk.clock())
+            await self._apply(connection, user_id, change, closed_too=closed_too)
         return await self.tell(user_id)
+
+    async def _apply(
+        self,
+        connection: Connection,
+        user_id: UserId,
+        change: Callable[[PlayPolicy], PlayPolicy],
+        *,
+        closed_too: bool = False,
+    ) -> None:
+        user = await locked(PeopleStore(connection), user_id)
+        if user.closed_at is not None and not closed_too:
+            raise AccountClosed("The account is closed.")
+        known = await self._known(connection, user_id)
+        policy = change(known)
+        if policy.version != known.version:
+            await self._save(connection, policy, self._desk.clock())
 
     async def _save(self, connection: Connection, policy: PlayPolicy, now: datetime) -> None:
         store = PlayStore(connection)
