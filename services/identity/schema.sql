@@ -478,6 +478,7 @@ CREATE TABLE public.verification (
     expires_at timestamp with time zone NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     used_at timestamp with time zone,
+    addressee text NOT NULL,
     CONSTRAINT verification_attempts_are_few CHECK (((attempts >= 0) AND (attempts <= 5))),
     CONSTRAINT verification_is_used_in_time CHECK ((used_at < expires_at)),
     CONSTRAINT verification_purpose_is_known CHECK ((purpose = ANY (ARRAY['email'::text, 'password-reset'::text, 'staff-activation'::text])))
@@ -549,6 +550,9 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE public.verification
+    ADD CONSTRAINT verification_addressee_is_a_digest CHECK ((addressee ~ '^[0-9a-f]{64}$'::text)) NOT VALID;
+
 ALTER TABLE ONLY public.verification
     ADD CONSTRAINT verification_pkey PRIMARY KEY (id);
 
@@ -570,7 +574,7 @@ CREATE INDEX play_limit_pending ON public.play_limit USING btree (pending_from) 
 
 CREATE INDEX play_policy_unacknowledged ON public.play_policy USING btree (push_at) WHERE (acknowledged < version);
 
-CREATE INDEX verification_of_user ON public.verification USING btree (user_id, purpose, created_at DESC);
+CREATE INDEX verification_of_addressee ON public.verification USING btree (addressee, purpose, created_at DESC);
 
 CREATE TRIGGER approval_begins_as_a_question BEFORE INSERT ON public.approval FOR EACH ROW WHEN ((new.state <> 'OPEN'::text)) EXECUTE FUNCTION public.approval_begins_as_a_question();
 

@@ -250,6 +250,34 @@ CODE = (
         (f"{PT}/test_passwords_reset.py::test_a_code_that_runs_out_while_the_password_is_hashed_is_refused",),
     ),
     CodeGuard(
+        "edge: a wrong code costs the same whether somebody has the address or not",
+        f"{P}/service/passwords.py",
+        "        verification = await self._codes.check(email, Purpose.PASSWORD_RESET, code)\n        if known is None:\n"
+        "            raise WrongCode",
+        "        if known is None:\n            raise WrongCode\n"
+        "        verification = await self._codes.check(email, Purpose.PASSWORD_RESET, code)",
+        (
+            f"{PT}/test_passwords_reset.py::test_a_wrong_code_costs_the_same_whether_somebody_has_the_address_or_not",
+        ),
+    ),
+    CodeGuard(
+        "edge: a code of an address is of who had it",
+        f"{P}/service/messages.py",
+        "(found.id, found.user) != (verification_id, user_id)",
+        "found.id != verification_id",
+        (f"{PT}/test_passwords_reset.py::test_a_code_of_an_address_is_of_who_had_it_when_it_was_asked_for",),
+    ),
+    CodeGuard(
+        "edge: a limit is set once by its key",
+        f"{P}/service/play.py",
+        "            await once(connection, principal=str(user_id), key=key, fingerprint=fingerprint, work=work)",
+        "            await work()",
+        (
+            f"{PT}/test_play.py::test_a_limit_that_is_asked_for_again_is_not_set_again",
+            f"{GT}/test_killed_redis.py",
+        ),
+    ),
+    CodeGuard(
         "edge: two who decide about each other come one after the other",
         f"{P}/service/approvals.py",
         "sorted({who, found.requested_by, *subject})",

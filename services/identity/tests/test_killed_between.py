@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,7 +57,7 @@ async def serving(
         await process.wait()
 
 
-async def post(client: aiohttp.ClientSession, path: str, body: dict[str, object], **more: str) -> int:
+async def post(client: aiohttp.ClientSession, path: str, body: Mapping[str, object], **more: str) -> int:
     async with client.post(path, json=body, headers=more) as answer:
         return answer.status
 

@@ -17,7 +17,7 @@ async def me(client: Client) -> dict[str, str]:
     return await as_user(client, await login(client, papers()))
 
 
-async def walk(client: Client, me: dict[str, str], path: str, limit: int) -> list[list[dict[str, str]]]:
+async def walk(client: Client, me: dict[str, str], path: str, limit: int) -> list[list[dict[str, object]]]:
     """Every page of a list."""
     pages, after = [], ""
     while True:
@@ -42,7 +42,7 @@ async def test_devices_come_newest_first_each_once(
         await owner.execute("UPDATE device SET enrolled_at = '2026-11-22T10:00:00.123456Z'")
     pages = await walk(client, me, "/v1/devices", 3)
     assert [len(page) for page in pages] == [3, 3, 1]
-    names = [each["name"] for page in pages for each in page]
+    names = [str(each["name"]) for page in pages for each in page]
     expected = [f"d{number}" for number in range(SEVERAL)]
     assert sorted(names) == expected
     assert at_once or names == expected[::-1]

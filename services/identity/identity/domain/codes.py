@@ -64,9 +64,12 @@ class TooManyCodes(TooMany):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A code that was sent. Its digits are derived from `id`. `user` is None for an address nobody has."""
+    """A code that was sent. Its digits are derived from `id`. `addressee` is the name of the address it was asked for, `user` is
+    None when nobody has that.
+    """
 
     id: UUID
+    addressee: str
     user: UserId | None
     purpose: Purpose
     created_at: datetime
@@ -75,9 +78,9 @@ class Verification:
 
 
 def new_verification(
-    purpose: Purpose, user: UserId | None, *, verification_id: UUID, now: datetime
+    purpose: Purpose, addressee: str, user: UserId | None, *, verification_id: UUID, now: datetime
 ) -> Verification:
-    return Verification(verification_id, user, purpose, now, now + LIFETIMES[purpose])
+    return Verification(verification_id, addressee, user, purpose, now, now + LIFETIMES[purpose])
 
 
 def is_right(verification: Verification, told: str, digits: str, *, now: datetime) -> bool:

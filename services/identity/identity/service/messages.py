@@ -57,11 +57,15 @@ class Codes:
         """Count a code that is asked for, by who asks for it, or where it goes. Raises RateLimited, LimiterUnavailable."""
         await self.limiter.admit(*(Charge(self.sendings, account_name(each)) for each in whom))
 
-    async def send(self, connection: Connection, purpose: Purpose, user: User | None) -> None:
-        """Send a code to somebody. For nobody the same rows are written, and nothing is sent."""
+    async def send(self, connection: Connection, purpose: Purpose, email: str, user: User | None) -> None:
+        """Send a code to whoever has that address. For nobody the same rows are written, and nothing is sent."""
         store, now = MessageStore(connection), self.desk.clock()
         verification = new_verification(
-            purpose, None if user is None else user.id, verification_id=self.desk.new_id(), now=now
+            purpose,
+            account_name(email),
+            None if user is None else user.id,
+            verification_id=self.desk.new_id(),
+            now=now,
         )
         await store.add_verification(verification)
         recipient = None if user is None else user.email.value
@@ -73,11 +77,14 @@ class Codes:
         message = OutboundMessage(self.desk.new_id(), kind, recipient, None, self.desk.clock())
         await MessageStore(connection).add_message(message)
 
-    async def check(self, user_id: UserId | None, purpose: Purpose, told: str) -> UUID:
-        """The verification whose code was told; a wrong attempt is counted for good. Raises WrongCode."""
+    async def check(self, email: str, purpose: Purpose, told: str) -> UUID:
+        """The verification of an address whose code was told; a wrong attempt is counted for good. Raises WrongCode.
+
+        The same is done whether anybody has the address: how long it takes tells nothing.
+        """
         async with transaction(self.desk.pool) as connection:
             store = MessageStore(connection)
-            found = await store.latest_for_update(user_id, purpose)
+            found = await store.latest_for_update(account_name(email), purpose)
             if found is not None:
                 if is_right(found, told, self.master.code(found.id), now=self.desk.clock()):
                     return found.id
@@ -85,14 +92,14 @@ class Codes:
         raise WrongCode
 
     async def spend(
-        self, connection: Connection, user_id: UserId, purpose: Purpose, verification_id: UUID
+        self, connection: Connection, email: str, user_id: UserId, purpose: Purpose, verification_id: UUID
     ) -> None:
         """Use a code that was checked, together with what it is used for. Raises WrongCode if it has been used, or ran out
         since."""
         store = MessageStore(connection)
-        found = await store.latest_for_update(user_id, purpose)
+        found = await store.latest_for_update(account_name(email), purpose)
         now = self.desk.clock()
-        if found is None or found.id != verification_id or now >= found.expires_at:
+        if found is None or (found.id, found.user) != (verification_id, user_id) or now >= found.expires_at:
             raise WrongCode
         await store.use(found.id, at=now)
 

@@ -56,7 +56,9 @@ class PasswordDesk:
         address = _address(email)
         async with transaction(self._desk.pool) as connection:
             known = None if address is None else await PeopleStore(connection).credentials(address)
-            await self._codes.send(connection, Purpose.PASSWORD_RESET, None if known is None else known.user)
+            await self._codes.send(
+                connection, Purpose.PASSWORD_RESET, email, None if known is None else known.user
+            )
 
     async def reset(self, email: str, code: str, password: str, second_factor: str | None) -> None:
         """Set a password with a code; every session ends.
@@ -68,15 +70,14 @@ class PasswordDesk:
         address = _address(email)
         async with transaction(self._desk.pool, readonly=True) as connection:
             known = None if address is None else await PeopleStore(connection).credentials(address)
-        user_id = None if known is None else known.user.id
-        verification = await self._codes.check(user_id, Purpose.PASSWORD_RESET, code)
+        verification = await self._codes.check(email, Purpose.PASSWORD_RESET, code)
         if known is None:
             raise WrongCode
         password_hash = await self._new_hash(known.user.id, password)
         await self._access.prove_second_factor(known.user, second_factor)
         await self._access.revoke_all(known.user.id, RevocationReason.PASSWORD_CHANGED)
         async with transaction(self._desk.pool) as connection:
-            await self._codes.spend(connection, known.user.id, Purpose.PASSWORD_RESET, verification)
+            await self._codes.spend(connection, email, known.user.id, Purpose.PASSWORD_RESET, verification)
             await self._set(connection, known.user.id, password_hash, "reset")
         await self._access.revoke_all(known.user.id, RevocationReason.PASSWORD_CHANGED)
 

@@ -73,7 +73,7 @@ class Profiles:
             if user.email != before.email:
                 fields.append("email")
                 await self._codes.tell(connection, MessageKind.EMAIL_CHANGED, before.email.value)
-                await self._codes.send(connection, Purpose.EMAIL, user)
+                await self._codes.send(connection, Purpose.EMAIL, user.email.value, user)
             await store.announce(events.profile_changed(user, fields, event_id=self._desk.new_id(), at=now))
         return user
 
@@ -82,15 +82,18 @@ class Profiles:
         await self._codes.admit(f"user:{user_id}")
         async with transaction(self._desk.pool) as connection:
             user = await locked(PeopleStore(connection), user_id)
-            await self._codes.send(connection, Purpose.EMAIL, user)
+            await self._codes.send(connection, Purpose.EMAIL, user.email.value, user)
 
     async def verify_email(self, user_id: UserId, code: str) -> User:
         """Show that messages to one's address arrive. Raises WrongCode, AccountClosed, SessionEnded."""
-        verification = await self._codes.check(user_id, Purpose.EMAIL, code)
+        async with transaction(self._desk.pool, readonly=True) as connection:
+            address = (await known_user(PeopleStore(connection), user_id)).email.value
+        verification = await self._codes.check(address, Purpose.EMAIL, code)
         async with transaction(self._desk.pool) as connection:
             store, now = PeopleStore(connection), self._desk.clock()
-            user = people.verify_email(await locked(store, user_id), now=now)
-            await self._codes.spend(connection, user_id, Purpose.EMAIL, verification)
+            before = await locked(store, user_id)
+            user = people.verify_email(before, now=now)
+            await self._codes.spend(connection, before.email.value, user_id, Purpose.EMAIL, verification)
             await store.save(user)
             await store.announce(events.contact_verified(user, event_id=self._desk.new_id(), at=now))
         return user

@@ -67,7 +67,7 @@ class Staff:
         password_hash = await self._passwords.hash(secrets.token_urlsafe(32))
         await store.add(user, document, password_hash, approval=approval.id)
         await store.announce(events.staff_created(user, event_id=self._desk.new_id()))
-        await self._codes.send(connection, Purpose.STAFF_ACTIVATION, user)
+        await self._codes.send(connection, Purpose.STAFF_ACTIVATION, user.email.value, user)
 
     async def change_role(self, connection: Connection, approval: Approval) -> None:
         """Raises NoSuchStaff, AccountClosed."""
@@ -94,7 +94,7 @@ class Staff:
         user = people.enrol_totp(_staff(await store.user_for_update(UserId(UUID(approval.subject)))))
         await store.save(user)
         await store.announce(events.totp_enrolled(user, event_id=self._desk.new_id(), at=now))
-        await self._codes.send(connection, Purpose.STAFF_ACTIVATION, user)
+        await self._codes.send(connection, Purpose.STAFF_ACTIVATION, user.email.value, user)
 
     async def activate(self, email: str, code: str, password: str) -> str:
         """Set a password with the code of an appointment; gives what the authenticator reads, this once.
@@ -108,8 +108,7 @@ class Staff:
             raise WrongCode from None
         async with transaction(self._desk.pool, readonly=True) as connection:
             known = await PeopleStore(connection).credentials(address)
-        user_id = None if known is None else known.user.id
-        verification = await self._codes.check(user_id, Purpose.STAFF_ACTIVATION, code)
+        verification = await self._codes.check(email, Purpose.STAFF_ACTIVATION, code)
         if known is None or known.user.closed_at is not None:
             raise WrongCode
         user, now = known.user, self._desk.clock()
@@ -117,7 +116,7 @@ class Staff:
         async with transaction(self._desk.pool) as connection:
             store = PeopleStore(connection)
             changed = people.change_password(_staff(await store.user_for_update(user.id)), now=now)
-            await self._codes.spend(connection, user.id, Purpose.STAFF_ACTIVATION, verification)
+            await self._codes.spend(connection, email, user.id, Purpose.STAFF_ACTIVATION, verification)
             await store.save(changed)
             await store.set_password_hash(user.id, password_hash)
             await store.announce(

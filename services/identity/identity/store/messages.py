@@ -16,22 +16,26 @@ class MessageStore(Store):
 
     async def add_verification(self, verification: Verification) -> None:
         await self._connection.execute(
-            "INSERT INTO verification (id, user_id, purpose, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            """
+            INSERT INTO verification (id, addressee, user_id, purpose, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            """,
             verification.id,
+            verification.addressee,
             verification.user,
             verification.purpose.value,
             verification.created_at,
             verification.expires_at,
         )
 
-    async def latest_for_update(self, user_id: UserId | None, purpose: Purpose) -> Verification | None:
-        """The newest code for that purpose, locked, unless it has been used. An older one is worth nothing."""
+    async def latest_for_update(self, addressee: str, purpose: Purpose) -> Verification | None:
+        """The newest code of an address for that purpose, locked, unless it has been used. An older one is worth nothing."""
         row = await self._connection.fetchrow(
             """
-            SELECT * FROM verification WHERE user_id = $1 AND purpose = $2
+            SELECT * FROM verification WHERE addressee = $1 AND purpose = $2
             ORDER BY created_at DESC, id LIMIT 1 FOR UPDATE
             """,
-            user_id,
+            addressee,
             purpose.value,
         )
         return None if row is None or row["used_at"] is not None else _verification(row)
@@ -89,6 +93,7 @@ class MessageStore(Store):
 def _verification(row: asyncpg.Record) -> Verification:
     return Verification(
         id=row["id"],
+        addressee=row["addressee"],
         user=None if row["user_id"] is None else UserId(row["user_id"]),
         purpose=Purpose(row["purpose"]),
         created_at=row["created_at"],
