@@ -81,6 +81,23 @@ async def test_who_changed_the_password_before_it_was_reset_keeps_nothing(
     assert not await opens(client, (await answer.json())["session"])
 
 
+async def test_a_request_made_while_the_password_is_changed_does_not_end_the_session_it_is_changed_with(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(client, papers().body)
+    session = await login(client, papers())
+    me, renew = await as_user(client, session), Access.renew
+
+    async def renew_late(access: Access, user_id: UserId, sid: UUID, proof: int) -> StartedSession:
+        assert not await opens(client, session)
+        return await renew(access, user_id, sid, proof)
+
+    monkeypatch.setattr(Access, "renew", renew_late)
+    answer = await client.post("/v1/password", json={"password": NEW}, headers=me)
+    assert answer.status == 200
+    assert await opens(client, (await answer.json())["session"])
+
+
 async def test_no_role_of_the_service_says_what_sessions_stand_on(client: Client, database: Database) -> None:
     await register(client, papers().body)
     app = await asyncpg.connect(database.dsn("identity_app"))

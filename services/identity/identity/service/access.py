@@ -82,18 +82,15 @@ class Access:
         started = await self._sessions.start(user, self._lifetimes.of(user), origin)
         await self._tell_started(started, RevocationReason.PUSHED_OUT)
         if not await self._holds(started.session):
+            if await self._sessions.end(user.id, started.session.sid):
+                await self.tell_ended(user.id, (started.session.sid,), RevocationReason.REVOKED)
             raise BadCredentials("Check both and try again.")
         return await self._within_own_limit(user, started)
 
     async def _holds(self, session: Session) -> bool:
-        """Whether what a session was started on is still so; one that is void is ended. Raises SessionsUnavailable."""
+        """Whether what a session was started on is still so."""
         async with borrowed(self._desk.pool) as connection:
-            proof = await PeopleStore(connection).proof(session.user)
-        if session.proof == proof:
-            return True
-        if await self._sessions.end(session.user, session.sid):
-            await self.tell_ended(session.user, (session.sid,), RevocationReason.REVOKED)
-        return False
+            return session.proof == await PeopleStore(connection).proof(session.user)
 
     async def _within_own_limit(self, user: User, started: StartedSession) -> StartedSession:
         """The session no longer than its holder allows themselves.
@@ -177,7 +174,8 @@ class Access:
         """The live session a secret opens. Raises SessionEnded, SessionsUnavailable.
 
         Whether it still stands on what is so is asked of the database each time: whatever has or has not been ended in
-        Redis, by whomever and however far they came, a session on a password that was changed opens nothing.
+        Redis, by whomever and however far they came, a session on a password that was changed opens nothing. It is not ended
+        here: it may be about to be renewed by whoever has just changed the password with it.
         """
         session = await self._sessions.resume(secret)
         if not await self._holds(session):
