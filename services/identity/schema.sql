@@ -478,7 +478,7 @@ CREATE TABLE public.verification (
     expires_at timestamp with time zone NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     used_at timestamp with time zone,
-    addressee text NOT NULL,
+    addressee text,
     CONSTRAINT verification_attempts_are_few CHECK (((attempts >= 0) AND (attempts <= 5))),
     CONSTRAINT verification_is_used_in_time CHECK ((used_at < expires_at)),
     CONSTRAINT verification_purpose_is_known CHECK ((purpose = ANY (ARRAY['email'::text, 'password-reset'::text, 'staff-activation'::text])))
@@ -551,7 +551,7 @@ ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
 ALTER TABLE public.verification
-    ADD CONSTRAINT verification_addressee_is_a_digest CHECK ((addressee ~ '^[0-9a-f]{64}$'::text)) NOT VALID;
+    ADD CONSTRAINT verification_is_of_an_address CHECK (((addressee IS NOT NULL) AND (addressee ~ '^[0-9a-f]{64}$'::text))) NOT VALID;
 
 ALTER TABLE ONLY public.verification
     ADD CONSTRAINT verification_pkey PRIMARY KEY (id);

@@ -47,7 +47,7 @@ from identity.tokens import Audience, Keyring, TokenSigner
 
 LEDGER_TIMEOUT_SECONDS = 2.0
 TITLE = "El Carril: identity"
-NEWEST_MIGRATION = "20261122141005"
+NEWEST_MIGRATION = "20261122141007"
 
 POOL = web.AppKey("pool", pg.Pool)
 REDIS = web.AppKey("redis", Redis)

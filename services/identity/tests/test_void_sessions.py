@@ -5,6 +5,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from common.testing import Database
+from contracts.identity import RevocationReason
 from identity.domain.people import UserId
 from identity.service.access import Access
 from identity.sessions import Sessions, StartedSession
@@ -66,16 +67,21 @@ async def test_who_changed_the_password_before_it_was_reset_keeps_nothing(
     thief = await as_user(client, await login(client, papers()))
     await client.post("/v1/password/forgot", json={"email": papers().email})
     code = await letters.code("reset-code", to=papers().email)
-    renew = Access.renew
+    revoke_all, calls = Access.revoke_all, 0
 
-    async def renew_late(access: Access, user_id: UserId, sid: UUID, proof: int) -> StartedSession:
-        monkeypatch.undo()
-        monkeypatch.setattr(Sessions, "end_all", ends_nothing)
-        body = {"email": papers().email, "code": code, "password": NEW}
-        assert (await client.post("/v1/password/reset", json=body)).status == 204
-        return await renew(access, user_id, sid, proof)
+    async def reset_late(
+        access: Access, user_id: UserId, reason: RevocationReason, *, but: UUID | None = None
+    ) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # the change is committed
+            monkeypatch.undo()
+            monkeypatch.setattr(Sessions, "end_all", ends_nothing)
+            body = {"email": papers().email, "code": code, "password": NEW}
+            assert (await client.post("/v1/password/reset", json=body)).status == 204
+        return await revoke_all(access, user_id, reason, but=but)
 
-    monkeypatch.setattr(Access, "renew", renew_late)
+    monkeypatch.setattr(Access, "revoke_all", reset_late)
     answer = await client.post("/v1/password", json={"password": "frase del ladrón"}, headers=thief)
     assert answer.status == 200
     assert not await opens(client, (await answer.json())["session"])
