@@ -39,12 +39,19 @@ BETS = """
     WITH bet AS (
         SELECT n, md5('maker' || n % $2)::uuid AS maker, md5('taker' || n % $2)::uuid AS taker,
                md5('m' || n)::uuid AS made, md5('t' || n)::uuid AS took FROM generate_series(1, $1::integer) n),
+    both_sides AS (
+        SELECT made AS id, maker AS bettor, 'm' || n AS key, 'A' AS side, 3 * n AS place FROM bet
+        UNION ALL
+        SELECT took, taker, 't' || n, 'B', 3 * n + 1 FROM bet),
     offers AS (
         INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win, rank, stake,
-            matched, remaining, status, sequence, next_attempt_at, ended_at)
-        SELECT made, $3::uuid, 1, maker, maker, 'm' || n, 'A', 1, 1, 0, 10, 10, 0, 'FILLED', 3 * n, now(), now() FROM bet
-        UNION ALL
-        SELECT took, $3::uuid, 1, taker, taker, 't' || n, 'B', 1, 1, 0, 10, 10, 0, 'FILLED', 3 * n + 1, now(), now() FROM bet
+            matched, remaining, status, sequence, next_attempt_at, placed_at, ended_at, record)
+        SELECT b.id, m.id, 1, bettor, bettor, key, side, 1, 1, 0, 10, 10, 0, 'FILLED', place, now(), now(), now(),
+               wager_record(jsonb_populate_record(NULL::offer, jsonb_build_object(
+                   'id', b.id, 'market_id', m.id, 'market_version', 1, 'user_id', bettor, 'side', side, 'risk', 1, 'win', 1,
+                   'stake', 10, 'fill_or_kill', false, 'placed_at', now())),
+               m.currency, r.event_id, m.race_id, CASE side WHEN 'A' THEN m.runner_a ELSE m.runner_b END, m.terms_hash)
+          FROM both_sides b, market m JOIN race r ON r.id = m.race_id WHERE m.id = $3
         RETURNING 1)
     INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, taker_offer, taker_user,
         taker_side, taker_stake, taker_risk, taker_win, risk, win, lots, pot)

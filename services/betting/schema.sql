@@ -381,6 +381,26 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.offer_says_what_counts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse(broken.rule, format('offer %s breaks %s', broken.id, broken.rule))
+       FROM (SELECT a.id, CASE
+                    WHEN a.record IS DISTINCT FROM wager_record(ROW(a.*)::offer, m.currency, r.event_id, m.race_id,
+                            CASE a.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END, m.terms_hash)
+                        THEN 'offer_record_says_what_counts'
+                    WHEN a.owner <> coalesce((SELECT stable_id FROM stable_member WHERE user_id = a.user_id), a.user_id)
+                        THEN 'offer_owner_is_of_its_bettor'
+                END AS rule
+               FROM added a
+               JOIN LATERAL (SELECT currency, race_id, runner_a, runner_b, terms_hash FROM market WHERE id = a.market_id OFFSET 0) m
+                    ON true
+               JOIN LATERAL (SELECT event_id FROM race WHERE id = m.race_id OFFSET 0) r ON true) broken
+      WHERE broken.rule IS NOT NULL LIMIT 1;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.outcome_by(kind text, tie_rule text, giver text, line text, place_a bigint, place_b bigint, margin text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -686,6 +706,100 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.stable_member_waits_for_offers() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(NEW.user_id::text, 6));
+    RETURN NEW;
+END $$;
+
+CREATE TABLE public.offer (
+    id uuid NOT NULL,
+    market_id uuid NOT NULL,
+    market_version integer NOT NULL,
+    user_id uuid NOT NULL,
+    idempotency_key text NOT NULL,
+    side text NOT NULL,
+    risk smallint NOT NULL,
+    win smallint NOT NULL,
+    rank smallint NOT NULL,
+    stake public.amount NOT NULL,
+    matched public.amount DEFAULT 0 NOT NULL,
+    remaining public.amount NOT NULL,
+    released public.amount DEFAULT 0 NOT NULL,
+    status text DEFAULT 'PENDING'::text NOT NULL,
+    ending text,
+    sequence bigint,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone NOT NULL,
+    placed_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    owner uuid NOT NULL,
+    fill_or_kill boolean DEFAULT false NOT NULL,
+    min_fill public.amount,
+    expires_at timestamp with time zone,
+    challenges uuid,
+    answers uuid,
+    repeated boolean DEFAULT false NOT NULL,
+    session text,
+    record text,
+    moved_by uuid,
+    moved_why text DEFAULT 'placed'::text NOT NULL,
+    CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))),
+    CONSTRAINT offer_ends_with_nothing_left CHECK ((((stake)::numeric > (0)::numeric) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = ((remaining)::numeric > (0)::numeric)) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = (ended_at IS NULL)) AND (((released)::numeric > (0)::numeric) = (ending IS NOT NULL)))),
+    CONSTRAINT offer_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
+    CONSTRAINT offer_ratio_on_ladder CHECK (((((((((((((((((((((((((((((((risk = 1) AND (win = 10) AND (rank = '-14'::integer)) OR ((risk = 1) AND (win = 5) AND (rank = '-13'::integer))) OR ((risk = 1) AND (win = 4) AND (rank = '-12'::integer))) OR ((risk = 1) AND (win = 3) AND (rank = '-11'::integer))) OR ((risk = 2) AND (win = 5) AND (rank = '-10'::integer))) OR ((risk = 1) AND (win = 2) AND (rank = '-9'::integer))) OR ((risk = 3) AND (win = 5) AND (rank = '-8'::integer))) OR ((risk = 2) AND (win = 3) AND (rank = '-7'::integer))) OR ((risk = 7) AND (win = 10) AND (rank = '-6'::integer))) OR ((risk = 3) AND (win = 4) AND (rank = '-5'::integer))) OR ((risk = 4) AND (win = 5) AND (rank = '-4'::integer))) OR ((risk = 17) AND (win = 20) AND (rank = '-3'::integer))) OR ((risk = 9) AND (win = 10) AND (rank = '-2'::integer))) OR ((risk = 19) AND (win = 20) AND (rank = '-1'::integer))) OR ((risk = 1) AND (win = 1) AND (rank = 0))) OR ((risk = 20) AND (win = 19) AND (rank = 1))) OR ((risk = 10) AND (win = 9) AND (rank = 2))) OR ((risk = 20) AND (win = 17) AND (rank = 3))) OR ((risk = 5) AND (win = 4) AND (rank = 4))) OR ((risk = 4) AND (win = 3) AND (rank = 5))) OR ((risk = 10) AND (win = 7) AND (rank = 6))) OR ((risk = 3) AND (win = 2) AND (rank = 7))) OR ((risk = 5) AND (win = 3) AND (rank = 8))) OR ((risk = 2) AND (win = 1) AND (rank = 9))) OR ((risk = 5) AND (win = 2) AND (rank = 10))) OR ((risk = 3) AND (win = 1) AND (rank = 11))) OR ((risk = 4) AND (win = 1) AND (rank = 12))) OR ((risk = 5) AND (win = 1) AND (rank = 13))) OR ((risk = 10) AND (win = 1) AND (rank = 14)))),
+    CONSTRAINT offer_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
+    CONSTRAINT offer_sequence_once_held CHECK (((sequence IS NULL) = (status = ANY (ARRAY['PENDING'::text, 'REJECTED'::text])))),
+    CONSTRAINT offer_session_is_bounded CHECK ((length(session) <= 200)),
+    CONSTRAINT offer_side_is_known CHECK ((side = ANY (ARRAY['A'::text, 'B'::text]))),
+    CONSTRAINT offer_stake_is_accounted_for CHECK (((((matched)::numeric + (remaining)::numeric) + (released)::numeric) = (stake)::numeric)),
+    CONSTRAINT offer_stake_is_whole_lots CHECK ((mod(((stake)::numeric * (100)::numeric), (risk)::numeric) = (0)::numeric)),
+    CONSTRAINT offer_status_fits_amounts CHECK (
+CASE status
+    WHEN 'PENDING'::text THEN ((matched)::numeric = (0)::numeric)
+    WHEN 'OPEN'::text THEN ((matched)::numeric = (0)::numeric)
+    WHEN 'PARTIAL'::text THEN ((matched)::numeric > (0)::numeric)
+    WHEN 'FILLED'::text THEN ((matched)::numeric > (0)::numeric)
+    WHEN 'REJECTED'::text THEN ((matched)::numeric = (0)::numeric)
+    ELSE ((released)::numeric > (0)::numeric)
+END)
+)
+WITH (fillfactor='70');
+
+CREATE FUNCTION public.wager_record(o public.offer, currency text, event uuid, race uuid, runner uuid, terms_hash bytea) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT format('{"answers":%s,"bettor":"%s","challenges":%s,"currency":"%s","event":"%s","expires_at":%s,'
+                  '"fill_or_kill":%s,"market":"%s","market_version":%s,"min_fill_minor":%s,"offer":"%s","placed_at":"%s",'
+                  '"potential_win_minor":%s,"race":"%s","risk":%s,"runner":"%s","session":%s,"side":"%s",'
+                  '"stake_minor":%s,"terms_sha256":"%s","win":%s}',
+                  coalesce('"' || o.answers || '"', 'null'),
+                  o.user_id,
+                  coalesce('"' || o.challenges || '"', 'null'),
+                  currency,
+                  event,
+                  CASE WHEN o.expires_at IS NULL THEN 'null'
+                       WHEN (o.record::json ->> 'expires_at')::timestamptz = o.expires_at
+                           THEN to_json(o.record::json ->> 'expires_at')::text END,
+                  o.fill_or_kill::text,
+                  o.market_id,
+                  o.market_version,
+                  coalesce(trunc(o.min_fill * 100)::text, 'null'),
+                  o.id,
+                  replace(to_char(o.placed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '') || '+00:00',
+                  div(o.stake * 100, o.risk) * o.win,
+                  race,
+                  o.risk,
+                  runner,
+                  coalesce(to_json(o.session)::text, 'null'),
+                  o.side,
+                  trunc(o.stake * 100),
+                  encode(terms_hash, 'hex'),
+                  o.win)
+$$;
+
 CREATE FUNCTION public.word_is_the_later() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -932,60 +1046,6 @@ CREATE TABLE public.objection (
     raised_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT objection_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 2000)))
 );
-
-CREATE TABLE public.offer (
-    id uuid NOT NULL,
-    market_id uuid NOT NULL,
-    market_version integer NOT NULL,
-    user_id uuid NOT NULL,
-    idempotency_key text NOT NULL,
-    side text NOT NULL,
-    risk smallint NOT NULL,
-    win smallint NOT NULL,
-    rank smallint NOT NULL,
-    stake public.amount NOT NULL,
-    matched public.amount DEFAULT 0 NOT NULL,
-    remaining public.amount NOT NULL,
-    released public.amount DEFAULT 0 NOT NULL,
-    status text DEFAULT 'PENDING'::text NOT NULL,
-    ending text,
-    sequence bigint,
-    attempts smallint DEFAULT 0 NOT NULL,
-    next_attempt_at timestamp with time zone NOT NULL,
-    placed_at timestamp with time zone DEFAULT now() NOT NULL,
-    ended_at timestamp with time zone,
-    owner uuid NOT NULL,
-    fill_or_kill boolean DEFAULT false NOT NULL,
-    min_fill public.amount,
-    expires_at timestamp with time zone,
-    challenges uuid,
-    answers uuid,
-    repeated boolean DEFAULT false NOT NULL,
-    session text,
-    record text,
-    moved_by uuid,
-    moved_why text DEFAULT 'placed'::text NOT NULL,
-    CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))),
-    CONSTRAINT offer_ends_with_nothing_left CHECK ((((stake)::numeric > (0)::numeric) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = ((remaining)::numeric > (0)::numeric)) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = (ended_at IS NULL)) AND (((released)::numeric > (0)::numeric) = (ending IS NOT NULL)))),
-    CONSTRAINT offer_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
-    CONSTRAINT offer_ratio_on_ladder CHECK (((((((((((((((((((((((((((((((risk = 1) AND (win = 10) AND (rank = '-14'::integer)) OR ((risk = 1) AND (win = 5) AND (rank = '-13'::integer))) OR ((risk = 1) AND (win = 4) AND (rank = '-12'::integer))) OR ((risk = 1) AND (win = 3) AND (rank = '-11'::integer))) OR ((risk = 2) AND (win = 5) AND (rank = '-10'::integer))) OR ((risk = 1) AND (win = 2) AND (rank = '-9'::integer))) OR ((risk = 3) AND (win = 5) AND (rank = '-8'::integer))) OR ((risk = 2) AND (win = 3) AND (rank = '-7'::integer))) OR ((risk = 7) AND (win = 10) AND (rank = '-6'::integer))) OR ((risk = 3) AND (win = 4) AND (rank = '-5'::integer))) OR ((risk = 4) AND (win = 5) AND (rank = '-4'::integer))) OR ((risk = 17) AND (win = 20) AND (rank = '-3'::integer))) OR ((risk = 9) AND (win = 10) AND (rank = '-2'::integer))) OR ((risk = 19) AND (win = 20) AND (rank = '-1'::integer))) OR ((risk = 1) AND (win = 1) AND (rank = 0))) OR ((risk = 20) AND (win = 19) AND (rank = 1))) OR ((risk = 10) AND (win = 9) AND (rank = 2))) OR ((risk = 20) AND (win = 17) AND (rank = 3))) OR ((risk = 5) AND (win = 4) AND (rank = 4))) OR ((risk = 4) AND (win = 3) AND (rank = 5))) OR ((risk = 10) AND (win = 7) AND (rank = 6))) OR ((risk = 3) AND (win = 2) AND (rank = 7))) OR ((risk = 5) AND (win = 3) AND (rank = 8))) OR ((risk = 2) AND (win = 1) AND (rank = 9))) OR ((risk = 5) AND (win = 2) AND (rank = 10))) OR ((risk = 3) AND (win = 1) AND (rank = 11))) OR ((risk = 4) AND (win = 1) AND (rank = 12))) OR ((risk = 5) AND (win = 1) AND (rank = 13))) OR ((risk = 10) AND (win = 1) AND (rank = 14)))),
-    CONSTRAINT offer_reason_is_bounded CHECK (((length(moved_why) >= 1) AND (length(moved_why) <= 500))),
-    CONSTRAINT offer_sequence_once_held CHECK (((sequence IS NULL) = (status = ANY (ARRAY['PENDING'::text, 'REJECTED'::text])))),
-    CONSTRAINT offer_session_is_bounded CHECK ((length(session) <= 200)),
-    CONSTRAINT offer_side_is_known CHECK ((side = ANY (ARRAY['A'::text, 'B'::text]))),
-    CONSTRAINT offer_stake_is_accounted_for CHECK (((((matched)::numeric + (remaining)::numeric) + (released)::numeric) = (stake)::numeric)),
-    CONSTRAINT offer_stake_is_whole_lots CHECK ((mod(((stake)::numeric * (100)::numeric), (risk)::numeric) = (0)::numeric)),
-    CONSTRAINT offer_status_fits_amounts CHECK (
-CASE status
-    WHEN 'PENDING'::text THEN ((matched)::numeric = (0)::numeric)
-    WHEN 'OPEN'::text THEN ((matched)::numeric = (0)::numeric)
-    WHEN 'PARTIAL'::text THEN ((matched)::numeric > (0)::numeric)
-    WHEN 'FILLED'::text THEN ((matched)::numeric > (0)::numeric)
-    WHEN 'REJECTED'::text THEN ((matched)::numeric = (0)::numeric)
-    ELSE ((released)::numeric > (0)::numeric)
-END)
-)
-WITH (fillfactor='70');
 
 CREATE TABLE public.outbox (
     shard smallint NOT NULL,
@@ -1563,6 +1623,8 @@ CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON public.offer F
 
 CREATE TRIGGER offer_moves_are_noted AFTER UPDATE ON public.offer REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('offer');
 
+CREATE TRIGGER offer_says_what_counts AFTER INSERT ON public.offer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.offer_says_what_counts();
+
 CREATE TRIGGER race_beginning_is_noted AFTER INSERT ON public.race REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('race');
 
 CREATE TRIGGER race_begins_as_scheduled BEFORE INSERT ON public.race FOR EACH ROW WHEN (((new.status <> 'SCHEDULED'::text) OR (new.result_version <> 0) OR (new.objection_until IS NOT NULL))) EXECUTE FUNCTION public.begins_at_the_beginning();
@@ -1596,6 +1658,8 @@ CREATE CONSTRAINT TRIGGER settlement_is_exact AFTER INSERT ON public.settlement 
 CREATE TRIGGER settlement_share_is_written_whole AFTER INSERT ON public.settlement_share REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.settlement_is_written_whole();
 
 CREATE TRIGGER settlement_stays_booked BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.settlement_stays_booked();
+
+CREATE TRIGGER stable_member_waits_for_offers BEFORE INSERT ON public.stable_member FOR EACH ROW EXECUTE FUNCTION public.stable_member_waits_for_offers();
 
 CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1745,6 +1809,8 @@ REVOKE ALL ON FUNCTION public.offer_is_matched_by_its_bets() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_keeps_its_place() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.offer_says_what_counts() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.outcome_by(kind text, tie_rule text, giver text, line text, place_a bigint, place_b bigint, margin text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.outcome_by(kind text, tie_rule text, giver text, line text, place_a bigint, place_b bigint, margin text) TO betting_app;
 
@@ -1774,6 +1840,75 @@ REVOKE ALL ON FUNCTION public.settlement_is_exact() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.settlement_is_written_whole() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settlement_stays_booked() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.stable_member_waits_for_offers() FROM PUBLIC;
+
+GRANT SELECT ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(id) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(market_id) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(market_version) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(user_id) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(idempotency_key) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(side) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(risk) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(win) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(rank) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(stake) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(matched) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(remaining),UPDATE(remaining) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(released) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(status),UPDATE(status) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(ending) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(sequence) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(attempts) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(next_attempt_at),UPDATE(next_attempt_at) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(placed_at) ON TABLE public.offer TO betting_app;
+
+GRANT UPDATE(ended_at) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(owner) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(fill_or_kill) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(min_fill) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(expires_at) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(challenges) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(answers) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(repeated) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(session) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(record) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(moved_by),UPDATE(moved_by) ON TABLE public.offer TO betting_app;
+
+GRANT INSERT(moved_why),UPDATE(moved_why) ON TABLE public.offer TO betting_app;
+
+REVOKE ALL ON FUNCTION public.wager_record(o public.offer, currency text, event uuid, race uuid, runner uuid, terms_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.wager_record(o public.offer, currency text, event uuid, race uuid, runner uuid, terms_hash bytea) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.word_is_the_later() FROM PUBLIC;
 
@@ -1864,70 +1999,6 @@ GRANT UPDATE(moved_by) ON TABLE public.market TO betting_app;
 GRANT UPDATE(moved_why) ON TABLE public.market TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.objection TO betting_app;
-
-GRANT SELECT ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(id) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(market_id) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(market_version) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(user_id) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(idempotency_key) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(side) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(risk) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(win) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(rank) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(stake) ON TABLE public.offer TO betting_app;
-
-GRANT UPDATE(matched) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(remaining),UPDATE(remaining) ON TABLE public.offer TO betting_app;
-
-GRANT UPDATE(released) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(status),UPDATE(status) ON TABLE public.offer TO betting_app;
-
-GRANT UPDATE(ending) ON TABLE public.offer TO betting_app;
-
-GRANT UPDATE(sequence) ON TABLE public.offer TO betting_app;
-
-GRANT UPDATE(attempts) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(next_attempt_at),UPDATE(next_attempt_at) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(placed_at) ON TABLE public.offer TO betting_app;
-
-GRANT UPDATE(ended_at) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(owner) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(fill_or_kill) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(min_fill) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(expires_at) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(challenges) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(answers) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(repeated) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(session) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(record) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(moved_by),UPDATE(moved_by) ON TABLE public.offer TO betting_app;
-
-GRANT INSERT(moved_why),UPDATE(moved_why) ON TABLE public.offer TO betting_app;
 
 GRANT INSERT ON TABLE public.outbox TO betting_app;
 GRANT SELECT,DELETE ON TABLE public.outbox TO betting_relay;

@@ -365,6 +365,10 @@ DATABASE = (
     _trigger("offer", "offer_has_ended", "an offer that has ended stays so"),
     _trigger("offer", "offer_keeps_its_place", "an offer keeps its place in the queue"),
     _trigger("offer", "offer_is_by_a_stranger", "officials and connections are barred"),
+    _trigger(
+        "offer", "offer_says_what_counts", "an offer's record and owner group are those that count",
+        (f"{BT}/test_records.py",),
+    ),
     _trigger("fill", "fill_in_open_market", "bets are made in open markets, between strangers, in time"),
     _trigger("market", "market_moves_forward", "a closed market never opens again"),
     _trigger("offer", "offer_is_matched_by_its_bets", "an offer has matched what its bets say"),

@@ -9,7 +9,7 @@ from betting.domain.ratios import LADDER
 from common.testing import Database
 
 from services.betting.tests.asking import JUDGES
-from services.betting.tests.second_net import Scene, as_the_service, set_scene
+from services.betting.tests.second_net import Scene, a_fill, an_offer, as_the_service, set_scene
 from services.betting.tests.venue import Venue
 
 
@@ -107,58 +107,6 @@ async def test_the_relay_sees_no_bettor(database: Database) -> None:
             await relay.execute("UPDATE outbox SET body = '{}'")
     finally:
         await relay.close()
-
-
-OFFER = """
-    INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win, rank, stake,
-        remaining, next_attempt_at)
-    VALUES ({id}, {market}, 1, {new}, {new}, 'k', 'A', {risk}, {win}, {rank}, {stake}, {remaining}, now())
-"""
-FILL = """
-    INSERT INTO fill (id, market_id, sequence, maker_offer, maker_user, maker_side, maker_stake, risk, win,
-        taker_offer, taker_user, taker_side, taker_stake, taker_risk, taker_win, lots, pot, matched_at)
-    SELECT {new}, m.market_id, 999, m.id, m.user_id, m.side, {maker_stake}, m.risk, m.win,
-           t.id, t.user_id, t.side, {taker_stake}, t.risk, t.win, {lots}, {pot}, {matched_at}
-      FROM offer m, offer t WHERE m.id = {maker} AND t.id = {taker}
-"""
-
-
-def an_offer(
-    *, id: str = "{new}", ratio: str = "5, 4, 4", stake: str = "5.00", remaining: str | None = None
-) -> str:
-    risk, win, rank = ratio.split(", ")
-    return OFFER.format(
-        id=id,
-        new="{new}",
-        market="{market}",
-        risk=risk,
-        win=win,
-        rank=rank,
-        stake=stake,
-        remaining=remaining or stake,
-    )
-
-
-def a_fill(
-    *,
-    maker: str = "{made}",
-    taker: str = "{taken}",
-    stakes: str = "5.00, 4.00",
-    lots: int = 100,
-    pot: str = "9.00",
-    matched_at: str = "now()",
-) -> str:
-    maker_stake, taker_stake = stakes.split(", ")
-    return FILL.format(
-        new="{new}",
-        maker=maker,
-        taker=taker,
-        maker_stake=maker_stake,
-        taker_stake=taker_stake,
-        lots=lots,
-        pot=pot,
-        matched_at=matched_at,
-    )
 
 
 CLOSE = "UPDATE market SET status = 'CLOSED', version = 2 WHERE id = {market};"
@@ -388,11 +336,9 @@ async def test_the_ladder_is_the_same_in_both_nets(venue: Venue, scene: Scene) -
     market = scene.floor.market.id
     for ratio in LADDER:
         await venue.owner.execute(
-            """
-            INSERT INTO offer (id, market_id, market_version, user_id, owner, idempotency_key, side, risk, win,
-                rank, stake, remaining, next_attempt_at) VALUES ($1, $2, 1, $1, $1, 'k', 'A', $3, $4, $5, $6, $6, now())
-            """,
-            uuid4(), market, ratio.risk, ratio.win, ratio.rank, ratio.risk,
+            an_offer(ratio=f"{ratio.risk}, {ratio.win}, {ratio.rank}", stake=str(ratio.risk)).format(
+                new=f"'{uuid4()}'", market=f"'{market}'"
+            )
         )  # fmt: skip
     named = await venue.owner.fetchval(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'offer_ratio_on_ladder'"
