@@ -37,6 +37,67 @@ BEGIN
       WHERE r.id = judged LIMIT 1;
 END $$;
 
+CREATE FUNCTION public.chunk_of(market uuid, number integer, asked integer) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_build_object(
+               'idempotency_key', CASE c.kind WHEN 'PAY' THEN 'settle:' ELSE 'resettle:' END || market || ':' || number || ':'
+                   || c.chunk || CASE WHEN c.refusals > 0 THEN ':' || c.refusals ELSE '' END,
+               'kind', CASE WHEN c.kind = 'RECOVER' THEN 'bet.resettle'
+                            WHEN number = 1 AND s.outcome IN ('PUSH', 'VOID') THEN 'bet.void' ELSE 'bet.settle' END,
+               'reference', 'markets/' || market,
+               'metadata', jsonb_build_object(),
+               'postings', jsonb_build_array(leg(way.taken, 'markets/' || market || '/escrow', c.total, m.currency))
+                   || moved.payouts || moved.commission || moved.withheld,
+               'settlement', jsonb_build_object('market', market, 'version', number, 'total', round(s.total, 2)::text,
+                                                'chunk', c.chunk, 'chunks', s.chunks))
+      FROM market m
+      JOIN settlement s ON s.market_id = m.id AND s.version = (
+               SELECT version FROM settlement each WHERE each.market_id = m.id AND each.chunks > 0
+                ORDER BY version OFFSET number - 1 LIMIT 1)
+      JOIN settlement_chunk c ON c.market_id = m.id AND c.version = s.version AND c.chunk = asked AND c.booked_at IS NULL
+      JOIN (VALUES ('PAY', 1, 'debit', 'credit'), ('RECOVER', -1, 'credit', 'debit')) AS way (kind, sign, taken, given)
+           ON way.kind = c.kind
+     CROSS JOIN LATERAL (
+           SELECT coalesce(jsonb_agg(leg(way.given, 'players/' || d.user_id || '/available', d.payout, m.currency)
+                                     ORDER BY d.user_id) FILTER (WHERE d.payout > 0), '[]') AS payouts,
+                  CASE WHEN sum(d.commission) > 0
+                       THEN jsonb_build_array(leg(way.given, 'house/commission', sum(d.commission), m.currency))
+                       ELSE '[]' END AS commission,
+                  CASE WHEN sum(d.withheld) > 0
+                       THEN jsonb_build_array(leg(way.given, 'tax/' || s.tax, sum(d.withheld), m.currency))
+                       ELSE '[]' END AS withheld
+             FROM (SELECT x.user_id, greatest(0, way.sign * (x.payout - coalesce(o.payout, 0))) AS payout,
+                          greatest(0, way.sign * (x.commission - coalesce(o.commission, 0))) AS commission,
+                          greatest(0, way.sign * (x.withheld - coalesce(o.withheld, 0))) AS withheld
+                     FROM (SELECT * FROM settlement_share
+                            WHERE c.kind = 'PAY' AND market_id = m.id AND version = s.version AND chunk = c.chunk
+                           UNION ALL
+                           SELECT * FROM settlement_share
+                            WHERE c.kind = 'RECOVER' AND market_id = m.id AND version = s.version AND recovery = c.chunk) x
+                     LEFT JOIN settlement_share o ON o.market_id = x.market_id AND o.version = x.version - 1
+                                                 AND o.user_id = x.user_id) d) moved
+     WHERE m.id = market
+$$;
+
+CREATE FUNCTION public.command_is_as_written() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    asked jsonb := jsonb_strip_nulls(NEW.body::jsonb -> 'data');
+    key text[] := string_to_array(asked ->> 'idempotency_key', ':');
+    written jsonb;
+BEGIN
+    written := CASE WHEN key[1] = 'match' THEN match_of(key[2]::uuid)
+                    WHEN key[1] = 'release' THEN release_of(key[2]::uuid)
+                    WHEN key[1] IN ('settle', 'resettle') THEN chunk_of(key[2]::uuid, key[3]::integer, key[4]::integer) END;
+    IF (NEW.exchange = 'commands' AND NEW.routing_key = 'ledger.commands.betting'
+        AND NEW.aggregate = asked ->> 'reference' AND asked = written) IS NOT TRUE THEN
+        PERFORM refuse('command_is_as_written', format('%s is not what is written here', asked ->> 'idempotency_key'));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.conformity_is_by_its_stable() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -203,6 +264,13 @@ BEGIN
     RETURN OLD;
 END $$;
 
+CREATE FUNCTION public.leg(side text, account text, amount numeric, currency text, hold uuid DEFAULT NULL::uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'account', account, 'side', side, 'amount', round(amount, 2)::text, 'currency', currency, 'hold', hold))
+$$;
+
 CREATE FUNCTION public.market_begins_as_a_draft() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -302,6 +370,19 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+
+CREATE FUNCTION public.match_of(bet uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_build_object(
+               'idempotency_key', 'match:' || f.id, 'kind', 'bet.match', 'reference', 'markets/' || f.market_id,
+               'metadata', jsonb_build_object('fill', f.id),
+               'postings', jsonb_build_array(
+                   leg('debit', 'players/' || f.maker_user || '/held', f.maker_stake, m.currency, f.maker_offer),
+                   leg('debit', 'players/' || f.taker_user || '/held', f.taker_stake, m.currency, f.taker_offer),
+                   leg('credit', 'markets/' || f.market_id || '/escrow', f.pot, m.currency)))
+      FROM fill f JOIN market m ON m.id = f.market_id WHERE f.id = bet
+$$;
 
 CREATE FUNCTION public.note_beginnings() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -516,6 +597,19 @@ CREATE FUNCTION public.refuse(rule text, message text) RETURNS void
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = rule, MESSAGE = message;
 END $$;
+
+CREATE FUNCTION public.release_of(ended uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_build_object(
+               'idempotency_key', 'release:' || o.id, 'kind', 'bet.release', 'reference', 'markets/' || o.market_id,
+               'metadata', jsonb_build_object('offer', o.id),
+               'postings', jsonb_build_array(
+                   leg('debit', 'players/' || o.user_id || '/held', o.released, m.currency, o.id),
+                   leg('credit', 'players/' || o.user_id || '/available', o.released, m.currency)))
+      FROM offer o JOIN market m ON m.id = o.market_id
+     WHERE o.id = ended AND o.ended_at IS NOT NULL AND o.status <> 'REJECTED' AND o.released > 0
+$$;
 
 CREATE FUNCTION public.restart_is_of_a_stopped_market() RETURNS trigger
     LANGUAGE plpgsql
@@ -1545,6 +1639,10 @@ CREATE UNIQUE INDEX runner_horse_is_unique ON public.runner USING btree (race_id
 
 CREATE INDEX runner_of_stable ON public.runner USING btree (stable_id) WHERE (stable_id IS NOT NULL);
 
+CREATE INDEX settlement_share_of_chunk ON public.settlement_share USING btree (market_id, version, chunk);
+
+CREATE INDEX settlement_share_of_recovery ON public.settlement_share USING btree (market_id, version, recovery) WHERE (recovery IS NOT NULL);
+
 CREATE INDEX settlement_share_of_user ON public.settlement_share USING btree (user_id, market_id);
 
 CREATE INDEX stable_member_of ON public.stable_member USING btree (stable_id);
@@ -1556,6 +1654,8 @@ CREATE UNIQUE INDEX suspension_in_force_once ON public.suspension USING btree (s
 CREATE INDEX transition_of ON public.transition USING btree (subject, id);
 
 CREATE TRIGGER appointment_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.appointment FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER command_is_as_written BEFORE INSERT ON public.outbox FOR EACH ROW WHEN ((new.exchange <> 'events'::text)) EXECUTE FUNCTION public.command_is_as_written();
 
 CREATE TRIGGER conformity_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.conformity FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1768,6 +1868,11 @@ GRANT ALL ON FUNCTION public.bets_of(of_offer uuid) TO betting_app;
 REVOKE ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO betting_app;
 
+REVOKE ALL ON FUNCTION public.chunk_of(market uuid, number integer, asked integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.chunk_of(market uuid, number integer, asked integer) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.command_is_as_written() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.conformity_is_by_its_stable() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.deadline_is_kept() FROM PUBLIC;
@@ -1791,6 +1896,9 @@ REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.inbox_is_kept() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.leg(side text, account text, amount numeric, currency text, hold uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leg(side text, account text, amount numeric, currency text, hold uuid) TO betting_app;
+
 REVOKE ALL ON FUNCTION public.market_begins_as_a_draft() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.market_is_void_with_its_race() FROM PUBLIC;
@@ -1800,6 +1908,9 @@ REVOKE ALL ON FUNCTION public.market_moves_forward() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.market_stops_and_restarts() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.market_terms_are_what_counts() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.match_of(bet uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.match_of(bet uuid) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.note_market_moves() FROM PUBLIC;
 
@@ -1826,6 +1937,9 @@ REVOKE ALL ON FUNCTION public.race_moves_forward() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.refuse(rule text, message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.release_of(ended uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.release_of(ended uuid) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.restart_is_of_a_stopped_market() FROM PUBLIC;
 

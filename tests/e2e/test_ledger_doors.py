@@ -13,7 +13,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 import pytest_asyncio
+from common.client import RemoteProblem, ServiceClient
+from common.signing import RequestSigner, SigningKey
 from common.testing import Stack
+from contracts.ledger import EntryRequest, EntryView
 
 from loadtests.bank import fund_players, hold_body, ledger_key
 from tests.e2e.control import order
@@ -62,6 +65,30 @@ async def test_two_processes_one_key_two_hundred_times(
     assert {status for status, _, _ in answers} == {201}
     assert len({json.dumps(view, sort_keys=True) for _, _, view in answers}) == 1
     assert sum(replayed == "" for _, replayed, _ in answers) == 1
+
+
+@pytest.mark.parametrize("kind", ["bet.match", "bet.release", "bet.settle", "bet.void", "bet.resettle"])
+async def test_betting_posts_facts_by_its_outbox_alone(running: Stack, kind: str) -> None:
+    """Its key holds stakes and repays debts: what its database has not written does not come in beside it."""
+    file = running.secrets_dir / "ledger-key-betting"
+    bearer, signing = file.read_text(), file.with_name(f"{file.name}.signing").read_text()
+    leg = {"account": f"markets/{uuid4()}/escrow", "amount": "1.00", "currency": "MXN"}
+    fact = EntryRequest.model_validate(
+        {
+            "kind": kind,
+            "reference": f"markets/{uuid4()}",
+            "postings": [{**leg, "side": "debit"}, {**leg, "side": "credit"}],
+        }
+    )
+    async with ServiceClient(
+        running.urls["ledger"],
+        timeout_seconds=5.0,
+        headers={"Authorization": f"Bearer {bearer.strip()}"},
+        signer=RequestSigner(SigningKey.parse(signing.strip())),
+    ) as betting:
+        with pytest.raises(RemoteProblem) as refused:
+            await betting.post("/v1/entries", fact, EntryView, idempotency_key=str(uuid4()))
+    assert (refused.value.status, refused.value.slug) == (403, "scope-missing")
 
 
 async def test_two_processes_two_hundred_holds_on_seven(

@@ -369,6 +369,10 @@ DATABASE = (
         "offer", "offer_says_what_counts", "an offer's record and owner group are those that count",
         (f"{BT}/test_records.py",),
     ),
+    _trigger(
+        "outbox", "command_is_as_written", "what the ledger is asked is what is written",
+        (f"{BT}/test_commands.py",),
+    ),
     _trigger("fill", "fill_in_open_market", "bets are made in open markets, between strangers, in time"),
     _trigger("market", "market_moves_forward", "a closed market never opens again"),
     _trigger("offer", "offer_is_matched_by_its_bets", "an offer has matched what its bets say"),

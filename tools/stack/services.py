@@ -22,7 +22,11 @@ LEDGER_KINDS: Final = {
     "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"
     "card.capture,card.settle,card.clear,refund.request,refund.done,refund.fail,refund.returned",
 }
-"""What each producer may post, through both doors."""
+"""What each producer may post."""
+
+LEDGER_SCOPES: Final = {"betting": "read,post:bet.hold,post:debt.repay"}
+"""What a producer's API key is good for, where that is less: what betting has decided goes by its outbox, whose database
+holds each command to what is written there."""
 
 WATCHED: Final = (
     "ledger-receipts",
@@ -45,24 +49,25 @@ LEDGER_KEYS: Final = "ledger-keys"
 
 
 async def make_ledger_keys(layout: Layout) -> None:
-    """An API key for each producer, whose requests it must sign; made once, and anew when it may post more."""
+    """An API key for each producer, whose requests it must sign; made once, and anew when it may post something else."""
     environment = {
         "DATABASE_DSN": postgres.dsn(layout, "ledger_keys"),
         "SIGNING_ROOTS": str(layout.secrets / "ledger-signing-roots.json"),
     }
     for producer, kinds in LEDGER_KINDS.items():
+        scopes = LEDGER_SCOPES.get(producer, "read,post")
         file = layout.secrets / f"ledger-key-{producer}"
         signing, known = file.with_name(f"{file.name}.signing"), file.with_name(f"{file.name}.kinds")
-        if signing.exists() and known.exists() and known.read_text(encoding="utf-8") == kinds:
+        if signing.exists() and known.exists() and known.read_text(encoding="utf-8") == f"{kinds} {scopes}":
             continue
         await output(PYTHON, "-m", "ledger", "keys", "revoke", "--name", producer, environment=environment)
         for old in (file, signing):
             old.unlink(missing_ok=True)
         await output(
-            PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--signed",
-            "--out", file, environment=environment,
+            PYTHON, "-m", "ledger", "keys", "create", "--name", producer, "--kinds", kinds, "--scopes", scopes,
+            "--signed", "--out", file, environment=environment,
         )  # fmt: skip
-        write(known, kinds)
+        write(known, f"{kinds} {scopes}")
 
 
 def specs(layout: Layout) -> list[Spec]:
