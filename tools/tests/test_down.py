@@ -16,14 +16,14 @@ import pytest
 from common.testing import fresh_database
 
 from tools.stack.layout import ROOT
-from tools.stack.postgres import programs
+from tools.stack.postgres import SERVICES, programs
 from tools.stack.running import DBMATE, output
 from tools.stack.schema import normalised
 
 
 @pytest.mark.drill
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("service", ["ledger", "payments"])
+@pytest.mark.parametrize("service", SERVICES)
 async def test_down_undoes_up(service: str, tmp_path: Path) -> None:
     """Down step by step to nothing, then up again: at every step the same functions and triggers, and the same rows of
     the steps that states may take."""

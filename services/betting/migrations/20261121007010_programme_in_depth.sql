@@ -178,9 +178,15 @@ CREATE TRIGGER event_moves_forward BEFORE UPDATE OF status ON event
 -- migrate:down
 DROP FUNCTION event_moves_forward, note_beginnings, note_moves, history_is_append_only CASCADE;
 DROP TABLE transition, appointment, stable_member, permit;
-ALTER TABLE runner DROP COLUMN stable_id, DROP COLUMN carril, DROP COLUMN scratched_at, DROP COLUMN scratch_reason;
+ALTER TABLE runner DROP COLUMN stable_id, DROP COLUMN carril, DROP COLUMN scratched_at, DROP COLUMN scratch_reason,
+    DROP CONSTRAINT runner_position_in_race;
+ALTER TABLE runner ADD CONSTRAINT runner_position_in_match_race CHECK (position IN (1, 2)) NOT VALID;
 ALTER TABLE race DROP COLUMN conditions, DROP COLUMN off_at, DROP COLUMN objection_until, DROP COLUMN result_version,
-    DROP COLUMN moved_by, DROP COLUMN moved_why;
+    DROP COLUMN moved_by, DROP COLUMN moved_why, DROP CONSTRAINT race_status_is_known, DROP CONSTRAINT race_scratch_has_reason;
+ALTER TABLE race
+    ADD CONSTRAINT race_status_is_known CHECK (status IN ('SCHEDULED', 'AT_GATE', 'DECLARED', 'DISPUTED', 'FINAL', 'NO_CORRE')) NOT VALID,
+    ADD CONSTRAINT race_scratch_has_reason CHECK ((status = 'NO_CORRE') = (scratch_reason IS NOT NULL)) NOT VALID;
 ALTER TABLE event DROP COLUMN state, DROP COLUMN carril_id, DROP COLUMN day, DROP COLUMN objection_seconds,
-    DROP COLUMN moved_by, DROP COLUMN moved_why;
+    DROP COLUMN moved_by, DROP COLUMN moved_why, DROP CONSTRAINT event_status_is_known;
+ALTER TABLE event ADD CONSTRAINT event_status_is_known CHECK (status IN ('DRAFT', 'PUBLISHED')) NOT VALID;
 DROP TABLE stable, carril;

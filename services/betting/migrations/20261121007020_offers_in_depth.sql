@@ -193,11 +193,59 @@ CREATE TRIGGER offer_is_by_a_stranger AFTER INSERT ON offer
 
 -- migrate:down
 DROP FUNCTION offer_is_by_a_stranger CASCADE;
+DROP TRIGGER market_moves_are_noted ON market;
+DROP TRIGGER market_beginning_is_noted ON market;
+DROP TRIGGER offer_moves_are_noted ON offer;
+CREATE OR REPLACE FUNCTION market_moves_forward() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT (NEW.status = 'SUSPENDED' AND NEW.defect IS NOT NULL)
+       AND (OLD.status, NEW.status) NOT IN (
+            ('OPEN', 'CLOSED'), ('CLOSED', 'SETTLING'), ('CLOSED', 'SETTLED'), ('CLOSED', 'VOID'),
+            ('SETTLING', 'SETTLED'), ('SETTLING', 'VOID')) THEN
+        PERFORM refuse('market_moves_forward', format('market %s from %s to %s', OLD.id, OLD.status, NEW.status));
+    END IF;
+    IF NEW.version <> OLD.version + 1 THEN
+        PERFORM refuse('market_move_is_a_version', format('market %s keeps version %s', OLD.id, OLD.version));
+    END IF;
+    IF NEW.status IN ('SETTLED', 'VOID')
+       AND NOT EXISTS (SELECT FROM settlement s WHERE s.market_id = NEW.id AND s.booked_at IS NOT NULL) THEN
+        PERFORM refuse('market_ends_booked', format('market %s has no booked settlement', OLD.id));
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE FUNCTION offer_has_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse('offer_has_ended', format('offer %s is %s', OLD.id, OLD.status));
+    RETURN NULL;
+END $$;
+DROP TRIGGER offer_has_ended ON offer;
+CREATE TRIGGER offer_has_ended BEFORE UPDATE ON offer
+    FOR EACH ROW WHEN (OLD.status IN ('FILLED', 'CANCELLED', 'LAPSED', 'REJECTED')) EXECUTE FUNCTION offer_has_ended();
+CREATE OR REPLACE FUNCTION fill_in_open_market() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse('fill_in_open_market', format('market %s is %s', m.id, m.status))
+       FROM market m WHERE m.id IN (SELECT market_id FROM added) AND m.status <> 'OPEN';
+    RETURN NULL;
+END $$;
 DROP TABLE level_change, suspension;
+DROP INDEX offer_live_of_user, offer_in_market_of_user, market_trading;
 ALTER TABLE offer DROP COLUMN owner, DROP COLUMN fill_or_kill, DROP COLUMN min_fill, DROP COLUMN expires_at,
     DROP COLUMN challenges, DROP COLUMN answers, DROP COLUMN repeated, DROP COLUMN session, DROP COLUMN record,
-    DROP COLUMN moved_by, DROP COLUMN moved_why;
+    DROP COLUMN moved_by, DROP COLUMN moved_why, DROP CONSTRAINT offer_status_is_known, DROP CONSTRAINT offer_ending_is_known;
+ALTER TABLE offer
+    ADD CONSTRAINT offer_status_is_known CHECK (
+        status IN ('PENDING', 'OPEN', 'PARTIAL', 'FILLED', 'CANCELLED', 'LAPSED', 'REJECTED')) NOT VALID,
+    ADD CONSTRAINT offer_ending_is_known CHECK (ending IN (
+        'DUST', 'SELF_MATCH', 'BY_OWNER', 'MARKET_CLOSED', 'MARKET_CHANGED', 'RACE_SCRATCHED', 'HOLD_REFUSED')) NOT VALID;
 ALTER TABLE market DROP COLUMN giver, DROP COLUMN line, DROP COLUMN max_exposure, DROP COLUMN close_rule,
     DROP COLUMN closes_at, DROP COLUMN objection_seconds, DROP COLUMN permit, DROP COLUMN terms,
     DROP COLUMN void_reason, DROP COLUMN settlement, DROP COLUMN settled_result, DROP COLUMN suspension,
-    DROP COLUMN moved_by, DROP COLUMN moved_why;
+    DROP COLUMN moved_by, DROP COLUMN moved_why, DROP CONSTRAINT market_version_is_counted,
+    DROP CONSTRAINT market_kind_is_known,    DROP CONSTRAINT market_tie_rule_is_known, DROP CONSTRAINT market_status_is_known;
+ALTER TABLE market
+    ADD CONSTRAINT market_kind_is_known CHECK (kind = 'GANA') NOT VALID,
+    ADD CONSTRAINT market_tie_rule_is_known CHECK (tie_rule = 'PUSH') NOT VALID,
+    ADD CONSTRAINT market_status_is_known
+        CHECK (status IN ('OPEN', 'SUSPENDED', 'CLOSED', 'SETTLING', 'SETTLED', 'VOID')) NOT VALID,
+    ADD CONSTRAINT market_version_is_positive CHECK (version >= 1) NOT VALID,
+    ADD CONSTRAINT market_is_unique UNIQUE (race_id, kind);

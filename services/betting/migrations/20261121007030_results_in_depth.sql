@@ -172,6 +172,36 @@ BEGIN
 END $$;
 
 -- migrate:down
-DROP FUNCTION result_is_supported, check_impartial CASCADE;
+DROP FUNCTION result_is_supported CASCADE;
 DROP TABLE correction, conformity, objection, result;
+DROP TRIGGER declaration_is_append_only ON declaration;
+DROP TRIGGER appointment_is_append_only ON appointment;
+CREATE OR REPLACE FUNCTION declaration_is_impartial() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse('declaration_is_impartial', format('official %s has bet in the event', NEW.official_id))
+       FROM race judged
+       JOIN race other ON other.event_id = judged.event_id
+       JOIN market m ON m.race_id = other.id
+       JOIN offer o ON o.market_id = m.id AND o.user_id = NEW.official_id
+      WHERE judged.id = NEW.race_id LIMIT 1;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE FUNCTION race_moves_forward() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.status, NEW.status) NOT IN (
+            ('SCHEDULED', 'AT_GATE'), ('AT_GATE', 'DECLARED'), ('DECLARED', 'FINAL'), ('DECLARED', 'DISPUTED'),
+            ('SCHEDULED', 'NO_CORRE'), ('AT_GATE', 'NO_CORRE'), ('DECLARED', 'NO_CORRE'), ('DISPUTED', 'NO_CORRE')) THEN
+        PERFORM refuse('race_moves_forward', format('race %s from %s to %s', OLD.id, OLD.status, NEW.status));
+    END IF;
+    IF NEW.status IN ('FINAL', 'DISPUTED')
+       AND (SELECT count(*) FROM declaration d WHERE d.race_id = NEW.id) <> 2 THEN
+        PERFORM refuse('race_has_two_declarations', format('race %s has not been declared twice', OLD.id));
+    END IF;
+    IF NEW.status = 'FINAL' AND (SELECT count(DISTINCT (winner, margin, off_time, photo_sha256))
+                                   FROM declaration d WHERE d.race_id = NEW.id) <> 1 THEN
+        PERFORM refuse('race_declarations_agree', format('the declarations of race %s differ', OLD.id));
+    END IF;
+    RETURN NEW;
+END $$;
+DROP FUNCTION check_impartial;
 ALTER TABLE declaration DROP COLUMN places;

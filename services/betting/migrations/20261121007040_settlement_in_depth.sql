@@ -154,8 +154,73 @@ END $$;
 DROP VIEW market_position;
 
 -- migrate:down
-CREATE VIEW market_position AS
-    SELECT f.market_id, p.* FROM (SELECT DISTINCT market_id FROM fill) f, positions_in(f.market_id, NULL) p;
-DROP FUNCTION positions_in CASCADE;
+CREATE OR REPLACE FUNCTION settlement_is_exact() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refuse('settlement_shares_are_right', format('market %s owes bettor %s another share', NEW.market_id, user_id))
+       FROM (SELECT due.user_id, due.staked, due.won - due.commission AS payout, due.commission
+               FROM (SELECT p.user_id, p.staked, w.won,
+                            CASE WHEN NEW.outcome IN ('A', 'B')
+                                 THEN floor(m.commission_bps * greatest(0, w.won - p.staked) * 100 / 10000) / 100
+                                 ELSE 0 END AS commission
+                       FROM market_position p
+                       JOIN market m ON m.id = p.market_id
+                       CROSS JOIN LATERAL (SELECT CASE NEW.outcome WHEN 'A' THEN p.pot_a
+                                                                   WHEN 'B' THEN p.pot_b
+                                                                   ELSE p.staked END AS won) w
+                      WHERE p.market_id = NEW.market_id) due) expected
+       FULL JOIN (SELECT user_id, staked, payout, commission FROM settlement_share
+                   WHERE market_id = NEW.market_id AND version = NEW.version) written
+            USING (user_id, staked, payout, commission)
+      WHERE expected IS NULL OR written IS NULL LIMIT 1;
+
+    PERFORM refuse('settlement_chunks_are_right', format('a chunk of market %s is not the sum of its shares', NEW.market_id))
+       FROM (SELECT chunk, sum(payout + commission) AS total FROM settlement_share
+              WHERE market_id = NEW.market_id AND version = NEW.version AND chunk IS NOT NULL GROUP BY chunk) shared
+       FULL JOIN (SELECT chunk, total::numeric FROM settlement_chunk
+                   WHERE market_id = NEW.market_id AND version = NEW.version) written
+            USING (chunk, total)
+      WHERE shared IS NULL OR written IS NULL LIMIT 1;
+
+    IF NEW.booked_at IS NOT NULL AND NEW.chunks > 0 THEN
+        PERFORM refuse('settlement_books_every_chunk', format('no chunk of market %s can be booked yet', NEW.market_id));
+    END IF;
+
+    PERFORM refuse('settlement_pays_the_escrow', format('market %s does not pay out its escrow', NEW.market_id))
+       FROM market m
+      WHERE m.id = NEW.market_id
+        AND (NEW.total <> m.escrow
+             OR NEW.total <> (SELECT coalesce(sum(pot), 0) FROM fill f WHERE f.market_id = m.id)
+             OR NOT EXISTS (SELECT FROM settlement_chunk c
+                             WHERE c.market_id = NEW.market_id AND c.version = NEW.version
+                            HAVING count(*) = NEW.chunks AND coalesce(sum(c.total), 0) = NEW.total));
+    RETURN NULL;
+END $$;
+DROP FUNCTION positions_in;
 DROP FUNCTION half_of;
 DROP TABLE withholding_rate;
+CREATE VIEW market_position AS
+    SELECT market_id, user_id, sum(stake) AS staked,
+           coalesce(sum(stake) FILTER (WHERE side = 'A'), 0) AS stake_a,
+           coalesce(sum(stake) FILTER (WHERE side = 'B'), 0) AS stake_b,
+           coalesce(sum(pot) FILTER (WHERE side = 'A'), 0) AS pot_a,
+           coalesce(sum(pot) FILTER (WHERE side = 'B'), 0) AS pot_b
+      FROM (SELECT market_id, maker_user AS user_id, maker_side AS side, maker_stake AS stake, pot FROM fill
+            UNION ALL
+            SELECT market_id, taker_user, taker_side, taker_stake, pot FROM fill) bet
+     GROUP BY market_id, user_id;
+GRANT SELECT ON market_position TO betting_app;
+ALTER TABLE settlement_share
+    DROP CONSTRAINT settlement_share_staked, DROP COLUMN late, DROP COLUMN withheld, DROP COLUMN recovery,
+    DROP COLUMN pays, DROP COLUMN recovers;
+ALTER TABLE settlement_chunk DROP COLUMN kind;
+ALTER TABLE settlement_chunk ADD CONSTRAINT settlement_chunk_is_unique PRIMARY KEY (market_id, version, chunk);
+ALTER TABLE settlement_share
+    ADD CONSTRAINT settlement_share_staked CHECK (staked > 0) NOT VALID,
+    ADD CONSTRAINT settlement_share_has_chunk FOREIGN KEY (market_id, version, chunk) REFERENCES settlement_chunk NOT VALID,
+    ADD CONSTRAINT settlement_share_is_in_a_chunk CHECK ((payout + commission > 0) = (chunk IS NOT NULL)) NOT VALID,
+    ADD CONSTRAINT settlement_share_commission_on_profit CHECK (commission = 0 OR payout > staked) NOT VALID;
+ALTER TABLE settlement
+    DROP CONSTRAINT settlement_outcome_is_known, DROP COLUMN late_after, DROP COLUMN tax, DROP COLUMN withholding_bps,
+    DROP COLUMN result_version, DROP COLUMN reason;
+ALTER TABLE settlement
+    ADD CONSTRAINT settlement_outcome_is_known CHECK (outcome IN ('A', 'B', 'PUSH', 'VOID')) NOT VALID;
