@@ -894,6 +894,18 @@ CREATE FUNCTION public.wager_record(o public.offer, currency text, event uuid, r
                   o.win)
 $$;
 
+CREATE FUNCTION public.withholding_rate_is_for_days_to_come() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.valid_from <= (clock_timestamp() AT TIME ZONE 'UTC')::date
+       OR EXISTS (SELECT FROM event e WHERE e.state = NEW.state AND e.day >= NEW.valid_from
+                     AND e.starts_at <= clock_timestamp()) THEN
+        PERFORM refuse('withholding_rate_is_for_days_to_come', format('%s has begun in %s', NEW.valid_from, NEW.state));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.word_is_the_later() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -1765,6 +1777,8 @@ CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON 
 
 CREATE TRIGGER withholding_rate_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withholding_rate FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER withholding_rate_is_for_days_to_come BEFORE INSERT ON public.withholding_rate FOR EACH ROW EXECUTE FUNCTION public.withholding_rate_is_for_days_to_come();
+
 ALTER TABLE ONLY public.appointment
     ADD CONSTRAINT appointment_event_id_fkey FOREIGN KEY (event_id) REFERENCES public.event(id);
 
@@ -2023,6 +2037,8 @@ GRANT INSERT(moved_why),UPDATE(moved_why) ON TABLE public.offer TO betting_app;
 
 REVOKE ALL ON FUNCTION public.wager_record(o public.offer, currency text, event uuid, race uuid, runner uuid, terms_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.wager_record(o public.offer, currency text, event uuid, race uuid, runner uuid, terms_hash bytea) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.withholding_rate_is_for_days_to_come() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.word_is_the_later() FROM PUBLIC;
 

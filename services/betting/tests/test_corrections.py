@@ -71,9 +71,9 @@ def gains(bets: Sequence[asyncpg.Record], terms: Terms, seen: Seen) -> Counter[U
 async def a_market(venue: Venue, dice: random.Random, tax: int) -> Floor:
     """Under random terms, with forty offers of six people in it, some seconds long."""
     if tax:
-        rate = TaxRate("SON", venue.clock().date() - timedelta(days=1), "isr", tax)
+        rate = TaxRate("SON", venue.clock().date() + timedelta(days=1), "isr", tax)
         await venue.registry.add_rate(call(JUDGES[0]), rate, lambda _: Answer(200, "{}"))
-    race = await venue.race(state="SON")
+    race = await venue.race(state="SON", days=1)
     terms: dict[str, Any] = {"tie_rule": dice.choice(list(TieRule))}
     if dice.random() < 0.5:
         giver = race.runners[dice.randrange(2)].id

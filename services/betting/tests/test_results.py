@@ -314,17 +314,32 @@ async def test_the_day_ends_by_the_venues_clock_in_whatever_offset_it_is_put_off
 async def test_the_tax_of_the_day_is_withheld(venue: Venue) -> None:
     admin, today = UserId(JUDGES[0]), venue.clock().date()
     for rate in (
-        TaxRate("SON", today - timedelta(days=30), "isr-sonora", 100),
-        TaxRate("SON", today - timedelta(days=1), "isr-sonora", 700),
-        TaxRate("SON", today + timedelta(days=1), "isr-sonora", 5000),
+        TaxRate("SON", today + timedelta(days=1), "isr-sonora", 100),
+        TaxRate("SON", today + timedelta(days=3), "isr-sonora", 700),
+        TaxRate("SON", today + timedelta(days=5), "isr-sonora", 5000),
     ):
         await venue.registry.add_rate(call(admin), rate, lambda _: Answer(200, "{}"))
-    floor = await venue.market(race=await venue.race(state="SON"), bps=300)
+    floor = await venue.market(race=await venue.race(state="SON", days=4), bps=300)
     ana, _ = await a_bet(venue, floor)
     await floor.finish(0)
     assert venue.books.of(ana)["available"] == "1090.21"  # 100 less 3, less 7 % of 97 floored in her favour
     assert str(venue.books.balances["tax/isr-sonora"]) == "6.79"
     assert str(venue.books.balances["house/commission"]) == "3.00"
+
+
+async def test_a_rate_is_for_days_to_come(venue: Venue) -> None:
+    """Nobody, and no single administrator, changes what is withheld at an event that has begun."""
+    today, far = venue.clock().date(), timedelta(hours=14)
+    races = [await venue.race(state="SON"), await venue.race(state="BCN", offset=far)]
+    await venue.owner.execute(
+        "UPDATE event SET day = $1 WHERE id = $2", today + timedelta(days=2), races[1].event_id
+    )
+    found = [
+        (await venue.registry.add_rate(call(JUDGES[0]), rate, lambda _: Answer(201, "{}"))).status
+        for state, days in (("SON", -30), ("SON", 0), ("BCN", 1), ("BCN", 2), ("SON", 1), ("BCN", 3))
+        for rate in [TaxRate(state, today + timedelta(days=days), "isr", 5000)]
+    ]
+    assert found == [422] * 4 + [201] * 2
 
 
 @pytest.mark.parametrize("size", [1, 3])

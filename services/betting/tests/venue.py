@@ -121,11 +121,13 @@ class Venue:
         objection_seconds: int = 0,
         state: str = "SIN",
         offset: timedelta = timedelta(),
+        days: int = 0,
     ) -> Race:
-        """A race of a published event of its own, which begins now and is written in this offset from UTC."""
+        """A race of a published event of its own, which begins now, or in so many days, and is written in this offset
+        from UTC."""
         events: list[Event] = []
         races: list[Race] = []
-        now = self.clock()
+        now = self.clock() + timedelta(days=days)
         permit = WantedPermit(
             "P-1", "Carril La Herradura", "SEGOB", now.date(), now.date() + timedelta(days=1)
         )

@@ -96,7 +96,7 @@ class Storm:
         await admin.login(
             await create(self.stack, replace(person(950, "admin"), email="storm@demo.mx"), "admin")
         )
-        rate = {"state": STATE, "valid_from": "2026-01-01", "name": TAX[0], "bps": TAX[1]}
+        rate = {"state": STATE, "valid_from": starts.date().isoformat(), "name": TAX[0], "bps": TAX[1]}
         await admin.post("/v1/withholding-rates", rate, f"{day.day}:tax")
 
         async def do(path: str, body: Json) -> Json:

@@ -275,6 +275,11 @@ class Overloaded(TooMany):
     title = "Too many offers at once"
 
 
+class RateTooLate(Refused):
+    slug = "rate-too-late"
+    title = "A rate is for days to come"
+
+
 class RateExists(Conflict):
     slug = "rate-exists"
     title = "That day has its rate already"

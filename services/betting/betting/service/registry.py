@@ -101,7 +101,7 @@ class Registry:
         return await once_in(self._pool, call, work)
 
     async def add_rate(self, call: Call, rate: TaxRate, show: Show[TaxRate]) -> Answer:
-        """Add what the law withholds in a state from a day on. RateExists is a stored answer."""
+        """Add what the law withholds in a state from a day on. RateExists and RateTooLate are stored answers."""
 
         async def work(conn: Connection) -> Answer:
             await RegistryStore(conn).add_rate(rate, call.user_id)

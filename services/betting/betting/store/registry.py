@@ -13,6 +13,7 @@ from betting.domain.errors import (
     MemberOfStable,
     PermitExists,
     RateExists,
+    RateTooLate,
     StableExists,
     StableNotFound,
 )
@@ -160,9 +161,12 @@ class RegistryStore:
         )
 
     async def add_rate(self, rate: TaxRate, by: UserId) -> None:
-        """Raises RateExists: what was law on a day is not changed afterwards."""
+        """Raises RateTooLate for a day that has begun, and RateExists: what is law on a day is not changed."""
         refusals = {
-            "withholding_rate_is_unique": lambda: RateExists("that day has its rate", field="valid_from")
+            "withholding_rate_is_unique": lambda: RateExists("that day has its rate", field="valid_from"),
+            "withholding_rate_is_for_days_to_come": lambda: RateTooLate(
+                "that day has begun, or an event after it: a rate is for days to come", field="valid_from"
+            ),
         }
         with translate(refusals):
             await self._conn.execute(
