@@ -37,19 +37,21 @@ BEGIN
       WHERE r.id = judged LIMIT 1;
 END $$;
 
-CREATE FUNCTION public.chunk_of(market uuid, number integer, asked integer) RETURNS jsonb
-    LANGUAGE sql STABLE
+CREATE FUNCTION public.chunk_of(of_market uuid, number integer, asked integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
     AS $$
+BEGIN
+    RETURN (
     SELECT jsonb_build_object(
-               'idempotency_key', CASE c.kind WHEN 'PAY' THEN 'settle:' ELSE 'resettle:' END || market || ':' || number || ':'
+               'idempotency_key', CASE c.kind WHEN 'PAY' THEN 'settle:' ELSE 'resettle:' END || of_market || ':' || number || ':'
                    || c.chunk || CASE WHEN c.refusals > 0 THEN ':' || c.refusals ELSE '' END,
                'kind', CASE WHEN c.kind = 'RECOVER' THEN 'bet.resettle'
                             WHEN number = 1 AND s.outcome IN ('PUSH', 'VOID') THEN 'bet.void' ELSE 'bet.settle' END,
-               'reference', 'markets/' || market,
+               'reference', 'markets/' || of_market,
                'metadata', jsonb_build_object(),
-               'postings', jsonb_build_array(leg(way.taken, 'markets/' || market || '/escrow', c.total, m.currency))
+               'postings', jsonb_build_array(leg(way.taken, 'markets/' || of_market || '/escrow', c.total, m.currency))
                    || moved.payouts || moved.commission || moved.withheld,
-               'settlement', jsonb_build_object('market', market, 'version', number, 'total', round(s.total, 2)::text,
+               'settlement', jsonb_build_object('market', of_market, 'version', number, 'total', round(s.total, 2)::text,
                                                 'chunk', c.chunk, 'chunks', s.chunks))
       FROM market m
       JOIN settlement s ON s.market_id = m.id AND s.version = (
@@ -77,8 +79,8 @@ CREATE FUNCTION public.chunk_of(market uuid, number integer, asked integer) RETU
                             WHERE c.kind = 'RECOVER' AND market_id = m.id AND version = s.version AND recovery = c.chunk) x
                      LEFT JOIN settlement_share o ON o.market_id = x.market_id AND o.version = x.version - 1
                                                  AND o.user_id = x.user_id) d) moved
-     WHERE m.id = market
-$$;
+     WHERE m.id = of_market);
+END $$;
 
 CREATE FUNCTION public.command_is_as_written() RETURNS trigger
     LANGUAGE plpgsql
@@ -372,8 +374,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION public.match_of(bet uuid) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
+BEGIN
+    RETURN (
     SELECT jsonb_build_object(
                'idempotency_key', 'match:' || f.id, 'kind', 'bet.match', 'reference', 'markets/' || f.market_id,
                'metadata', jsonb_build_object('fill', f.id),
@@ -381,8 +385,8 @@ CREATE FUNCTION public.match_of(bet uuid) RETURNS jsonb
                    leg('debit', 'players/' || f.maker_user || '/held', f.maker_stake, m.currency, f.maker_offer),
                    leg('debit', 'players/' || f.taker_user || '/held', f.taker_stake, m.currency, f.taker_offer),
                    leg('credit', 'markets/' || f.market_id || '/escrow', f.pot, m.currency)))
-      FROM fill f JOIN market m ON m.id = f.market_id WHERE f.id = bet
-$$;
+      FROM fill f JOIN market m ON m.id = f.market_id WHERE f.id = bet);
+END $$;
 
 CREATE FUNCTION public.note_beginnings() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -599,8 +603,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION public.release_of(ended uuid) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
+BEGIN
+    RETURN (
     SELECT jsonb_build_object(
                'idempotency_key', 'release:' || o.id, 'kind', 'bet.release', 'reference', 'markets/' || o.market_id,
                'metadata', jsonb_build_object('offer', o.id),
@@ -608,8 +614,8 @@ CREATE FUNCTION public.release_of(ended uuid) RETURNS jsonb
                    leg('debit', 'players/' || o.user_id || '/held', o.released, m.currency, o.id),
                    leg('credit', 'players/' || o.user_id || '/available', o.released, m.currency)))
       FROM offer o JOIN market m ON m.id = o.market_id
-     WHERE o.id = ended AND o.ended_at IS NOT NULL AND o.status <> 'REJECTED' AND o.released > 0
-$$;
+     WHERE o.id = ended AND o.ended_at IS NOT NULL AND o.status <> 'REJECTED' AND o.released > 0);
+END $$;
 
 CREATE FUNCTION public.restart_is_of_a_stopped_market() RETURNS trigger
     LANGUAGE plpgsql
@@ -1882,8 +1888,8 @@ GRANT ALL ON FUNCTION public.bets_of(of_offer uuid) TO betting_app;
 REVOKE ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO betting_app;
 
-REVOKE ALL ON FUNCTION public.chunk_of(market uuid, number integer, asked integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.chunk_of(market uuid, number integer, asked integer) TO betting_app;
+REVOKE ALL ON FUNCTION public.chunk_of(of_market uuid, number integer, asked integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.chunk_of(of_market uuid, number integer, asked integer) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.command_is_as_written() FROM PUBLIC;
 

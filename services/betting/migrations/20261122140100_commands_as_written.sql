@@ -14,7 +14,10 @@ LANGUAGE sql STABLE AS $$
         'account', account, 'side', side, 'amount', round(amount, 2)::text, 'currency', currency, 'hold', hold))
 $$;
 
-CREATE FUNCTION match_of(bet uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- In PL/pgSQL, which keeps their plans.
+CREATE FUNCTION match_of(bet uuid) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
     SELECT jsonb_build_object(
                'idempotency_key', 'match:' || f.id, 'kind', 'bet.match', 'reference', 'markets/' || f.market_id,
                'metadata', jsonb_build_object('fill', f.id),
@@ -22,10 +25,12 @@ CREATE FUNCTION match_of(bet uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
                    leg('debit', 'players/' || f.maker_user || '/held', f.maker_stake, m.currency, f.maker_offer),
                    leg('debit', 'players/' || f.taker_user || '/held', f.taker_stake, m.currency, f.taker_offer),
                    leg('credit', 'markets/' || f.market_id || '/escrow', f.pot, m.currency)))
-      FROM fill f JOIN market m ON m.id = f.market_id WHERE f.id = bet
-$$;
+      FROM fill f JOIN market m ON m.id = f.market_id WHERE f.id = bet);
+END $$;
 
-CREATE FUNCTION release_of(ended uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE FUNCTION release_of(ended uuid) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
     SELECT jsonb_build_object(
                'idempotency_key', 'release:' || o.id, 'kind', 'bet.release', 'reference', 'markets/' || o.market_id,
                'metadata', jsonb_build_object('offer', o.id),
@@ -33,21 +38,23 @@ CREATE FUNCTION release_of(ended uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
                    leg('debit', 'players/' || o.user_id || '/held', o.released, m.currency, o.id),
                    leg('credit', 'players/' || o.user_id || '/available', o.released, m.currency)))
       FROM offer o JOIN market m ON m.id = o.market_id
-     WHERE o.id = ended AND o.ended_at IS NOT NULL AND o.status <> 'REJECTED' AND o.released > 0
-$$;
+     WHERE o.id = ended AND o.ended_at IS NOT NULL AND o.status <> 'REJECTED' AND o.released > 0);
+END $$;
 
 -- `number` counts the market's settlements that move money: it is the ledger's version.
-CREATE FUNCTION chunk_of(market uuid, number integer, asked integer) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE FUNCTION chunk_of(of_market uuid, number integer, asked integer) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
     SELECT jsonb_build_object(
-               'idempotency_key', CASE c.kind WHEN 'PAY' THEN 'settle:' ELSE 'resettle:' END || market || ':' || number || ':'
+               'idempotency_key', CASE c.kind WHEN 'PAY' THEN 'settle:' ELSE 'resettle:' END || of_market || ':' || number || ':'
                    || c.chunk || CASE WHEN c.refusals > 0 THEN ':' || c.refusals ELSE '' END,
                'kind', CASE WHEN c.kind = 'RECOVER' THEN 'bet.resettle'
                             WHEN number = 1 AND s.outcome IN ('PUSH', 'VOID') THEN 'bet.void' ELSE 'bet.settle' END,
-               'reference', 'markets/' || market,
+               'reference', 'markets/' || of_market,
                'metadata', jsonb_build_object(),
-               'postings', jsonb_build_array(leg(way.taken, 'markets/' || market || '/escrow', c.total, m.currency))
+               'postings', jsonb_build_array(leg(way.taken, 'markets/' || of_market || '/escrow', c.total, m.currency))
                    || moved.payouts || moved.commission || moved.withheld,
-               'settlement', jsonb_build_object('market', market, 'version', number, 'total', round(s.total, 2)::text,
+               'settlement', jsonb_build_object('market', of_market, 'version', number, 'total', round(s.total, 2)::text,
                                                 'chunk', c.chunk, 'chunks', s.chunks))
       FROM market m
       JOIN settlement s ON s.market_id = m.id AND s.version = (
@@ -75,8 +82,8 @@ CREATE FUNCTION chunk_of(market uuid, number integer, asked integer) RETURNS jso
                             WHERE c.kind = 'RECOVER' AND market_id = m.id AND version = s.version AND recovery = c.chunk) x
                      LEFT JOIN settlement_share o ON o.market_id = x.market_id AND o.version = x.version - 1
                                                  AND o.user_id = x.user_id) d) moved
-     WHERE m.id = market
-$$;
+     WHERE m.id = of_market);
+END $$;
 
 CREATE FUNCTION command_is_as_written() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
