@@ -59,7 +59,7 @@ CODE = (
     CodeGuard(
         "edge: who may not decide ends nobody's session",
         f"{P}/service/approvals.py",
-        "        return decide(found, decider, approve=True, now=self._desk.clock())",
+        "        return decide(found, decider, asker, approve=True, now=self._desk.clock())",
         "        return found",
         (f"{PT}/test_four_eyes.py::test_who_may_not_decide_ends_nobodys_session",),
     ),
