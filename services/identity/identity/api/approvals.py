@@ -4,10 +4,11 @@ from datetime import datetime
 from uuid import UUID
 
 from aiohttp import web
-from common.http import Body, Role, Route, View, read_query, reply
+from common.http import Role, Route, View, read_query, reply
+from common.http.cursors import write_cursor
 from common.idempotency import Answer
 
-from identity.api.parts import APPROVALS, caller, id_in_path
+from identity.api.parts import APPROVALS, PageQuery, caller, id_in_path, place_by_time
 from identity.domain.approvals import (
     Act,
     Approval,
@@ -25,6 +26,7 @@ from identity.domain.kyc import CaseNotOpen
 from identity.domain.people import AccountClosed, AlreadyRegistered, SessionEnded, Underage
 from identity.passwords import HashingBusy
 from identity.sessions import SessionsUnavailable
+from identity.store.approvals import ApprovalPlace
 
 DECIDERS = (Role.ADMIN, Role.CASHIER)
 REFUSALS = (NotYourAct, FourEyesNeeded, ApprovalOpen, InvalidReason, SessionEnded)
@@ -62,10 +64,15 @@ class ApprovalView(View):
 
 
 class ApprovalsView(View):
+    """A page of requests. `next` goes into `after`; null: there are no more."""
+
     items: tuple[ApprovalView, ...]
+    next: str | None
 
 
-class ApprovalsQuery(Body):
+class ApprovalsQuery(PageQuery):
+    """A page of the requests in one state."""
+
     state: ApprovalState = ApprovalState.OPEN
 
 
@@ -76,9 +83,13 @@ def shown(approval: Approval) -> Answer:
 
 async def approvals(request: web.Request) -> web.Response:
     """The requests one may decide, the newest first."""
-    wanted = read_query(request, ApprovalsQuery)
-    found = await request.app[APPROVALS].approvals(caller(request), wanted.state)
-    return reply(ApprovalsView(items=tuple(ApprovalView.of(each) for each in found)))
+    page = read_query(request, ApprovalsQuery)
+    order = f"approvals/{page.state}"
+    place = None if page.after is None else ApprovalPlace(*place_by_time(page.after, order))
+    found = await request.app[APPROVALS].approvals(caller(request), page.state, place, limit=page.limit)
+    full = len(found) == page.limit
+    after = write_cursor(order, found[-1].requested_at.isoformat(), str(found[-1].id)) if full else None
+    return reply(ApprovalsView(items=tuple(ApprovalView.of(each) for each in found), next=after))
 
 
 async def approve(request: web.Request) -> web.Response:

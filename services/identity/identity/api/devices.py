@@ -8,13 +8,22 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from common.errors import Invalid
 from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, read_query, reply
-from common.http.cursors import cursor_moment, read_cursor, write_cursor
+from common.http.cursors import write_cursor
 from common.idempotency import Answer, fingerprint
 from pydantic import Field
 
-from identity.api.parts import ACCESS, DEVICES, NO_STORE, PageQuery, Secret, ShortText, caller, id_in_path
+from identity.api.parts import (
+    ACCESS,
+    DEVICES,
+    NO_STORE,
+    PageQuery,
+    Secret,
+    ShortText,
+    caller,
+    id_in_path,
+    place_by_time,
+)
 from identity.domain.devices import (
     Device,
     DeviceId,
@@ -143,11 +152,7 @@ def after_devices(found: Sequence[Device], *, limit: int) -> str | None:
 def _place(after: str | None) -> DevicePlace | None:
     if after is None:
         return None
-    enrolled_at, device = read_cursor(after, DEVICES_ORDER, str, str)
-    try:
-        return DevicePlace(cursor_moment(str(enrolled_at)), UUID(str(device)))
-    except ValueError:
-        raise Invalid("take the cursor from the page before", field="after") from None
+    return DevicePlace(*place_by_time(after, DEVICES_ORDER))
 
 
 def _enrolled(device: Device) -> Answer:

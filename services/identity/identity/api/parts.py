@@ -1,11 +1,13 @@
 """What handlers find in the application, and what their requests have in common."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
+from common.errors import Invalid
 from common.http import PRINCIPAL, Body
-from common.http.cursors import MAX_CURSOR
+from common.http.cursors import MAX_CURSOR, cursor_moment, read_cursor
 from pydantic import Field, SecretStr
 
 from identity.domain.people import SessionEnded, UserId
@@ -51,6 +53,15 @@ class PageQuery(Body):
 
     after: Annotated[str, Field(max_length=MAX_CURSOR)] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE)] = 50
+
+
+def place_by_time(after: str, order: str) -> tuple[datetime, UUID]:
+    """The moment and the id that a page in that order ended with. Raises Invalid, naming `after`."""
+    moment, id = read_cursor(after, order, str, str)
+    try:
+        return cursor_moment(str(moment)), UUID(str(id))
+    except ValueError:
+        raise Invalid("take the cursor from the page before", field="after") from None
 
 
 def caller(request: web.Request) -> UserId:

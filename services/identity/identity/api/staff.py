@@ -5,7 +5,9 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from common.http import IDEMPOTENCY_KEY, Body, Handler, Role, Route, View, read, reply
+from common.errors import Invalid
+from common.http import IDEMPOTENCY_KEY, Body, Handler, Role, Route, View, read, read_query, reply
+from common.http.cursors import read_cursor, write_cursor
 from common.idempotency import fingerprint
 from pydantic import BaseModel, Field
 
@@ -17,6 +19,7 @@ from identity.api.parts import (
     NO_STORE,
     STAFF,
     OneTimeCode,
+    PageQuery,
     Secret,
     ShortText,
     caller,
@@ -31,6 +34,7 @@ from identity.passwords import HashingBusy
 from identity.service.approvals import Asked
 from identity.service.staff import NoSuchStaff
 
+STAFF_ORDER = "staff"
 Reason = Annotated[str, Field(max_length=500)]
 StaffRole = Annotated[Role, Field(strict=False, examples=["official"])]
 
@@ -78,12 +82,19 @@ class ActivatedView(View):
 
 
 class StaffView(View):
+    """A page of the staff. `next` goes into `after`; null: there are no more."""
+
     items: tuple[UserView, ...]
+    next: str | None
 
 
 async def staff(request: web.Request) -> web.Response:
-    """Everybody who works here or did."""
-    return reply(StaffView(items=tuple(UserView.of(each) for each in await request.app[STAFF].staff())))
+    """Everybody who works here or did, by name."""
+    page = read_query(request, PageQuery)
+    found = await request.app[STAFF].staff(_place(page.after), limit=page.limit)
+    full = len(found) == page.limit
+    after = write_cursor(STAFF_ORDER, str(found[-1].id)) if full else None
+    return reply(StaffView(items=tuple(UserView.of(each) for each in found), next=after))
 
 
 async def ask_appointment(request: web.Request) -> web.Response:
@@ -136,10 +147,25 @@ async def _ask(
 
 
 async def _member(request: web.Request) -> str:
+    return str((await request.app[STAFF].member(_id(request))).id)
+
+
+def _id(request: web.Request) -> UUID:
     user_id: UUID | None = id_in_path(request, "user_id")
     if user_id is None:
         raise NoSuchStaff("Nobody of that id works here.")
-    return str((await request.app[STAFF].member(user_id)).id)
+    return user_id
+
+
+def _place(after: str | None) -> UUID | None:
+    """Whom a page ended with: by id, so that no name stands in an address."""
+    if after is None:
+        return None
+    (member,) = read_cursor(after, STAFF_ORDER, str)
+    try:
+        return UUID(str(member))
+    except ValueError:
+        raise Invalid("take the cursor from the page before", field="after") from None
 
 
 def _staff_role(role: Role) -> Role:
@@ -154,7 +180,7 @@ def _asking(path: str, handler: Handler, body: type[BaseModel]) -> Route:
 
 
 ROUTES = (
-    Route("GET", "/v1/staff", staff, returns=StaffView, role=(Role.ADMIN, Role.AUDITOR)),
+    Route("GET", "/v1/staff", staff, query=PageQuery, returns=StaffView, role=(Role.ADMIN, Role.AUDITOR)),
     Route("POST", "/v1/staff", ask_appointment, body=AppointmentRequest, returns=ApprovalView, status=202,
           role=Role.ADMIN, idempotent=True, step_up=True,
           refusals=(InvalidEmail, InvalidName, InvalidDocument, NotStaff, *REFUSALS)),

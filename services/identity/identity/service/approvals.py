@@ -24,7 +24,7 @@ from identity.domain.people import User, UserId
 from identity.service.access import Access
 from identity.service.desk import Desk, locked
 from identity.service.passwords import known_user
-from identity.store.approvals import ApprovalStore
+from identity.store.approvals import ApprovalPlace, ApprovalStore
 from identity.store.people import PeopleStore
 
 Effect: TypeAlias = Callable[[Connection, Approval], Awaitable[None]]
@@ -114,12 +114,14 @@ class Approvals:
         if approved.act in ENDS_SESSIONS:
             await self._access.revoke_all(UserId(UUID(approved.subject)), ENDS_SESSIONS[approved.act])
 
-    async def approvals(self, who: UserId, state: ApprovalState) -> tuple[Approval, ...]:
-        """The requests that somebody of this role may decide, the newest first. Raises SessionEnded."""
+    async def approvals(
+        self, who: UserId, state: ApprovalState, after: ApprovalPlace | None, *, limit: int
+    ) -> tuple[Approval, ...]:
+        """A page of the requests that somebody of this role may decide, the newest first."""
         async with transaction(self._desk.pool, readonly=True) as connection:
             user = await PeopleStore(connection).user(who)
             acts = frozenset(act for act, roles in WHO_MAY.items() if user is not None and user.role in roles)
-            return await ApprovalStore(connection).approvals(acts, state)
+            return await ApprovalStore(connection).approvals(acts, state, after, limit=limit)
 
     async def _ask(
         self, connection: Connection, who: UserId, asked: Asked, show: Callable[[Approval], Answer]

@@ -40,10 +40,10 @@ class Staff:
         self._access = access
         self._master = master
 
-    async def staff(self) -> tuple[User, ...]:
-        """Everybody who works here or did, by name."""
+    async def staff(self, after: UUID | None, *, limit: int) -> tuple[User, ...]:
+        """A page of those who work here or did, by name."""
         async with transaction(self._desk.pool, readonly=True) as connection:
-            return await PeopleStore(connection).staff()
+            return await PeopleStore(connection).staff(after, limit=limit)
 
     async def member(self, user_id: UUID) -> User:
         """Raises NoSuchStaff."""

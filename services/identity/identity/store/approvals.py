@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 from common.errors import DomainError
@@ -17,7 +20,14 @@ def _open() -> DomainError:
 
 
 VIOLATIONS: Mapping[str, Callable[[], DomainError]] = {"approval_is_open_once": _open}
-PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPlace:
+    """Where a page of requests ended."""
+
+    requested_at: datetime
+    id: UUID
 
 
 class ApprovalStore(Store):
@@ -57,16 +67,22 @@ class ApprovalStore(Store):
             approval.decided_at,
         )
 
-    async def approvals(self, acts: frozenset[Act], state: ApprovalState) -> tuple[Approval, ...]:
-        """Requests of those kinds in that state, the newest first, at most 200."""
+    async def approvals(
+        self, acts: frozenset[Act], state: ApprovalState, after: ApprovalPlace | None, *, limit: int
+    ) -> tuple[Approval, ...]:
+        """At most so many requests of those kinds in that state beyond that place, the newest first."""
+        requested_at, approval_id = (None, None) if after is None else (after.requested_at, after.id)
         rows = await self._connection.fetch(
             """
-            SELECT * FROM approval WHERE state = $1 AND act = ANY ($2)
-            ORDER BY requested_at DESC, id LIMIT $3
+            SELECT * FROM approval
+            WHERE state = $1 AND act = ANY ($2) AND ($3::timestamptz IS NULL OR (requested_at, id) < ($3, $4::uuid))
+            ORDER BY requested_at DESC, id DESC LIMIT $5
             """,
             state.value,
             sorted(act.value for act in acts),
-            PAGE,
+            requested_at,
+            approval_id,
+            limit,
         )
         return tuple(_approval(row) for row in rows)
 

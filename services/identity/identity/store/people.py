@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 from common.errors import DomainError
@@ -150,10 +151,17 @@ class PeopleStore(Store):
             approval,
         )
 
-    async def staff(self) -> tuple[User, ...]:
-        """Everybody who works here or did, by name."""
+    async def staff(self, after: UUID | None, *, limit: int) -> tuple[User, ...]:
+        """At most so many of those who work here or did, by name, from after that one of them."""
         rows = await self._connection.fetch(
-            "SELECT * FROM users WHERE role <> 'bettor' ORDER BY full_name, id LIMIT 500"
+            """
+            SELECT * FROM users
+            WHERE role <> 'bettor'
+              AND ($1::uuid IS NULL OR (full_name, id) > (SELECT full_name, id FROM users WHERE id = $1 AND role <> 'bettor'))
+            ORDER BY full_name, id LIMIT $2
+            """,
+            after,
+            limit,
         )
         return tuple(_user(row) for row in rows)
 
