@@ -20,10 +20,9 @@ CREATE FUNCTION public.arrival_is_decided_by_people() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF OLD.state = 'SUSPENDED' AND NEW.state <> 'SUSPENDED' AND NOT EXISTS (SELECT FROM review_case c
-            WHERE (c.subject, c.subject_id, c.state) = ('arrival', NEW.id, 'DECIDED')
-              AND (c.decision = 'assign' AND NEW.state = 'ASSIGNING' AND c.target = NEW.player
-                   OR c.decision = 'return' AND NEW.state = 'RETURN_SENDING')) THEN
+    IF OLD.state = 'SUSPENDED' AND NEW.state <> 'SUSPENDED' AND NOT (
+            NEW.state = 'ASSIGNING' AND people_decide('arrival', NEW.id, 'assign', NEW.player)
+            OR NEW.state = 'RETURN_SENDING' AND people_decide('arrival', NEW.id, 'return')) THEN
         RAISE EXCEPTION 'arrival %: nobody has decided that', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_is_decided_by_people';
     END IF;
@@ -41,8 +40,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM deposit d
             WHERE (d.id, d.state, d.tracking_key) = (NEW.deposit_id, 'QUARANTINED', NEW.tracking_key)
               AND (d.reason IN ('name-differs', 'document-differs', 'limit-exceeded', 'player-blocked')
-                   OR EXISTS (SELECT FROM review_case c
-                        WHERE (c.subject, c.subject_id, c.state, c.decision) = ('deposit', d.id, 'DECIDED', 'suspend')))) THEN
+                   OR people_decide('deposit', d.id, 'suspend'))) THEN
         RAISE EXCEPTION 'arrival %: nobody has decided to take it from its deposit', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'arrival_is_taken_as_decided';
     END IF;
@@ -209,8 +207,7 @@ CREATE FUNCTION public.deposit_leaves_quarantine_as_decided() RETURNS trigger
     AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM arrival a WHERE (a.deposit_id, a.state) = (NEW.id, NEW.state))
-       AND NOT (NEW.state = 'REJECTED' AND EXISTS (SELECT FROM review_case c
-            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('deposit', NEW.id, 'DECIDED', 'reject'))) THEN
+       AND NOT (NEW.state = 'REJECTED' AND people_decide('deposit', NEW.id, 'reject')) THEN
         RAISE EXCEPTION 'deposit %: nobody has decided that', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'deposit_leaves_quarantine_as_decided';
     END IF;
@@ -301,6 +298,14 @@ CREATE FUNCTION public.payout_settles(opening numeric, gross numeric, fees numer
     SELECT greatest(opening + gross - fees, 0) + fees
 $$;
 
+CREATE FUNCTION public.people_decide(about text, about_id uuid, what text, whose uuid DEFAULT NULL::uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM review_case c
+        WHERE (c.subject, c.subject_id, c.state, c.decision, c.decided_in) = (about, about_id, 'DECIDED', what, pg_current_xact_id())
+          AND c.target IS NOT DISTINCT FROM whose)
+$$;
+
 CREATE FUNCTION public.proof_account_follows_its_player() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -360,9 +365,7 @@ CREATE FUNCTION public.proof_is_asked_again_by_people() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM review_case c
-            WHERE (c.subject, c.subject_id, c.state) = ('proof', NEW.receipt_id, 'DECIDED')
-              AND c.decision = CASE NEW.state WHEN 'GIVEN_UP' THEN 'close' ELSE 'ask-again' END) THEN
+    IF NOT people_decide('proof', NEW.receipt_id, CASE NEW.state WHEN 'GIVEN_UP' THEN 'close' ELSE 'ask-again' END) THEN
         RAISE EXCEPTION 'proof %: nobody has decided that', NEW.receipt_id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'proof_is_asked_again_by_people';
     END IF;
@@ -410,15 +413,31 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_TABLE_NAME || '_is_append_only';
 END $$;
 
+CREATE FUNCTION public.review_case_is_counted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.state = 'PROPOSED' THEN
+        NEW.proposal := OLD.proposal + 1;
+    ELSIF NEW.state = 'DECIDED' THEN
+        NEW.decided_in := pg_current_xact_id();
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.review_case_is_decided_as_proposed() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     IF NEW.state = 'DECIDED' AND OLD.state <> 'DECIDED' AND (OLD.state <> 'PROPOSED'
-            OR (OLD.decision, OLD.target, OLD.note, OLD.proposed_by)
-                IS DISTINCT FROM (NEW.decision, NEW.target, NEW.note, NEW.proposed_by)) THEN
+            OR (OLD.decision, OLD.target, OLD.note, OLD.proposed_by, OLD.proposed_on)
+                IS DISTINCT FROM (NEW.decision, NEW.target, NEW.note, NEW.proposed_by, NEW.proposed_on)) THEN
         RAISE EXCEPTION 'case %: that was not proposed', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'review_case_is_decided_as_proposed';
+    END IF;
+    IF NEW.state = 'DECIDED' AND NEW.four_eyes AND (NEW.proposed_on IS NULL OR NEW.proposed_on IS DISTINCT FROM NEW.confirmed_on) THEN
+        RAISE EXCEPTION 'case %: whoever proposed it is not who they were', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'review_case_proposer_still_may';
     END IF;
     RETURN NEW;
 END $$;
@@ -476,8 +495,7 @@ CREATE FUNCTION public.withdrawal_is_approved_by_people() RETURNS trigger
     AS $$
 BEGIN
     IF EXISTS (SELECT FROM review_case c WHERE (c.subject, c.subject_id) = ('withdrawal', NEW.id) AND c.state <> 'DECIDED')
-       OR OLD.state = 'REVIEW' AND NOT EXISTS (SELECT FROM review_case c
-            WHERE (c.subject, c.subject_id, c.state, c.decision) = ('withdrawal', NEW.id, 'DECIDED', 'approve')) THEN
+       OR OLD.state = 'REVIEW' AND NOT people_decide('withdrawal', NEW.id, 'approve') THEN
         RAISE EXCEPTION 'withdrawal %: nobody has approved it', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'withdrawal_is_approved_by_people';
     END IF;
@@ -930,6 +948,10 @@ CREATE TABLE public.review_case (
     decided_by text,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
     decided_at timestamp with time zone,
+    proposal integer DEFAULT 0 NOT NULL,
+    proposed_on bigint,
+    confirmed_on bigint,
+    decided_in xid8,
     CONSTRAINT review_case_about_money_takes_two CHECK ((four_eyes OR (subject = ANY (ARRAY['payout_line'::text, 'player'::text])))),
     CONSTRAINT review_case_decision_is_somebodys CHECK ((((state = 'DECIDED'::text) = (decided_by IS NOT NULL)) AND ((state = 'DECIDED'::text) = (decided_at IS NOT NULL)))),
     CONSTRAINT review_case_has_four_eyes CHECK (((NOT four_eyes) OR (decided_by IS NULL) OR (decided_by <> proposed_by))),
@@ -1316,6 +1338,8 @@ CREATE TRIGGER proof_is_still_about_its_subject BEFORE UPDATE OF state ON public
 
 CREATE TRIGGER proof_word_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.proof_word FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
+CREATE TRIGGER review_case_is_counted BEFORE UPDATE ON public.review_case FOR EACH ROW EXECUTE FUNCTION public.review_case_is_counted();
+
 CREATE TRIGGER review_case_is_decided_as_proposed BEFORE UPDATE ON public.review_case FOR EACH ROW EXECUTE FUNCTION public.review_case_is_decided_as_proposed();
 
 CREATE TRIGGER review_case_is_decided_once BEFORE UPDATE ON public.review_case FOR EACH ROW EXECUTE FUNCTION public.review_case_is_decided_once();
@@ -1426,12 +1450,16 @@ REVOKE ALL ON FUNCTION public.inbox_is_kept() FROM PUBLIC;
 
 GRANT ALL ON FUNCTION public.payout_settles(opening numeric, gross numeric, fees numeric) TO payments_app;
 
+GRANT ALL ON FUNCTION public.people_decide(about text, about_id uuid, what text, whose uuid) TO payments_app;
+
 GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_app;
 GRANT ALL ON FUNCTION public.proof_takes_a_step() TO payments_attestor;
 
 REVOKE ALL ON FUNCTION public.refuse_rewriting() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse_rewriting() TO payments_app;
 GRANT ALL ON FUNCTION public.refuse_rewriting() TO payments_attestor;
+
+GRANT ALL ON FUNCTION public.review_case_is_counted() TO payments_app;
 
 GRANT ALL ON FUNCTION public.review_case_is_decided_once() TO payments_app;
 GRANT ALL ON FUNCTION public.review_case_is_decided_once() TO payments_attestor;
@@ -1819,6 +1847,10 @@ GRANT UPDATE(decided_by) ON TABLE public.review_case TO payments_app;
 GRANT INSERT(opened_at) ON TABLE public.review_case TO payments_app;
 
 GRANT UPDATE(decided_at) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(proposed_on) ON TABLE public.review_case TO payments_app;
+
+GRANT UPDATE(confirmed_on) ON TABLE public.review_case TO payments_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO payments_app;
 GRANT SELECT ON TABLE public.schema_migrations TO payments_attestor;

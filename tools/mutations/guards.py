@@ -374,10 +374,10 @@ CODE = (
     ),
     CodeGuard(
         "four eyes: nobody approves what they have not seen",
-        f"{P}/service/cashier.py",
-        "                if (case.decision, case.target) != (seen.decision, seen.player):",
-        "                if False:",
-        (f"{T}/test_suspense.py::test_nobody_approves_what_is_proposed_instead_of_what_they_have_seen",),
+        f"{P}/domain/cases.py",
+        "    if (case.proposal, case.decision, case.target) != (seen.number, seen.decision, seen.player):",
+        "    if (case.decision, case.target) != (seen.decision, seen.player):",
+        (f"{T}/test_proposals.py::test_what_was_proposed_anew_is_looked_at_anew",),
     ),
     CodeGuard(
         "people: nobody says what became of an order that the rail answers for",

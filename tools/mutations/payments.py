@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from tools.mutations.guards import CodeGuard, DatabaseGuard, P, T
 
+_PEOPLE_DECIDE = """
+CREATE OR REPLACE FUNCTION people_decide(about text, about_id uuid, what text, whose uuid DEFAULT NULL) RETURNS boolean
+    LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM review_case c
+        WHERE (c.subject, c.subject_id, c.state, c.decision) = (about, about_id, 'DECIDED', what) AND {}
+          AND c.target IS NOT DISTINCT FROM whose)
+$$
+"""
+
 CODE = (
+    CodeGuard(
+        "four eyes: identity is asked who may still",
+        f"{P}/service/cashier.py",
+        "            return {each: await self._people.cashier(each) for each in people}",
+        "            return {by.id: by.proof} | ({} if case is None else {case.proposed_by or '': case.proposed_on})",
+        (f"{T}/test_proposals.py::test_a_proposal_falls_with_who_made_it",),
+    ),
     CodeGuard(
         "files: nothing is paid out below zero",
         f"{P}/domain/payout_files.py",
@@ -163,6 +179,20 @@ CODE = (
 )
 
 DATABASE = (
+    DatabaseGuard(
+        "four eyes: a decision serves once",
+        "payments",
+        _PEOPLE_DECIDE.format("true"),
+        _PEOPLE_DECIDE.format("c.decided_in = pg_current_xact_id()"),
+        (f"{T}/test_proposals.py::test_a_decision_serves_once",),
+    ),
+    DatabaseGuard(
+        "four eyes: whose proposer is not confirmed is not decided",
+        "payments",
+        "ALTER TABLE review_case DISABLE TRIGGER review_case_is_decided_as_proposed",
+        "ALTER TABLE review_case ENABLE TRIGGER review_case_is_decided_as_proposed",
+        (f"{T}/test_proposals.py::test_the_database_decides_nothing_of_who_is_not_confirmed",),
+    ),
     DatabaseGuard(
         "files: one opens with what another has left",
         "payments",

@@ -306,7 +306,9 @@ class Day:
                 seen["player"] = self.players[0].id
             path = f"/v1/cashier/cases/{case['id']}"
             try:
-                await one.post(f"{path}/proposal", seen | {"note": "by plan"}, f"{case['id']}:propose")
+                wanted = seen | {"note": "by plan"}
+                proposed = await one.post(f"{path}/proposal", wanted, f"{case['id']}:propose")
+                seen["proposal"] = proposed["proposal"]
                 await other.post(f"{path}/approval", seen, f"{case['id']}:approve")
             except Refused as refused:
                 if refused.slug != "decision-impossible":

@@ -59,7 +59,7 @@ class TokenVerifier:
             return principal
         claims = _decoded(token, await self._key_of(_key_id(token)), self._audience)
         proved_at = None if claims.auth_time is None else datetime.fromtimestamp(claims.auth_time, UTC)
-        principal = Principal(claims.sub, claims.role, claims.sid, proved_at)
+        principal = Principal(claims.sub, claims.role, claims.sid, proved_at, claims.proof)
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[token] = (principal, claims.exp)
@@ -80,6 +80,7 @@ class _Claims(BaseModel):
     role: Role
     sid: str | None = None
     auth_time: float | None = None
+    proof: int | None = None
     iat: float
     exp: float
 

@@ -59,6 +59,7 @@ async def test_a_good_token_names_its_principal(verifier: TokenVerifier) -> None
     good = token()
     assert await verifier.verify(good) == ANA
     assert await verifier.verify(good) == ANA
+    assert (await verifier.verify(token(proof=3))).proof == 3
 
 
 def within(begins: float, ends: float) -> str:

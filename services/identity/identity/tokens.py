@@ -100,7 +100,7 @@ class TokenSigner:
         self.lifetime = lifetime
 
     def sign(self, session: Session, audience: Audience, *, now: datetime) -> str:
-        """A token for one audience that names the session's user and role and does not outlive it."""
+        """A token for one audience that names the session's user and role, and what it stands on, and does not outlive it."""
         claims = {
             "iss": ISSUER,
             "aud": audience.value,
@@ -108,6 +108,7 @@ class TokenSigner:
             "role": session.role.value,
             "sid": str(session.sid),
             "auth_time": int(session.proved.timestamp()),
+            "proof": session.proof,
             "jti": str(uuid4()),
             "iat": now,
             "exp": min(now + self.lifetime, session.ends),

@@ -1,13 +1,14 @@
-"""The staff and its requests, a page at a time."""
+"""The staff and its requests, a page at a time; and what the others are told of somebody of the staff."""
 
 from uuid import uuid4
 
+import jwt
 import pytest
 from common.http.cursors import write_cursor
 
 from services.identity.tests.conftest import Appointed
-from services.identity.tests.people import Client, Owner, papers, register
-from services.identity.tests.staff import REASON, asked
+from services.identity.tests.people import Client, Owner, login, papers, register
+from services.identity.tests.staff import REASON, asked, decide, told
 from services.identity.tests.test_pages import walk
 
 SEVERAL = 7
@@ -77,3 +78,24 @@ async def test_what_is_no_page_is_a_problem_that_names_its_field(
     admin = await member(1, "admin")
     answer = await client.get(f"{path}?{query}", headers=admin.headers)
     assert (answer.status, (await answer.json()).get("field")) == (400, field)
+
+
+async def test_what_somebody_stands_on_is_told_and_is_in_their_token(
+    member: Appointed, client: Client
+) -> None:
+    """It changes with the password; of who is dismissed, or never worked here, nothing is told."""
+    first, second, cashier = await member(1, "admin"), await member(2, "admin"), await member(3, "cashier")
+    standing = await (await client.get(f"/internal/staff/{cashier.id}")).json()
+    assert standing == {"role": "cashier", "proof": 1}
+    issued = await client.post("/internal/token", json={"session": cashier.session, "audience": "payments"})
+    claims = jwt.decode((await issued.json())["token"], options={"verify_signature": False})
+    assert claims["proof"] == 1
+    body = {"password": "another long password 7"}
+    assert (await client.post("/v1/password", json=body, headers=cashier.headers)).status == 200
+    assert (await (await client.get(f"/internal/staff/{cashier.id}")).json())["proof"] == 2
+    await decide(client, second, await asked(client, first, f"/v1/staff/{cashier.id}/dismissal", {**REASON}))
+    await register(client, papers(20).body)
+    bettor = await login(client, papers(20))
+    token = await client.post("/internal/token", json={"session": bettor, "audience": "identity"})
+    for nobody in (cashier.id, (await token.json())["subject"], str(uuid4()), "nobody"):
+        assert await told(await client.get(f"/internal/staff/{nobody}")) == (404, "no-such-staff")

@@ -49,7 +49,7 @@ from payments.signing import Signer, read_signer
 from payments.spei import load_order_signer
 from payments.worker import Ticker, Worker
 
-NEWEST_MIGRATION = "20261122093500"
+NEWEST_MIGRATION = "20261122170001"
 
 Item = TypeVar("Item")
 
@@ -105,7 +105,7 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
             pool, rails[PayoutRail.SPEI], grace=settings.statement_grace, deposit_window=settings.deposit_window,
             window=window, pace=pace, clock=utc_now,
         )  # fmt: skip
-        _serve(app, settings, pool, arrivals)
+        _serve(app, settings, pool, arrivals, people)
         app[BANK_ACCOUNT] = BankAccount(pool, ledger, rails[PayoutRail.SPEI])
         link = Link(settings.amqp_url.get_secret_value(), name="payments")
         stack.push_async_callback(link.close)
@@ -127,11 +127,13 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         yield
 
 
-def _serve(app: web.Application, settings: Settings, pool: pg.Pool, arrivals: Arrivals) -> None:
+def _serve(
+    app: web.Application, settings: Settings, pool: pg.Pool, arrivals: Arrivals, people: People
+) -> None:
     """What the handlers need."""
     secrets = WatchedFile(settings.psp_webhook_secrets_file, read_secrets)
     app[DOOR] = Door(pool, settings.psp_name, lambda: secrets.current)
-    app[CASHIER] = Cashier(pool, arrivals, clock=utc_now)
+    app[CASHIER] = Cashier(pool, arrivals, people, clock=utc_now)
     app[CARD_REQUESTS] = CardRequests(pool, psp=settings.psp_name, clock=utc_now)
     app[REQUESTS] = Requests(
         pool, clabe_prefix=settings.clabe_prefix, deposit_window=settings.deposit_window, clock=utc_now

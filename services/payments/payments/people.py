@@ -1,5 +1,5 @@
 """Identity as payments meets it: who a player is, by documents that were verified, since when their password is
-what it is, and what they allow themselves."""
+what it is, and what they allow themselves; and which cashiers still work here."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from common.client import RemoteProblem, ServiceClient
+from common.roles import Role
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from payments.domain.holders import Holder
@@ -25,6 +26,13 @@ class _Told(BaseModel):
     password_changed_at: AwareDatetime | None = None
     blocked_until: AwareDatetime | None = None
     deposit_limits: Mapping[Period, Decimal] = Field(default_factory=dict)
+
+
+class _Standing(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    role: Role
+    proof: int
 
 
 class People:
@@ -47,6 +55,16 @@ class People:
         """What the player may deposit. Who is unknown to identity has set no limits."""
         told = await self._ask(player)
         return Allowance() if told is None else Allowance(told.blocked_until, told.deposit_limits)
+
+    async def cashier(self, person: str) -> int | None:
+        """The number of what a cashier's sessions stand on; None for who is no cashier, or none any more."""
+        try:
+            told = await self._client.get(f"/internal/staff/{person}", _Standing)
+        except RemoteProblem as problem:
+            if problem.status in GONE:
+                return None
+            raise
+        return told.proof if told.role is Role.CASHIER else None
 
     async def _ask(self, player: UUID) -> _Told | None:
         try:

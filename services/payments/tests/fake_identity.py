@@ -1,4 +1,5 @@
-"""Identity, as far as payments asks it: who a player is, when their password was changed, what they allow themselves."""
+"""Identity, as far as payments asks it: who a player is, when their password was changed, what they allow themselves, and
+which cashiers work here."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,10 @@ class FakeIdentity:
     deposit_limits: dict[str, dict[str, str]] = field(default_factory=dict)
     names: dict[str, str | None] = field(default_factory=dict)
     """By what name it knows somebody; None: it knows nobody by that id any more. Others are Ana López."""
+    proofs: dict[str, int] = field(default_factory=dict)
+    """What a cashier's sessions stand on; others' on 1."""
+    roles: dict[str, str | None] = field(default_factory=dict)
+    """What an employee is now; None: dismissed. Others are cashiers."""
     asked: int = 0
     silent: bool = False
     fails_for: set[str] = field(default_factory=set)
@@ -46,11 +51,25 @@ class FakeIdentity:
         }
         return web.json_response(told)
 
+    async def standing(self, request: web.Request) -> web.Response:
+        if self.silent:
+            return web.json_response(
+                {"type": "/problems/unavailable", "title": "x", "status": 503}, status=503
+            )
+        person = request.match_info["id"]
+        role = self.roles.get(person, "cashier")
+        if role is None:
+            return web.json_response(
+                {"type": "/problems/no-such-staff", "title": "x", "status": 404}, status=404
+            )
+        return web.json_response({"role": role, "proof": self.proofs.get(person, 1)})
+
 
 @asynccontextmanager
 async def identity() -> AsyncIterator[FakeIdentity]:
     fake, app = FakeIdentity(), web.Application()
     app.router.add_get("/internal/holders/{id}", fake.holder)
+    app.router.add_get("/internal/staff/{id}", fake.standing)
     async with TestServer(app) as server:
         fake.url = str(server.make_url("")).rstrip("/")
         yield fake

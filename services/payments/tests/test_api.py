@@ -31,7 +31,10 @@ async def by_header(request: web.Request) -> Principal:
     """Stands in for identity's tokens, which have tests of their own."""
     try:
         role = Role(request.headers.get("X-Role", "bettor"))
-        return Principal(request.headers["X-Player"], role, "s", datetime.now(UTC))
+        proof = request.headers.get("X-Proof", "1")
+        return Principal(
+            request.headers["X-Player"], role, "s", datetime.now(UTC), int(proof) if proof else None
+        )
     except KeyError:
         raise Unauthenticated("no token") from None
 
@@ -226,11 +229,16 @@ async def test_two_cashiers_decide_a_case_and_see_everything_that_happened(
     wanted = {"decision": "approve", "note": "seen the payslip"}
     bad = await client.post(f"{path}/proposal", json=wanted | {"decision": "burn"}, headers=as_cashier("ana"))
     assert bad.status == 400
+    old_token = await client.post(
+        f"{path}/proposal", json=wanted, headers=as_cashier("ana") | {"X-Proof": ""}
+    )
+    assert old_token.status == 401, "it does not say what its session stands on"
     headers = as_cashier("ana")
-    for _ in range(2):  # the same key, the same answer
-        proposed = await client.post(f"{path}/proposal", json=wanted, headers=headers)
-        assert (proposed.status, (await proposed.json())["status"]) == (200, "PROPOSED")
-    seen = {"decision": "approve"}
+    proposed = await client.post(f"{path}/proposal", json=wanted, headers=headers)
+    assert (proposed.status, (await proposed.json())["status"]) == (200, "PROPOSED")
+    replayed = await client.post(f"{path}/proposal", json=wanted, headers=headers)
+    assert await replayed.read() == await proposed.read(), "the same key, the same answer"
+    seen = {"decision": "approve", "proposal": (await proposed.json())["proposal"]}
     blind = await client.post(f"{path}/approval", json={}, headers=as_cashier("beto"))
     assert blind.status == 400
     alone = await client.post(f"{path}/approval", json=seen, headers=as_cashier("ana"))
@@ -257,7 +265,9 @@ async def test_notices_are_exported_and_no_cell_is_a_formula(here: World, client
     path = f"/v1/cashier/cases/{case['id']}"
     wanted = {"decision": "report", "note": "=HYPERLINK(1)"}
     await client.post(f"{path}/proposal", json=wanted, headers=as_cashier("ana"))
-    await client.post(f"{path}/approval", json={"decision": "report"}, headers=as_cashier("beto"))
+    await client.post(
+        f"{path}/approval", json={"decision": "report", "proposal": 1}, headers=as_cashier("beto")
+    )
     day = here.clock().date().isoformat()
     answer = await client.get(f"/v1/cashier/notices?since={day}&until={day}", headers=as_cashier("ana"))
     assert answer.content_type == "text/csv"

@@ -17,7 +17,7 @@ from payments.service.arrivals import LOOK_BACK
 
 from services.payments.tests.card_scene import captured, found
 from services.payments.tests.railhouse import OTHER_SENDER
-from services.payments.tests.test_forged_rows import refusal
+from services.payments.tests.test_forged_rows import DECIDED_ABOUT_PROOFS, refusal
 from services.payments.tests.test_never_stuck import decided
 from services.payments.tests.test_suspense import NOBODYS, SUSPENSE, arrivals, decide, run, the_case
 from services.payments.tests.world import World, new_player
@@ -192,12 +192,6 @@ async def test_what_the_attestor_has_given_its_word_for_is_not_given_up(here: Wo
     assert here.ledger.balance(available(player)) == Decimal(70)
 
 
-CLOSED = """
-    INSERT INTO review_case (id, subject, subject_id, reason, four_eyes, state, decision, proposed_by, decided_by, decided_at)
-    SELECT gen_random_uuid(), 'proof', receipt_id, 'x', true, 'DECIDED', 'close', 'a', 'b', now() FROM proof
-"""
-
-
 async def test_nothing_goes_back_that_nobody_has_given_up(here: World) -> None:
     """Whoever holds payments' own role gives up what people have not, or has something back that they have not given up."""
     await assigning(here)
@@ -226,6 +220,8 @@ async def test_in_the_database_too_a_word_that_was_given_stands(here: World) -> 
     (defect,) = here.ledger.entries.values()
     here.ledger.entries[f"proof:{receipt}"] = defect
     await run(here)
-    await here.owner.execute(CLOSED)
-    given_up = "UPDATE proof SET state = 'GIVEN_UP' WHERE state = 'CONFLICTED'"
+    given_up = (
+        DECIDED_ABOUT_PROOFS.format("close")
+        + "UPDATE proof SET state = 'GIVEN_UP' WHERE state = 'CONFLICTED'"
+    )
     assert await refusal(here, given_up) == "proof_with_a_word_is_not_given_up"

@@ -134,8 +134,17 @@ async def test_nothing_is_asked_for_before_its_time(here: World) -> None:
 
 DECIDE = """
     UPDATE review_case SET state = 'DECIDED', decision = {decision}, target = {target}, proposed_by = 'ana', decided_by = 'beto',
-                           decided_at = now()
+                           decided_at = now(), confirmed_on = 1
 """
+
+
+DECIDED_ABOUT_PROOFS = """
+    INSERT INTO review_case (id, subject, subject_id, reason, four_eyes)
+        SELECT gen_random_uuid(), 'proof', receipt_id, 'forged', true FROM proof;
+    UPDATE review_case SET state = 'PROPOSED', decision = '{}', proposed_by = 'ana', proposed_on = 1 WHERE reason = 'forged';
+    UPDATE review_case SET state = 'DECIDED', decided_by = 'beto', decided_at = now(), confirmed_on = 1 WHERE reason = 'forged';
+"""
+"""What goes before a statement in its transaction, to stand for two people's decision."""
 
 
 async def test_what_is_decided_is_what_was_proposed(here: World) -> None:
@@ -217,11 +226,10 @@ async def test_nobody_asks_again_for_what_conflicted_by_themselves(here: World) 
     again = "UPDATE proof SET state = 'ASKED', reason = NULL"
     assert await refusal(here, again) == "proof_is_asked_again_by_people"
     assert await refusal(here, "UPDATE proof SET state = 'ATTESTED'") == "proof_has_a_word"
-    await here.owner.execute(
-        "INSERT INTO review_case (id, subject, subject_id, reason, four_eyes, state, decision, proposed_by, decided_by, "
-        "decided_at) SELECT gen_random_uuid(), 'proof', receipt_id, 'x', true, 'DECIDED', 'ask-again', 'a', 'b', now() FROM proof"
+    decided = DECIDED_ABOUT_PROOFS.format("ask-again")
+    assert await refusal(here, decided + again) == "proof_is_about_its_subject", (
+        "its arrival is in quarantine"
     )
-    assert await refusal(here, again) == "proof_is_about_its_subject", "its arrival is in quarantine"
 
 
 ALONE = """

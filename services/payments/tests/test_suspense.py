@@ -249,7 +249,8 @@ async def test_one_persons_word_is_not_enough(here: World) -> None:
     async with here.pool.acquire() as conn:
         with pytest.raises(Exception, match="review_case_has_four_eyes"):
             await conn.execute(
-                "UPDATE review_case SET state = 'DECIDED', decided_by = 'ana', decided_at = now() WHERE id = $1",
+                "UPDATE review_case SET state = 'DECIDED', decided_by = 'ana', decided_at = now(), confirmed_on = 1 "
+                "WHERE id = $1",
                 case.id,
             )
     assert await arrivals(here) == ["SUSPENDED"]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from payments.api.transfers import DepositView, WithdrawalView
 from payments.consumers import QUEUE, LedgerEar
 from payments.domain.accounts import Clabe, PlayerId, issue_clabe
-from payments.domain.cases import Case
+from payments.domain.cases import Case, Clerk, Proposal
 from payments.domain.deposits import Deposit, DepositId, Transfer
 from payments.domain.holders import Holder
 from payments.domain.windows import Windows
@@ -36,7 +36,7 @@ from payments.service.bank_account import BankAccount
 from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
-from payments.service.cashier import Cashier, Proposal, Verdict
+from payments.service.cashier import Cashier, Verdict
 from payments.service.disputes import Disputes
 from payments.service.pace import Pace
 from payments.service.payouts import Payouts
@@ -164,11 +164,22 @@ class World:
             await DepositStore(conn).keep_holder(player, Holder(name, curp, rfc), self.clock() + FOR_EVER)
 
     async def propose(self, case: Case, verdict: Verdict, person: str) -> Answer:
-        return await self.cashier.propose(case.id, verdict, person, _once(None, f"{verdict}"), _case_answer)
+        by = self.clerk(person)
+        return await self.cashier.propose(case.id, verdict, by, _once(None, f"{verdict}"), _case_answer)
 
     async def approve(self, case: Case, verdict: Verdict, person: str) -> Answer:
-        seen = Proposal(verdict.decision, verdict.player)
-        return await self.cashier.approve(case.id, seen, person, _once(None, f"{seen}"), _case_answer)
+        """Approve that verdict, as if it were what was proposed last."""
+        shown, _ = await self.cashier.case(case.id)
+        seen = Proposal(shown.proposal, verdict.decision, verdict.player)
+        return await self.approve_seen(case, seen, person)
+
+    async def approve_seen(self, case: Case, seen: Proposal, person: str) -> Answer:
+        by = self.clerk(person)
+        return await self.cashier.approve(case.id, seen, by, _once(None, f"{seen}"), _case_answer)
+
+    def clerk(self, person: str) -> Clerk:
+        """Somebody with a session on what theirs stand on now."""
+        return Clerk(person, self.identity.proofs.get(person, 1))
 
     async def run_cards(self) -> None:
         """What all workers around cards do until nothing is due."""
@@ -321,7 +332,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
                 overdue=timedelta(days=3),
                 clock=clock,
             ),
-            cashier=Cashier(pool, arrivals, clock=clock),
+            cashier=Cashier(pool, arrivals, people, clock=clock),
             bank_account=BankAccount(pool, ledger, rails[PayoutRail.SPEI]),
             ear=LedgerEar(pool, booking, payouts, proofs),
         )

@@ -21,13 +21,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Principal:
     """Who is asking. `subject` is a user's id or an API key's owner; `session` is None for services.
 
-    `proved_at` is when a person last proved who they are (a password, a one-time code).
+    `proved_at` is when a person last proved who they are (a password, a one-time code). `proof` is the number of what their
+    session stands on: another one once their password, second factor or role is another, or they are gone.
     """
 
     subject: str
     role: Role
     session: str | None = None
     proved_at: datetime | None = None
+    proof: int | None = None
 
 
 Authenticate = Callable[[web.Request], Awaitable[Principal]]

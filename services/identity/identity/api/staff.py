@@ -81,6 +81,13 @@ class ActivatedView(View):
     otpauth: str
 
 
+class StandingView(View):
+    """What somebody of the staff is, and the number of what their sessions stand on."""
+
+    role: Role
+    proof: int
+
+
 class StaffView(View):
     """A page of the staff. `next` goes into `after`; null: there are no more."""
 
@@ -95,6 +102,12 @@ async def staff(request: web.Request) -> web.Response:
     full = len(found) == page.limit
     after = write_cursor(STAFF_ORDER, str(found[-1].id)) if full else None
     return reply(StaffView(items=tuple(UserView.of(each) for each in found), next=after))
+
+
+async def standing(request: web.Request) -> web.Response:
+    """Whether somebody works here, as what, and on what their sessions stand. Internal: for decisions that take two people."""
+    member = await request.app[STAFF].employed(_id(request))
+    return reply(StandingView(role=member.role, proof=member.proof))
 
 
 async def ask_appointment(request: web.Request) -> web.Response:
@@ -187,6 +200,7 @@ ROUTES = (
     _asking("/v1/staff/{user_id}/role", ask_role, RoleRequest),
     _asking("/v1/staff/{user_id}/dismissal", ask_dismissal, ReasonRequest),
     _asking("/v1/staff/{user_id}/second-factor", ask_second_factor, ReasonRequest),
+    Route("GET", "/internal/staff/{user_id}", standing, returns=StandingView, auth="none", refusals=(NoSuchStaff,)),
     Route("POST", "/v1/staff/activate", activate, body=ActivationRequest, returns=ActivatedView, auth="none",
           refusals=(WrongCode, WeakPassword, HashingBusy, *TOO_MANY_GUESSES)),
 )  # fmt: skip

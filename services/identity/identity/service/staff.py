@@ -50,6 +50,13 @@ class Staff:
         async with transaction(self._desk.pool, readonly=True) as connection:
             return _staff(await PeopleStore(connection).user(UserId(user_id)))
 
+    async def employed(self, user_id: UUID) -> User:
+        """Raises NoSuchStaff, also for who has been dismissed."""
+        member = await self.member(user_id)
+        if member.closed_at is not None:
+            raise NoSuchStaff("Nobody of that id works here.")
+        return member
+
     async def appoint(self, connection: Connection, approval: Approval) -> None:
         """Open the account that two administrators agreed on; its holder gets a code to activate it with.
 

@@ -12,11 +12,11 @@ from common.http import IDEMPOTENCY_KEY, Body, Role, Route, View, read, read_que
 from common.idempotency import Answer, KeyInFlight, KeyReused, fingerprint
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from payments.api.shared import id_in, person_of
+from payments.api.shared import clerk_of, id_in
 from payments.cursors import read_cursor, write_cursor
 from payments.domain import refusals
-from payments.domain.cases import Case, CaseState, Decision, Subject
-from payments.service.cashier import Cashier, Proposal, Verdict
+from payments.domain.cases import Case, CaseState, Decision, Proposal, Subject
+from payments.service.cashier import Cashier, Verdict
 from payments.service.requests import Once
 from payments.store.history import Line
 from payments.store.pages import Place
@@ -61,8 +61,9 @@ class ProposalRequest(Body):
 
 
 class ApprovalRequest(Body):
-    """What the approver has seen proposed. Something else may be proposed by now: that is not approved."""
+    """What the approver has seen proposed: the case's `proposal`. Something else may be proposed by now: that is not approved."""
 
+    proposal: Annotated[int, Field(ge=1, lt=2**31)]
     decision: Decision
     player: UUID | None = None
 
@@ -93,7 +94,7 @@ class LineView(View):
 
 class CaseView(View):
     """Something that waits for a person, and what was decided about it. `assigned_to` is whom the money goes to by an
-    `assign`."""
+    `assign`; `proposal` counts what was proposed, and whoever approves names it."""
 
     id: UUID
     subject: Subject
@@ -107,6 +108,7 @@ class CaseView(View):
     decision: Decision | None
     note: str | None
     assigned_to: UUID | None
+    proposal: int
     proposed_by: str | None
     decided_by: str | None
     opened_at: datetime
@@ -128,6 +130,7 @@ class CaseView(View):
             decision=case.decision,
             note=case.note,
             assigned_to=case.target,
+            proposal=case.proposal,
             proposed_by=case.proposed_by,
             decided_by=case.decided_by,
             opened_at=case.opened_at,
@@ -171,7 +174,7 @@ async def propose_decision(request: web.Request) -> web.Response:
     verdict = Verdict(wanted.decision, wanted.note, wanted.player)
     case_id = _case_id(request)
     asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/cashier/cases/{case_id}/proposal", wanted))
-    answer = await request.app[CASHIER].propose(case_id, verdict, person_of(request), asked, _shown)
+    answer = await request.app[CASHIER].propose(case_id, verdict, clerk_of(request), asked, _shown)
     return reply(answer)
 
 
@@ -180,8 +183,8 @@ async def approve_decision(request: web.Request) -> web.Response:
     seen = await read(request, ApprovalRequest)
     case_id = _case_id(request)
     asked = Once(request[IDEMPOTENCY_KEY], fingerprint(f"POST /v1/cashier/cases/{case_id}/approval", seen))
-    proposal = Proposal(seen.decision, seen.player)
-    return reply(await request.app[CASHIER].approve(case_id, proposal, person_of(request), asked, _shown))
+    proposal = Proposal(seen.proposal, seen.decision, seen.player)
+    return reply(await request.app[CASHIER].approve(case_id, proposal, clerk_of(request), asked, _shown))
 
 
 async def show_history(request: web.Request) -> web.Response:
@@ -254,7 +257,8 @@ ROUTES: Final = (
           refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, KeyReused, KeyInFlight)),
     Route("POST", "/v1/cashier/cases/{id}/approval", approve_decision, body=ApprovalRequest, returns=CaseView,
           role=Role.CASHIER, idempotent=True,
-          refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, refusals.FourEyes, KeyReused, KeyInFlight)),
+          refusals=(refusals.NoSuchCase, refusals.DecisionImpossible, refusals.ProposerMayNot, refusals.FourEyes,
+                    refusals.NoCashierNow, KeyReused, KeyInFlight)),
     Route("GET", "/v1/cashier/payments/{id}/history", show_history, returns=HistoryView, role=_STAFF,
           refusals=(refusals.NoSuchPayment,)),
     Route("GET", "/v1/cashier/notices", export_notices, query=NoticesQuery, role=_STAFF),

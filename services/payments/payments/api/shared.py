@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from common.errors import Invalid, NotFound
+from common.errors import Invalid, NotFound, Unauthenticated
 from common.http import PRINCIPAL
 from common.money import Money
 from common.wire import money_in
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from payments.cursors import read_cursor
 from payments.domain import refusals
 from payments.domain.accounts import PlayerId
+from payments.domain.cases import Clerk
 from payments.domain.deposits import CURRENCY, LIMIT
 from payments.store.pages import Place
 
@@ -39,6 +40,14 @@ def player_of(request: web.Request) -> PlayerId:
 def person_of(request: web.Request) -> str:
     """The employee who is asking, for the history."""
     return request[PRINCIPAL].subject
+
+
+def clerk_of(request: web.Request) -> Clerk:
+    """The employee who is asking, with what their session stands on. Raises `Unauthenticated` for a token that does not say."""
+    proof = request[PRINCIPAL].proof
+    if proof is None:
+        raise Unauthenticated("the token does not say what its session stands on", field="Authorization")
+    return Clerk(person_of(request), proof)
 
 
 def pesos(amount: str, currency: str) -> Money:

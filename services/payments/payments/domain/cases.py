@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from payments.domain.refusals import DecisionImpossible
+from payments.domain.refusals import DecisionImpossible, FourEyes, NoCashierNow, ProposerMayNot
 
 
 class Subject(StrEnum):
@@ -61,8 +61,29 @@ class CaseState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Clerk:
+    """An employee who proposes or decides, and the number of what their session stands on (ADR 0092)."""
+
+    id: str
+    proof: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What somebody has seen proposed about a case: the how manieth proposal. `player` goes with an assignment."""
+
+    number: int
+    decision: Decision
+    player: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """Something for people. With `four_eyes` one proposes and another decides; else one does both."""
+    """Something for people. With `four_eyes` one proposes and another decides; else one does both.
+
+    `proposal` counts how often something has been proposed. `proposed_on` is what the proposer's session stood on, `confirmed_on`
+    what identity named for them when it was decided.
+    """
 
     id: UUID
     subject: Subject
@@ -77,7 +98,10 @@ class Case:
     decision: Decision | None = None
     note: str | None = None
     target: UUID | None = None
+    proposal: int = 0
     proposed_by: str | None = None
+    proposed_on: int | None = None
+    confirmed_on: int | None = None
     decided_by: str | None = None
     decided_at: datetime | None = None
 
@@ -90,3 +114,22 @@ def check_decision(case: Case, decision: Decision, target: UUID | None) -> None:
         raise DecisionImpossible(f"a {case.subject} is not decided by {decision}", field="decision")
     if (decision is Decision.ASSIGN) != (target is not None):
         raise DecisionImpossible("`player` goes with `assign`, and only with it", field="player")
+
+
+def check_approval(case: Case, seen: Proposal, by: Clerk, standing: Mapping[str, int | None]) -> None:
+    """Whether somebody may approve what is proposed: it is what they have seen, another one proposed it, and both are
+    cashiers still, on what their sessions stood on. `standing` is what identity names for each of them now, None for who
+    is no cashier.
+
+    Raises `DecisionImpossible`, `FourEyes`, `ProposerMayNot`, `NoCashierNow`.
+    """
+    if case.state is not CaseState.PROPOSED:
+        raise DecisionImpossible("nothing is proposed")
+    if (case.proposal, case.decision, case.target) != (seen.number, seen.decision, seen.player):
+        raise DecisionImpossible("something else is proposed by now", field="proposal")
+    if case.four_eyes and case.proposed_by == by.id:
+        raise FourEyes("whoever proposed it does not decide it")
+    if standing.get(by.id) != by.proof:
+        raise NoCashierNow("log in again")
+    if standing.get(case.proposed_by or "") != case.proposed_on:
+        raise ProposerMayNot("they are gone, moved, or have changed their password since: propose it anew")

@@ -85,6 +85,14 @@ class DecisionImpossible(Conflict):
     slug, title = "decision-impossible", "This cannot be decided so"
 
 
+class ProposerMayNot(Conflict):
+    slug, title = "proposer-may-not", "Whoever proposed it may not any more"
+
+
+class NoCashierNow(Forbidden):
+    slug, title = "no-cashier-now", "You are no cashier any more, or not by this session"
+
+
 class FourEyes(Forbidden):
     slug, title = "four-eyes", "Somebody else has to decide this"
 

@@ -1,24 +1,35 @@
 """What cashiers see and decide: the queue of cases, the evidence, and the history of every payment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 from common import pg
+from common.client import RemoteProblem, Unreachable
 from common.idempotency import Answer, once
 
 from payments.domain.accounts import PlayerId
 from payments.domain.arrivals import ArrivalState
 from payments.domain.cards import OperationId, OperationState
-from payments.domain.cases import Case, CaseState, Decision, Subject, check_decision
+from payments.domain.cases import (
+    Case,
+    CaseState,
+    Clerk,
+    Decision,
+    Proposal,
+    Subject,
+    check_approval,
+    check_decision,
+)
 from payments.domain.deposits import REVIEW_REJECTED, DepositId, DepositState, IllegalStep
 from payments.domain.evidence import StatementLine
 from payments.domain.proofs import ReceiptId
-from payments.domain.refusals import DecisionImpossible, FourEyes, NoSuchCase, NoSuchPayment
+from payments.domain.refusals import DecisionImpossible, NoSuchCase, NoSuchPayment
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
 from payments.events import tell_deposit
+from payments.people import People
 from payments.rail import RailSilent
 from payments.service import card_effects, conflicts, suspense
 from payments.service.arrivals import Arrivals
@@ -39,14 +50,6 @@ Abono = tuple[StatementLine, str] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """What somebody has seen proposed about a case. `player` goes with an assignment."""
-
-    decision: Decision
-    player: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a person says about a case, and why. `player` goes with an assignment."""
 
@@ -58,9 +61,10 @@ class Verdict:
 class Cashier:
     """Use cases of one transaction each; the workers carry on from what is decided."""
 
-    def __init__(self, pool: pg.Pool, arrivals_service: Arrivals, *, clock: Clock) -> None:
+    def __init__(self, pool: pg.Pool, arrivals_service: Arrivals, people: People, *, clock: Clock) -> None:
         self._pool = pool
         self._arrivals = arrivals_service
+        self._people = people
         self._clock = clock
 
     async def queue(self, subject: Subject | None, after: Place | None, limit: int) -> Sequence[Case]:
@@ -94,22 +98,22 @@ class Cashier:
             return await CaseStore(conn).reported(since, until)
 
     async def propose(
-        self, case_id: UUID, verdict: Verdict, person: str, asked: Once, show: Callable[[Case], Answer]
+        self, case_id: UUID, verdict: Verdict, by: Clerk, asked: Once, show: Callable[[Case], Answer]
     ) -> Answer:
         """Propose a decision; where two eyes suffice, it is the decision.
 
         Raises `NoSuchCase`. `DecisionImpossible` comes back as an answer.
         """
-        abono = await self._abono(case_id)
+        abono = await self._abono(await self._glance(case_id))
         async with pg.transaction(self._pool) as conn:
 
             async def work() -> Answer:
-                return show(await self._propose(conn, case_id, verdict, person, abono))
+                return show(await self._propose(conn, case_id, verdict, by, abono))
 
-            return await once(conn, principal=person, key=asked.key, fingerprint=asked.fingerprint, work=work)
+            return await once(conn, principal=by.id, key=asked.key, fingerprint=asked.fingerprint, work=work)
 
     async def _propose(
-        self, conn: pg.Connection, case_id: UUID, verdict: Verdict, person: str, abono: Abono
+        self, conn: pg.Connection, case_id: UUID, verdict: Verdict, by: Clerk, abono: Abono
     ) -> Case:
         case = await self._locked(conn, case_id)
         check_decision(case, verdict.decision, verdict.player)
@@ -119,39 +123,50 @@ class Cashier:
             decision=verdict.decision,
             note=verdict.note,
             target=verdict.player,
-            proposed_by=person,
+            proposed_by=by.id,
+            proposed_on=by.proof,
         )
-        await CaseStore(conn).save(proposed)
+        proposed = await CaseStore(conn).save(proposed)
         told = {"decision": verdict.decision, "note": verdict.note[:500]}
         if verdict.player is not None:
             told["player"] = str(verdict.player)
-        await remember(conn, "case", case.id, proposed.state, "proposed", told, person=person)
+        await remember(conn, "case", case.id, proposed.state, "proposed", told, person=by.id)
         if not case.four_eyes:
-            return await self._decide(conn, proposed, person, abono)
+            return await self._decide(conn, proposed, by.id, abono)
         return proposed
 
     async def approve(
-        self, case_id: UUID, seen: Proposal, person: str, asked: Once, show: Callable[[Case], Answer]
+        self, case_id: UUID, seen: Proposal, by: Clerk, asked: Once, show: Callable[[Case], Answer]
     ) -> Answer:
         """Make what somebody else proposed the decision, and have it carried out. It must still be what was `seen`: a
-        proposal can be replaced at any moment, and nobody approves what they have not looked at.
+        proposal can be replaced at any moment, and nobody approves what they have not looked at. Both pairs of eyes count
+        now: identity is asked about both people first.
 
-        Raises `NoSuchCase`, `FourEyes`. `DecisionImpossible` comes back as an answer.
+        Raises `NoSuchCase`, `FourEyes`, `NoCashierNow`. `DecisionImpossible` and `ProposerMayNot` come back as answers.
         """
-        abono = await self._abono(case_id)
+        found = await self._glance(case_id)
+        abono, standing = await self._abono(found), await self._standing(found, by)
         async with pg.transaction(self._pool) as conn:
 
             async def work() -> Answer:
                 case = await self._locked(conn, case_id)
-                if case.state is not CaseState.PROPOSED:
-                    raise DecisionImpossible("nothing is proposed")
-                if (case.decision, case.target) != (seen.decision, seen.player):
-                    raise DecisionImpossible("something else is proposed by now", field="decision")
-                if case.four_eyes and case.proposed_by == person:
-                    raise FourEyes("whoever proposed it does not decide it")
-                return show(await self._decide(conn, case, person, abono))
+                check_approval(case, seen, by, standing)
+                confirmed = replace(case, confirmed_on=standing.get(case.proposed_by or ""))
+                return show(await self._decide(conn, confirmed, by.id, abono))
 
-            return await once(conn, principal=person, key=asked.key, fingerprint=asked.fingerprint, work=work)
+            return await once(conn, principal=by.id, key=asked.key, fingerprint=asked.fingerprint, work=work)
+
+    async def _standing(self, case: Case | None, by: Clerk) -> Mapping[str, int | None]:
+        """What identity names now for who has proposed and who approves. Raises `DecisionImpossible` while it cannot be asked."""
+        try:
+            people = {by.id} if case is None or case.proposed_by is None else {by.id, case.proposed_by}
+            return {each: await self._people.cashier(each) for each in people}
+        except (RemoteProblem, Unreachable) as silence:
+            raise DecisionImpossible("who works here cannot be asked now", retry_after=5) from silence
+
+    async def _glance(self, case_id: UUID) -> Case | None:
+        async with pg.transaction(self._pool, readonly=True) as conn:
+            return await CaseStore(conn).by_id(case_id)
 
     async def _locked(self, conn: pg.Connection, case_id: UUID) -> Case:
         case = await CaseStore(conn).for_update(case_id)
@@ -162,7 +177,7 @@ class Cashier:
     async def _decide(self, conn: pg.Connection, case: Case, person: str, abono: Abono) -> Case:
         now = self._clock()
         decided = replace(case, state=CaseState.DECIDED, decided_by=person, decided_at=now)
-        await CaseStore(conn).save(decided)
+        decided = await CaseStore(conn).save(decided)
         await remember(conn, "case", case.id, decided.state, "decided", person=person)
         try:
             await self._carry_out(conn, decided, person, now, abono)
@@ -222,13 +237,11 @@ class Cashier:
             conn, before, after, f"decided:{case.decision}", None, now, due_at, person=person
         )
 
-    async def _abono(self, case_id: UUID) -> Abono:
+    async def _abono(self, case: Case | None) -> Abono:
         """What the statement shows of the deposit a case is about, read before any lock is taken.
 
         Raises `DecisionImpossible` while the statement cannot be read.
         """
-        async with pg.transaction(self._pool, readonly=True) as conn:
-            case = await CaseStore(conn).by_id(case_id)
         if case is None or case.subject is not Subject.DEPOSIT:
             return None
         try:

@@ -10,7 +10,7 @@ from asyncpg import Record
 from common.pg import Connection, translate
 
 from payments.domain.cases import Case, CaseState, Decision, Subject
-from payments.domain.refusals import DecisionImpossible, FourEyes
+from payments.domain.refusals import DecisionImpossible, FourEyes, ProposerMayNot
 from payments.domain.review import LINKED_DEPOSITS, Facts, Rule
 from payments.domain.withdrawals import Withdrawal
 from payments.store.pages import Place
@@ -90,19 +90,20 @@ class CaseStore:
         )
         return found
 
-    async def save(self, case: Case) -> None:
-        """A proposal or a decision. Raises `FourEyes`, `DecisionImpossible`."""
+    async def save(self, case: Case) -> Case:
+        """A proposal, which is counted, or a decision. Raises `FourEyes`, `DecisionImpossible`, `ProposerMayNot`."""
         with translate(
             {
                 "review_case_has_four_eyes": lambda: FourEyes("whoever proposed it does not decide it"),
                 "review_case_is_decided_once": lambda: DecisionImpossible("the case is decided"),
+                "review_case_proposer_still_may": lambda: ProposerMayNot("propose it anew"),
             }
         ):
-            await self._conn.execute(
+            row = await self._conn.fetchrow(
                 """
                 UPDATE review_case SET state = $2, decision = $3, note = $4, target = $5, proposed_by = $6, decided_by = $7,
-                                       decided_at = $8
-                WHERE id = $1
+                                       decided_at = $8, proposed_on = $9, confirmed_on = $10
+                WHERE id = $1 RETURNING *
                 """,
                 case.id,
                 case.state,
@@ -112,7 +113,12 @@ class CaseStore:
                 case.proposed_by,
                 case.decided_by,
                 case.decided_at,
+                case.proposed_on,
+                case.confirmed_on,
             )
+        if row is None:
+            raise RuntimeError("a locked case is there")
+        return _case(row)
 
     async def reported(self, since: date, until: date) -> Sequence[Case]:
         """Cases that people decided to report, by day of the decision, both days included."""
@@ -230,7 +236,10 @@ def _case(row: Record) -> Case:
         decision=None if row["decision"] is None else Decision(row["decision"]),
         note=row["note"],
         target=row["target"],
+        proposal=row["proposal"],
         proposed_by=row["proposed_by"],
+        proposed_on=row["proposed_on"],
+        confirmed_on=row["confirmed_on"],
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
     )
