@@ -292,6 +292,26 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.payout_line_is_of_its_dispute() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    contested card_dispute;
+    took numeric;
+BEGIN
+    SELECT * INTO contested FROM card_dispute WHERE psp_id = NEW.dispute_id;
+    SELECT -amount INTO took FROM payout_line
+     WHERE (dispute_id, kind) = (NEW.dispute_id, 'chargeback') AND NOT given_up;
+    IF (NEW.psp_id = contested.psp_id AND CASE NEW.kind
+            WHEN 'chargeback' THEN NEW.amount < 0 AND -NEW.amount <= contested.amount
+            WHEN 'chargeback_reversal' THEN contested.state = 'WON' AND NEW.amount > 0 AND NEW.amount <= took
+            ELSE false END) IS NOT TRUE THEN
+        RAISE EXCEPTION 'line % of file %: its dispute does not say so', NEW.line, NEW.file_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'payout_line_is_of_its_dispute';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.payout_settles(opening numeric, gross numeric, fees numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -865,9 +885,10 @@ CREATE TABLE public.payout_line (
     operation_id uuid,
     break_class text,
     given_up boolean DEFAULT false NOT NULL,
+    dispute_id text,
     CONSTRAINT payout_line_break_is_known CHECK ((break_class = ANY (ARRAY['MISSING_INTERNAL'::text, 'MISSING_EXTERNAL'::text, 'AMOUNT_MISMATCH'::text, 'DUPLICATE'::text, 'TIMING_OR_STATE'::text]))),
     CONSTRAINT payout_line_from_one CHECK ((line >= 1)),
-    CONSTRAINT payout_line_is_in_one_bucket CHECK (((operation_id IS NULL) = (break_class IS NOT NULL)))
+    CONSTRAINT payout_line_is_in_one_bucket CHECK ((num_nonnulls(operation_id, dispute_id, break_class) = 1))
 );
 
 CREATE TABLE public.player_clabe (
@@ -1238,6 +1259,8 @@ CREATE UNIQUE INDEX payout_file_is_set_off_once ON public.payout_file USING btre
 
 CREATE UNIQUE INDEX payout_line_settles_once ON public.payout_line USING btree (operation_id, kind) WHERE ((operation_id IS NOT NULL) AND (NOT given_up));
 
+CREATE UNIQUE INDEX payout_line_takes_once ON public.payout_line USING btree (dispute_id, kind) WHERE ((dispute_id IS NOT NULL) AND (NOT given_up));
+
 CREATE INDEX player_clabe_by_issue ON public.player_clabe USING btree (issued_at);
 
 CREATE INDEX proof_due ON public.proof USING btree (due_at) WHERE (due_at IS NOT NULL);
@@ -1322,6 +1345,8 @@ CREATE TRIGGER payout_file_is_given_up BEFORE UPDATE ON public.payout_file FOR E
 
 CREATE TRIGGER payout_line_is_append_only BEFORE DELETE OR TRUNCATE ON public.payout_line FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
+CREATE TRIGGER payout_line_is_of_its_dispute BEFORE INSERT ON public.payout_line FOR EACH ROW WHEN ((new.dispute_id IS NOT NULL)) EXECUTE FUNCTION public.payout_line_is_of_its_dispute();
+
 CREATE TRIGGER player_clabe_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.player_clabe FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
 CREATE TRIGGER proof_account_follows_its_player BEFORE UPDATE OF state ON public.proof FOR EACH ROW WHEN (((old.state = 'GIVEN_UP'::text) AND (new.state = 'ASKED'::text) AND (new.purpose = 'suspense.assign'::text))) EXECUTE FUNCTION public.proof_account_follows_its_player();
@@ -1386,6 +1411,9 @@ ALTER TABLE ONLY public.payout_clabe
 
 ALTER TABLE ONLY public.payout_file
     ADD CONSTRAINT payout_file_opens_with_what_one_left FOREIGN KEY (carried_from, psp, opening) REFERENCES public.payout_file(id, psp, closing);
+
+ALTER TABLE ONLY public.payout_line
+    ADD CONSTRAINT payout_line_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES public.card_dispute(psp_id);
 
 ALTER TABLE ONLY public.payout_line
     ADD CONSTRAINT payout_line_file_id_fkey FOREIGN KEY (file_id) REFERENCES public.payout_file(id);
@@ -1526,6 +1554,7 @@ GRANT SELECT ON TABLE public.attestation TO payments_app;
 GRANT SELECT,INSERT ON TABLE public.attestation TO payments_attestor;
 
 GRANT SELECT ON TABLE public.card_dispute TO payments_app;
+GRANT SELECT ON TABLE public.card_dispute TO payments_attestor;
 
 GRANT INSERT(psp_id) ON TABLE public.card_dispute TO payments_app;
 

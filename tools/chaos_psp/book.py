@@ -16,6 +16,7 @@ from tools.chaos_psp.faults import Faults
 
 ZERO: Final = Decimal(0)
 FEE: Final = Decimal("0.036")
+DISPUTE_FEE: Final = Decimal("15.00")
 CENT: Final = Decimal("0.01")
 LASTS: Final = timedelta(days=7)
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -197,17 +198,19 @@ class Book:
             elif thing.act == "refund" and self.faults.strikes("refund_fails_after_success", thing.label):
                 changed.append(self._fail(thing, "account_closed", now))
             elif thing.act == "refund" and self.faults.strikes("dispute_during_refund", thing.label):
-                dispute = replace(
-                    thing,
-                    id=_id(thing.label, "dispute", 0),
-                    act="dispute",
-                    status="processing",
-                    reason="fraudulent",
-                    changed_at=now,
-                )
-                self.things[dispute.id] = dispute
-                changed.append(dispute)
+                changed += self._contest(thing, now)
         return changed
+
+    def _contest(self, thing: Thing, now: datetime) -> list[Thing]:
+        """A dispute about it, once; its money is taken."""
+        id = _id(thing.label, "dispute", 0)
+        if id in self.things:
+            return []
+        self.things[id] = replace(
+            thing, id=id, act="dispute", status="processing", reason="fraudulent", changed_at=now
+        )
+        self.moves.append(Move(id, "chargeback", -thing.amount, now))
+        return [self.things[id]]
 
     def disputes(self, since: datetime, until: datetime, after: str, limit: int) -> list[str]:
         """The ids of the disputes that have changed between these moments, a page in order."""
@@ -219,11 +222,13 @@ class Book:
         return sorted(id for id in changed if id > after)[:limit]
 
     def end_dispute(self, id: str, now: datetime, *, won: bool) -> Thing:
-        """A dispute ends in the merchant's favour, or in the cardholder's. Raises `PspError`."""
+        """A dispute ends in the merchant's favour, who gets back what was taken, or in the cardholder's. Raises `PspError`."""
         dispute = self.things.get(id)
         if dispute is None or dispute.act != "dispute":
             raise PspError(404, "dispute_unknown")
         self.things[id] = replace(dispute, status="succeeded" if won else "failed", changed_at=now)
+        if won and (taken := -self.report(id, now)) > 0:
+            self.moves.append(Move(id, "chargeback_reversal", taken, now))
         return self.things[id]
 
     def _fail(self, thing: Thing, reason: str, now: datetime) -> Thing:
@@ -243,7 +248,8 @@ class Book:
             for each in self.things.values()
             if each.paid_out is None and each.act in ("capture", "refund") and self.report(each.id, now)
         ]
-        if not due:
+        contested = [self._dispute_row(each) for each in self._contested() if not self._filed(each)]
+        if not due and not contested:
             return None
         opening = self._owed(list(self.files)[-1]) if self.files else ZERO
         name = f"PO-{len(self.files) + 1:04}"
@@ -252,6 +258,7 @@ class Book:
             rows += self._rows(each, now)
             shifted = self.faults.strikes("file_line_shifted", each.label) and len(self.files) == 0
             self.things[each.id] = replace(each, paid_out=None if shifted else name)
+        rows += contested
         closing = sum((amount - fee for _, _, amount, fee in rows), opening)
         lines = [
             f"H,{name},MXN,{opening:.2f}",
@@ -259,6 +266,20 @@ class Book:
         ]
         self.files[name] = "\n".join([*lines, f"T,{closing:.2f}"]) + "\n"
         return name
+
+    def _contested(self) -> list[Move]:
+        """What disputes took and gave back."""
+        return [each for each in self.moves if self.things[each.thing].act == "dispute"]
+
+    def _dispute_row(self, move: Move) -> tuple[str, str, Decimal, Decimal]:
+        """The line about what a dispute moved. What is taken costs a fee."""
+        fee = DISPUTE_FEE if move.act == "chargeback" else Decimal("0.00")
+        return move.thing, move.act, move.amount, fee
+
+    def _filed(self, move: Move) -> str | None:
+        """The file that has the line about what a dispute moved, if one has."""
+        line = f"\nL,{move.thing},{move.act},"
+        return next((name for name, text in self.files.items() if line in text), None)
 
     def _owed(self, name: str) -> Decimal:
         """What a file has left to be set off: its closing balance, if that is below zero."""
@@ -285,7 +306,9 @@ class Book:
         owed = ZERO
         for name in self.files:
             things = [each for each in self.things.values() if each.paid_out == name]
-            paid[name] = sum((self.report(each.id, LATEST) for each in things), owed) - self._owed(name)
+            moved = sum((self.report(each.id, LATEST) for each in things), owed)
+            moved += sum((each.amount for each in self._contested() if self._filed(each) == name), ZERO)
+            paid[name] = moved - self._owed(name)
             owed = self._owed(name)
         rows += [f"P,{name},payout,{-amount:.2f}," for name, amount in sorted(paid.items())]
         closing = sum((each.amount for each in self.moves), ZERO) - sum(paid.values(), ZERO)

@@ -15,6 +15,22 @@ $$
 
 CODE = (
     CodeGuard(
+        "files: a dispute's line is counted once",
+        f"{P}/domain/payout_files.py",
+        "    if line.kind in counted:\n        return BreakClass.DUPLICATE",
+        "    if False:\n        return BreakClass.DUPLICATE",
+        (f"{T}/test_settlement_disputes.py::test_a_line_fits_its_dispute_or_is_a_break",),
+    ),
+    CodeGuard(
+        "files: a dispute that a file alone tells of is known",
+        f"{P}/service/settlements.py",
+        "            await self._disputes.learn(dispute)",
+        "            pass",
+        (
+            f"{T}/test_settlement_disputes.py::test_what_is_disputed_is_taken_and_given_back_once_whoever_tells",
+        ),
+    ),
+    CodeGuard(
         "four eyes: identity is asked who may still",
         f"{P}/service/cashier.py",
         "            return {each: await self._people.cashier(each) for each in people}",
@@ -179,6 +195,13 @@ CODE = (
 )
 
 DATABASE = (
+    DatabaseGuard(
+        "files: a dispute gives back no more than it took, and once it is won",
+        "payments",
+        "ALTER TABLE payout_line DISABLE TRIGGER payout_line_is_of_its_dispute",
+        "ALTER TABLE payout_line ENABLE TRIGGER payout_line_is_of_its_dispute",
+        (f"{T}/test_settlement_disputes.py::test_in_the_database_too_no_more_is_given_back_than_was_taken",),
+    ),
     DatabaseGuard(
         "four eyes: a decision serves once",
         "payments",

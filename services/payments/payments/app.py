@@ -49,7 +49,7 @@ from payments.signing import Signer, read_signer
 from payments.spei import load_order_signer
 from payments.worker import Ticker, Worker
 
-NEWEST_MIGRATION = "20261122170001"
+NEWEST_MIGRATION = "20261122170002"
 
 Item = TypeVar("Item")
 
@@ -154,6 +154,7 @@ async def _tick(
         pool,
         provider,
         cards,
+        disputes,
         patience=settings.payouts_patience,
         overdue=settings.payouts_overdue,
         clock=utc_now,

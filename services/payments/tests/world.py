@@ -328,6 +328,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
                 pool,
                 provider,
                 cards,
+                contested,
                 patience=timedelta(minutes=5),
                 overdue=timedelta(days=3),
                 clock=clock,

@@ -1,5 +1,7 @@
 """Disputes: the cardholder, or their bank, contests a payment, and the provider says how that ends."""
 
+from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from payments.domain.cards import Standing
@@ -11,6 +13,15 @@ class DisputeState(StrEnum):
     OPEN = "OPEN"
     WON = "WON"
     LOST = "LOST"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """One by the provider's own id. `amount` in pesos is what can be taken for it at most."""
+
+    psp_id: str
+    amount: Decimal
+    state: DisputeState
 
 
 def told_state(standing: Standing) -> DisputeState:

@@ -1,13 +1,14 @@
 """The provider's settlement files: what it says that it has paid out, line by line."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Final
 
 from payments.domain.cards import Act, Operation, OperationState
+from payments.domain.disputes import Dispute, DisputeState
 from payments.domain.refusals import BadPayoutFile
 
 ZERO: Final = Decimal(0)
@@ -99,6 +100,25 @@ def match(line: PayoutLine, operation: Operation | None, *, seen: bool) -> Break
     return None if operation.state in states else BreakClass.TIMING_OR_STATE
 
 
+def match_dispute(
+    line: PayoutLine, dispute: Dispute | None, counted: Mapping[str, Decimal]
+) -> BreakClass | None:
+    """How a line disagrees with the dispute it names; None: it matches. `counted` are the amounts of the lines about it that
+    were counted before, by kind. What is taken is a part of what is disputed; what is given back, of what was taken."""
+    if line.kind in counted:
+        return BreakClass.DUPLICATE
+    if dispute is None:
+        return BreakClass.MISSING_INTERNAL
+    if line.kind == CHARGEBACK:
+        moved, most = -line.amount, dispute.amount
+    elif dispute.state is DisputeState.WON and CHARGEBACK in counted:
+        moved, most = line.amount, -counted[CHARGEBACK]
+    else:
+        return BreakClass.TIMING_OR_STATE
+    fits = ZERO < moved <= most and ZERO <= line.fee <= MOST_DISPUTE_FEE
+    return None if fits else BreakClass.AMOUNT_MISMATCH
+
+
 def settled(opening: Decimal, gross: Decimal, fees: Decimal) -> Decimal:
     """What a file takes off the provider's account in pesos: what it pays out, and the fees it keeps.
 
@@ -109,21 +129,37 @@ def settled(opening: Decimal, gross: Decimal, fees: Decimal) -> Decimal:
 
 
 def contradicts(
-    file: PayoutFile, counted: Sequence[tuple[PayoutLine, Operation]], *, amount: Decimal, fees: Decimal
+    file: PayoutFile,
+    counted: Sequence[tuple[PayoutLine, Operation | Dispute]],
+    *,
+    amount: Decimal,
+    fees: Decimal,
 ) -> str | None:
-    """Why the lines that were counted, each with the operation it was counted for, do not settle `amount`, `fees` of it
+    """Why the lines that were counted, each with what it was counted for, do not settle `amount`, `fees` of it
     kept, by this file; None: they do, line by line. How far an operation has come meanwhile is no matter."""
     lines = {line.number: line for line in file.lines}
-    for kept, operation in counted:
+    for kept, about in counted:
         if lines.get(kept.number) != kept:
             return "line-differs"
-        if operation.psp_id != kept.psp_id or match(kept, operation, seen=False) not in _AGREES:
+        if about.psp_id != kept.psp_id or _differs(kept, about) not in _AGREES:
             return "operation-differs"
     if sum((kept.fee for kept, _ in counted), ZERO) != fees:
         return "fee-differs"
     gross = sum((kept.amount for kept, _ in counted), ZERO)
     return "amount-differs" if settled(file.opening, gross, fees) != amount else None
 
+
+def _differs(kept: PayoutLine, about: Operation | Dispute) -> BreakClass | None:
+    if isinstance(about, Operation):
+        return match(kept, about, seen=False)
+    return match_dispute(kept, about, {} if kept.kind == CHARGEBACK else {CHARGEBACK: -about.amount})
+
+
+CHARGEBACK: Final = "chargeback"
+OF_DISPUTES: Final = frozenset({CHARGEBACK, "chargeback_reversal"})
+"""Kinds of lines that are about a dispute: its money is taken, with a fee; and given back."""
+MOST_DISPUTE_FEE: Final = Decimal(2000)
+"""In pesos: what is kept beyond this is for people. It is a fee for the work, and may exceed what is disputed."""
 
 _AGREES: Final = frozenset({None, BreakClass.TIMING_OR_STATE})
 

@@ -1,6 +1,6 @@
 """Disputes as they are heard of: opened once, ended once, whatever is told of them how often and by whom.
 
-A webhook may never come, so the provider is also asked what it has on its list.
+A webhook may never come, so the provider is also asked what it has on its list; and about each that a settlement file names.
 """
 
 import logging
@@ -25,7 +25,7 @@ from payments.store.history import remember
 
 log = logging.getLogger(__name__)
 
-By = Literal["webhook", "list"]
+By = Literal["webhook", "list", "file"]
 
 HEARD: Final = Counter(
     "payments_disputes_heard", "Disputes that were opened or ended, by who told of it first.", ("by",)
@@ -79,6 +79,15 @@ class Disputes:
         if told is None:
             raise RailSilent(f"dispute {psp_id} is on the list and not known")
         await self.hear(told, by="list")
+
+    async def learn(self, psp_id: str) -> None:
+        """A settlement file names it: have it as the provider has it now. What is no dispute is left alone.
+
+        Raises `RailSilent`.
+        """
+        told = await self._provider.fetch(psp_id)
+        if told is not None and told.act not in OURS:
+            await self.hear(told, by="file")
 
     async def hear(self, told: Told, *, by: By) -> None:
         """Apply what the provider says of a dispute; one about nothing of ours is for people."""

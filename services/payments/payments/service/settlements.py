@@ -12,14 +12,18 @@ from common.money import Money
 from payments.domain.accounts import receivable
 from payments.domain.cards import Operation
 from payments.domain.cases import Subject
+from payments.domain.disputes import DisputeState
 from payments.domain.payout_files import (
+    CHARGEBACK,
     CURRENCY,
+    OF_DISPUTES,
     UNDER_WAY,
     ZERO,
     BreakClass,
     PayoutFile,
     PayoutLine,
     match,
+    match_dispute,
     parse_payout,
     settled,
 )
@@ -30,8 +34,10 @@ from payments.rail import RailSilent
 from payments.service import card_effects
 from payments.service.cards import Cards
 from payments.service.cases import open_case
+from payments.service.disputes import Disputes
 from payments.service.pace import Clock
 from payments.store.cards import CardStore
+from payments.store.disputes import DisputeStore
 from payments.store.payout_files import MatchedLine, PayoutFileStore
 from payments.store.proofs import ProofStore
 
@@ -49,6 +55,7 @@ class Settlements:
         pool: pg.Pool,
         provider: CardProvider,
         cards: Cards,
+        disputes: Disputes,
         *,
         patience: timedelta,
         overdue: timedelta,
@@ -57,6 +64,7 @@ class Settlements:
         """A file waits at most `patience` for operations of ours that are still under way; what no file has
         `overdue` after it was asked for is asked about again."""
         self._cards = cards
+        self._disputes = disputes
         self._overdue = overdue
         self._pool = pool
         self._provider = provider
@@ -111,6 +119,8 @@ class Settlements:
             file = parse_payout(text)
         except BadPayoutFile as bad:
             return await self._reject(file_id, name, text, bad.detail)
+        for dispute in sorted({line.psp_id for line in file.lines if line.kind in OF_DISPUTES}):
+            await self._disputes.learn(dispute)
         async with pg.transaction(self._pool) as conn:
             lines, waits = await self._match(conn, file)
             if waits and not self._out_of_patience(name):
@@ -132,10 +142,9 @@ class Settlements:
 
     async def _match(self, conn: pg.Connection, file: PayoutFile) -> tuple[list[MatchedLine], bool]:
         """Every line in its one bucket, and whether some line may still find its operation in time."""
-        matched: list[MatchedLine] = []
+        matched, waits = await self._match_disputes(conn, file)
         seen: set[tuple[UUID, str]] = set()
-        waits = False
-        for line in file.lines:
+        for line in (each for each in file.lines if each.kind not in OF_DISPUTES):
             operation = await CardStore(conn).by_psp_id(line.psp_id)
             broken = await self._broken(conn, line, operation, seen)
             waits = waits or (
@@ -146,6 +155,25 @@ class Settlements:
             if operation is not None and broken is None:
                 seen.add((operation.id, line.kind))
             matched.append(MatchedLine(line, operation.id if operation and not broken else None, broken))
+        return matched, waits
+
+    async def _match_disputes(self, conn: pg.Connection, file: PayoutFile) -> tuple[list[MatchedLine], bool]:
+        """The same for the lines about disputes, what is taken before what is given back."""
+        matched: list[MatchedLine] = []
+        counted: dict[str, dict[str, Decimal]] = {}
+        waits = False
+        about = [each for each in file.lines if each.kind in OF_DISPUTES]
+        for line in sorted(about, key=lambda each: each.kind != CHARGEBACK):
+            dispute = await DisputeStore(conn).by_id(line.psp_id)
+            if line.psp_id not in counted:
+                counted[line.psp_id] = dict(await PayoutFileStore(conn).counted_of(line.psp_id))
+            broken = match_dispute(line, dispute, counted[line.psp_id])
+            if broken is None:
+                counted[line.psp_id][line.kind] = line.amount
+            elif dispute is not None and dispute.state is DisputeState.OPEN:
+                waits = waits or broken is BreakClass.TIMING_OR_STATE
+            dispute_id = None if broken else line.psp_id
+            matched.append(MatchedLine(line, None, broken, dispute_id))
         return matched, waits
 
     async def _broken(

@@ -6,7 +6,7 @@ from common.money import Money
 from common.pg import Connection
 
 from payments.domain.cards import OperationId
-from payments.domain.disputes import DisputeState
+from payments.domain.disputes import Dispute, DisputeState
 
 
 class DisputeStore:
@@ -19,6 +19,12 @@ class DisputeStore:
         """How far a dispute is; None: it is not known."""
         state = await self._conn.fetchval("SELECT state FROM card_dispute WHERE psp_id = $1", psp_id)
         return None if state is None else DisputeState(state)
+
+    async def by_id(self, psp_id: str) -> Dispute | None:
+        row = await self._conn.fetchrow(
+            "SELECT psp_id, amount, state FROM card_dispute WHERE psp_id = $1", psp_id
+        )
+        return None if row is None else Dispute(row["psp_id"], row["amount"], DisputeState(row["state"]))
 
     async def open(self, psp_id: str, operation_id: OperationId, amount: Money, now: datetime) -> None:
         """So much of a payment is disputed, as far as it is not being refunded or disputed already."""

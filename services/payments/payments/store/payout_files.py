@@ -1,6 +1,6 @@
 """The provider's settlement files and what became of their lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,18 +9,21 @@ from uuid import UUID
 from common.pg import Connection, translate
 
 from payments.domain.cards import Operation, OperationId
+from payments.domain.disputes import Dispute
 from payments.domain.payout_files import BreakClass, PayoutFile, PayoutLine
 from payments.domain.refusals import DecisionImpossible
 from payments.store.cards import CardStore
+from payments.store.disputes import DisputeStore
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedLine:
-    """A line in its one bucket: an operation of ours, or a class of break."""
+    """A line in its one bucket: an operation of ours, a dispute, or a class of break."""
 
     line: PayoutLine
     operation_id: UUID | None
     break_class: BreakClass | None
+    dispute_id: str | None = None
 
 
 class PayoutFileStore:
@@ -91,8 +94,8 @@ class PayoutFileStore:
     async def add_lines(self, file_id: UUID, lines: Sequence[MatchedLine]) -> None:
         await self._conn.executemany(
             """
-            INSERT INTO payout_line (file_id, line, psp_id, kind, amount, fee, operation_id, break_class)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO payout_line (file_id, line, psp_id, kind, amount, fee, operation_id, break_class, dispute_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             """,
             [
                 (
@@ -104,6 +107,7 @@ class PayoutFileStore:
                     each.line.fee,
                     each.operation_id,
                     each.break_class,
+                    each.dispute_id,
                 )
                 for each in lines
             ],
@@ -117,6 +121,13 @@ class PayoutFileStore:
             kind,
         )
         return seen
+
+    async def counted_of(self, dispute_id: str) -> Mapping[str, Decimal]:
+        """The amounts of the lines about a dispute that earlier files were counted by, by kind."""
+        rows = await self._conn.fetch(
+            "SELECT kind, amount FROM payout_line WHERE dispute_id = $1 AND NOT given_up", dispute_id
+        )
+        return {row["kind"]: row["amount"] for row in rows}
 
     async def overdue(self, before: datetime, limit: int) -> Sequence[Operation]:
         """Captures and refunds asked for before then that a later file should have had and none has, each once."""
@@ -147,20 +158,22 @@ class PayoutFileStore:
         )
         return [row["id"] for row in rows]
 
-    async def counted(self, file_id: UUID) -> Sequence[tuple[PayoutLine, Operation]]:
-        """The lines of a file that were counted, each with its operation."""
+    async def counted(self, file_id: UUID) -> Sequence[tuple[PayoutLine, Operation | Dispute]]:
+        """The lines of a file that were counted, each with its operation or dispute."""
         rows = await self._conn.fetch(
             """
-            SELECT line, psp_id, kind, amount, fee, operation_id FROM payout_line
-             WHERE file_id = $1 AND operation_id IS NOT NULL AND NOT given_up ORDER BY line
+            SELECT line, psp_id, kind, amount, fee, operation_id, dispute_id FROM payout_line
+             WHERE file_id = $1 AND break_class IS NULL AND NOT given_up ORDER BY line
             """,
             file_id,
         )
-        operations = await CardStore(self._conn).by_ids([row["operation_id"] for row in rows])
-        return [
-            (
-                PayoutLine(row["line"], row["psp_id"], row["kind"], row["amount"], row["fee"]),
-                operations[row["operation_id"]],
-            )
-            for row in rows
-        ]
+        ids = [row["operation_id"] for row in rows if row["operation_id"] is not None]
+        operations = await CardStore(self._conn).by_ids(ids)
+        found: list[tuple[PayoutLine, Operation | Dispute]] = []
+        for row in rows:
+            line = PayoutLine(row["line"], row["psp_id"], row["kind"], row["amount"], row["fee"])
+            if row["dispute_id"] is None:
+                found.append((line, operations[row["operation_id"]]))
+            elif dispute := await DisputeStore(self._conn).by_id(row["dispute_id"]):
+                found.append((line, dispute))
+        return found
