@@ -382,9 +382,11 @@ CODE = (
     CodeGuard(
         "people: nobody says what became of an order that the rail answers for",
         f"{P}/service/cashier.py",
-        "        if case.decision in _OUTCOMES and before.attention is None:",
+        "        if case.decision in OUTCOMES and before.attention is None:",
         "        if False:",
-        (f"{T}/test_review.py::test_nobody_decides_that_it_was_never_paid_once_the_rail_has_it_after_all",),
+        (
+            f"{T}/test_last_look.py::test_nobody_says_of_an_order_that_is_only_not_answered_yet_what_became_of_it",
+        ),
     ),
     CodeGuard(
         "returns: one that came too early is read again",

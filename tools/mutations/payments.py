@@ -15,6 +15,13 @@ $$
 
 CODE = (
     CodeGuard(
+        "decisions: what an order's rail knows by now is asked before people's word counts",
+        f"{P}/service/cashier.py",
+        "        await self._last_look.at(found, seen.decision)",
+        "        pass",
+        (f"{T}/test_last_look.py::test_an_order_that_turned_up_is_not_given_back_by_who_did_not_know",),
+    ),
+    CodeGuard(
         "files: a dispute's line is counted once",
         f"{P}/domain/payout_files.py",
         "    if line.kind in counted:\n        return BreakClass.DUPLICATE",

@@ -37,6 +37,7 @@ from payments.service.cards import Cards, card_deadlines
 from payments.service.cashier import Cashier
 from payments.service.disputes import Disputes
 from payments.service.holders import Holders
+from payments.service.last_look import LastLook
 from payments.service.pace import utc_now
 from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
@@ -105,7 +106,8 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
             pool, rails[PayoutRail.SPEI], grace=settings.statement_grace, deposit_window=settings.deposit_window,
             window=window, pace=pace, clock=utc_now,
         )  # fmt: skip
-        _serve(app, settings, pool, arrivals, people)
+        app[CASHIER] = Cashier(pool, arrivals, people, LastLook(pool, rails, provider), clock=utc_now)
+        _serve(app, settings, pool)
         app[BANK_ACCOUNT] = BankAccount(pool, ledger, rails[PayoutRail.SPEI])
         link = Link(settings.amqp_url.get_secret_value(), name="payments")
         stack.push_async_callback(link.close)
@@ -127,13 +129,10 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         yield
 
 
-def _serve(
-    app: web.Application, settings: Settings, pool: pg.Pool, arrivals: Arrivals, people: People
-) -> None:
+def _serve(app: web.Application, settings: Settings, pool: pg.Pool) -> None:
     """What the handlers need."""
     secrets = WatchedFile(settings.psp_webhook_secrets_file, read_secrets)
     app[DOOR] = Door(pool, settings.psp_name, lambda: secrets.current)
-    app[CASHIER] = Cashier(pool, arrivals, people, clock=utc_now)
     app[CARD_REQUESTS] = CardRequests(pool, psp=settings.psp_name, clock=utc_now)
     app[REQUESTS] = Requests(
         pool, clabe_prefix=settings.clabe_prefix, deposit_window=settings.deposit_window, clock=utc_now

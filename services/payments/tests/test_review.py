@@ -14,6 +14,7 @@ from payments.domain.cases import Case, Decision, Subject
 from payments.domain.evidence import MEXICO_CITY
 from payments.domain.orders import MAX_SENDS
 from payments.domain.overview import Payment, PaymentKind, PaymentStatus
+from payments.domain.refusals import DecisionImpossible
 from payments.domain.review import Facts, Rule, review
 from payments.domain.windows import Windows
 from payments.domain.withdrawals import PayoutRail, Withdrawal, WithdrawalState
@@ -240,7 +241,8 @@ async def test_nobody_decides_that_it_was_never_paid_once_the_rail_has_it_after_
     here.clock.forward(timedelta(minutes=10))
     await here.pay_all()
     assert (await here.withdrawal(player, answer)).state is WithdrawalState.SENT
-    assert (await here.approve(case, verdict, "beto")).status == 409
+    with pytest.raises(DecisionImpossible, match="has an answer by now"):
+        await here.approve(case, verdict, "beto")
     await _a_moment()
     here.clock.forward(timedelta(minutes=10))
     await here.pay_all()

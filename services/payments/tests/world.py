@@ -38,6 +38,7 @@ from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
 from payments.service.cashier import Cashier, Verdict
 from payments.service.disputes import Disputes
+from payments.service.last_look import LastLook
 from payments.service.pace import Pace
 from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
@@ -333,7 +334,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
                 overdue=timedelta(days=3),
                 clock=clock,
             ),
-            cashier=Cashier(pool, arrivals, people, clock=clock),
+            cashier=Cashier(pool, arrivals, people, LastLook(pool, rails, provider), clock=clock),
             bank_account=BankAccount(pool, ledger, rails[PayoutRail.SPEI]),
             ear=LedgerEar(pool, booking, payouts, proofs),
         )

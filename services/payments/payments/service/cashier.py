@@ -33,6 +33,7 @@ from payments.people import People
 from payments.rail import RailSilent
 from payments.service import card_effects, conflicts, suspense
 from payments.service.arrivals import Arrivals
+from payments.service.last_look import OUTCOMES, LastLook
 from payments.service.pace import Clock
 from payments.service.payouts import write_withdrawal
 from payments.service.requests import Once
@@ -61,10 +62,19 @@ class Verdict:
 class Cashier:
     """Use cases of one transaction each; the workers carry on from what is decided."""
 
-    def __init__(self, pool: pg.Pool, arrivals_service: Arrivals, people: People, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        pool: pg.Pool,
+        arrivals_service: Arrivals,
+        people: People,
+        last_look: LastLook,
+        *,
+        clock: Clock,
+    ) -> None:
         self._pool = pool
         self._arrivals = arrivals_service
         self._people = people
+        self._last_look = last_look
         self._clock = clock
 
     async def queue(self, subject: Subject | None, after: Place | None, limit: int) -> Sequence[Case]:
@@ -146,6 +156,7 @@ class Cashier:
         """
         found = await self._glance(case_id)
         abono, standing = await self._abono(found), await self._standing(found, by)
+        await self._last_look.at(found, seen.decision)
         async with pg.transaction(self._pool) as conn:
 
             async def work() -> Answer:
@@ -213,7 +224,7 @@ class Cashier:
         if before is None:
             raise LeaseLost("no such withdrawal")
         reviewing = before.state is WithdrawalState.REVIEW
-        if case.decision in _OUTCOMES and before.attention is None:
+        if case.decision in OUTCOMES and before.attention is None:
             raise LeaseLost("the rail has answered")
         match case.decision:
             case Decision.APPROVE if reviewing:
@@ -305,5 +316,3 @@ class Cashier:
 
 
 _SENT: Final = frozenset({WithdrawalState.SEND_UNKNOWN, WithdrawalState.SENT})
-_OUTCOMES: Final = frozenset({Decision.PAID, Decision.NEVER_PAID})
-"""What people say only of an order that nobody answers for."""

@@ -111,6 +111,10 @@ class ArrivalStore:
         )
         return bool(added)
 
+    async def by_id(self, arrival_id: UUID) -> Arrival | None:
+        row = await self._conn.fetchrow("SELECT * FROM arrival WHERE id = $1", arrival_id)
+        return None if row is None else _arrival(row)
+
     async def for_update(self, arrival_id: UUID) -> Arrival | None:
         """An arrival, locked."""
         row = await self._conn.fetchrow("SELECT * FROM arrival WHERE id = $1 FOR UPDATE", arrival_id)

@@ -82,6 +82,10 @@ class WithdrawalStore:
         )
         return [_withdrawal(row) for row in rows]
 
+    async def by_id(self, withdrawal_id: WithdrawalId) -> Withdrawal | None:
+        row = await self._conn.fetchrow("SELECT * FROM withdrawal WHERE id = $1", withdrawal_id)
+        return None if row is None else _withdrawal(row)
+
     async def for_update(self, withdrawal_id: WithdrawalId) -> Withdrawal | None:
         """A withdrawal, locked."""
         row = await self._conn.fetchrow("SELECT * FROM withdrawal WHERE id = $1 FOR UPDATE", withdrawal_id)
