@@ -2,6 +2,24 @@ CREATE DOMAIN public.amount AS numeric
 	CONSTRAINT amount_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT amount_is_finite_and_not_negative CHECK (((VALUE >= (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.badge_is_genuine() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (
+            SELECT FROM badge_key k
+             WHERE k.id = NEW.key_id
+               AND sha256(NEW.mac) = sha256(hmac_sha256(k.secret, convert_to(concat_ws(E'\n', 'el-carril badge v1', k.id,
+                       NEW.user_id, NEW.role, extract(epoch FROM NEW.issued_at)::bigint), 'UTF8')))) THEN
+        PERFORM refuse('badge_is_genuine', format('identity gave %s no such badge', NEW.user_id));
+    END IF;
+    IF NOT is_fresh(NEW.issued_at) THEN
+        PERFORM refuse('badge_is_fresh', format('the badge of %s is of %s', NEW.user_id, NEW.issued_at));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.begins_at_the_beginning() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -18,10 +36,22 @@ CREATE FUNCTION public.bets_of(of_offer uuid) RETURNS TABLE(matched numeric)
             UNION ALL SELECT taker_stake FROM fill WHERE taker_offer = of_offer) bet
 $$;
 
+CREATE FUNCTION public.check_badge(bearer uuid, roles text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM badge b WHERE b.transaction = pg_current_xact_id() AND b.shown_at = now()
+                      AND b.user_id = bearer AND b.role = ANY (roles) AND is_fresh(b.issued_at)) THEN
+        PERFORM refuse('who_acts_shows_a_badge', format('%s shows no badge of %s', bearer, array_to_string(roles, ' or ')));
+    END IF;
+END $$;
+
 CREATE FUNCTION public.check_impartial(judged uuid, official uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
+    PERFORM check_badge(official, ARRAY['official']);
     PERFORM pg_advisory_xact_lock(hashtextextended(official::text, 6));
     PERFORM refuse('declaration_is_impartial', format('official %s has bet in the event', official))
        FROM race r
@@ -247,6 +277,20 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.hmac_sha256(secret bytea, message bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    AS $$
+DECLARE
+    inside bytea := secret || decode(repeat('00', 64 - octet_length(secret)), 'hex');
+    outside bytea := inside;
+BEGIN
+    FOR i IN 0..63 LOOP
+        outside := set_byte(outside, i, get_byte(inside, i) # 92);
+        inside := set_byte(inside, i, get_byte(inside, i) # 54);
+    END LOOP;
+    RETURN sha256(outside || sha256(inside || message));
+END $$;
+
 CREATE FUNCTION public.idempotency_answers_once() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -265,6 +309,12 @@ BEGIN
     END IF;
     RETURN OLD;
 END $$;
+
+CREATE FUNCTION public.is_fresh(issued_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql
+    AS $$
+    SELECT clock_timestamp() BETWEEN issued_at - interval '1 minute' AND issued_at + interval '2 minutes'
+$$;
 
 CREATE FUNCTION public.leg(side text, account text, amount numeric, currency text, hold uuid DEFAULT NULL::uuid) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -927,6 +977,23 @@ CREATE TABLE public.appointment (
     appointed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.badge (
+    transaction xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    shown_at timestamp with time zone DEFAULT now() NOT NULL,
+    user_id uuid NOT NULL,
+    role text NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    key_id text NOT NULL,
+    mac bytea NOT NULL
+);
+
+CREATE TABLE public.badge_key (
+    id text NOT NULL,
+    secret bytea NOT NULL,
+    CONSTRAINT badge_key_fits_a_block CHECK (((octet_length(secret) >= 32) AND (octet_length(secret) <= 64))),
+    CONSTRAINT badge_key_id_is_a_name CHECK ((id ~ '^[A-Za-z0-9._-]{1,64}$'::text))
+);
+
 CREATE TABLE public.carril (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -1410,6 +1477,12 @@ CREATE TABLE public.withholding_rate (
 ALTER TABLE ONLY public.appointment
     ADD CONSTRAINT appointment_pkey PRIMARY KEY (event_id, official_id);
 
+ALTER TABLE ONLY public.badge
+    ADD CONSTRAINT badge_is_shown_once PRIMARY KEY (transaction, user_id);
+
+ALTER TABLE ONLY public.badge_key
+    ADD CONSTRAINT badge_key_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.carril
     ADD CONSTRAINT carril_pkey PRIMARY KEY (id);
 
@@ -1673,6 +1746,10 @@ CREATE INDEX transition_of ON public.transition USING btree (subject, id);
 
 CREATE TRIGGER appointment_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.appointment FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER badge_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.badge FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER badge_is_genuine BEFORE INSERT ON public.badge FOR EACH ROW EXECUTE FUNCTION public.badge_is_genuine();
+
 CREATE TRIGGER command_is_as_written BEFORE INSERT ON public.outbox FOR EACH ROW WHEN ((new.exchange <> 'events'::text)) EXECUTE FUNCTION public.command_is_as_written();
 
 CREATE TRIGGER conformity_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.conformity FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
@@ -1880,10 +1957,15 @@ GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;
 
+REVOKE ALL ON FUNCTION public.badge_is_genuine() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.begins_at_the_beginning() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.bets_of(of_offer uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.bets_of(of_offer uuid) TO betting_app;
+
+REVOKE ALL ON FUNCTION public.check_badge(bearer uuid, roles text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_badge(bearer uuid, roles text[]) TO betting_app;
 
 REVOKE ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_impartial(judged uuid, official uuid) TO betting_app;
@@ -1912,9 +1994,13 @@ GRANT ALL ON FUNCTION public.forget_inbox(at_most integer) TO betting_relay;
 REVOKE ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.half_of(mine numeric, theirs numeric) TO betting_app;
 
+REVOKE ALL ON FUNCTION public.hmac_sha256(secret bytea, message bytea) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.idempotency_answers_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.inbox_is_kept() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.is_fresh(issued_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.leg(side text, account text, amount numeric, currency text, hold uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.leg(side text, account text, amount numeric, currency text, hold uuid) TO betting_app;
@@ -2049,6 +2135,16 @@ REVOKE ALL ON FUNCTION public.withholding_rate_is_for_days_to_come() FROM PUBLIC
 REVOKE ALL ON FUNCTION public.word_is_the_later() FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE public.appointment TO betting_app;
+
+GRANT INSERT(user_id) ON TABLE public.badge TO betting_app;
+
+GRANT INSERT(role) ON TABLE public.badge TO betting_app;
+
+GRANT INSERT(issued_at) ON TABLE public.badge TO betting_app;
+
+GRANT INSERT(key_id) ON TABLE public.badge TO betting_app;
+
+GRANT INSERT(mac) ON TABLE public.badge TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.carril TO betting_app;
 

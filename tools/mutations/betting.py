@@ -330,7 +330,7 @@ _LOOKS = "    PERFORM pg_advisory_xact_lock(hashtextextended(official::text, 6))
 
 def _check_impartial() -> str:
     """The function as its newest migration makes it."""
-    text = (ROOT / f"{SB}/migrations/20261121016100_in_time.sql").read_text(encoding="utf-8")
+    text = (ROOT / f"{SB}/migrations/20261122160000_badges.sql").read_text(encoding="utf-8")
     up, _, _ = text.partition("-- migrate:down")
     _, begins, body = up.partition("CREATE OR REPLACE FUNCTION check_impartial(")
     return begins + body

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from tools.mutations import betting, edge, engine, identity, lane, ledger, limits, messages, payments
+from tools.mutations import badges, betting, edge, engine, identity, lane, ledger, limits, messages, payments
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
 
 EVERY: Final[tuple[CodeGuard | DatabaseGuard, ...]] = (
     *CODE, *edge.CODE, *identity.CODE, *limits.CODE, *betting.CODE, *engine.CODE, *ledger.CODE, *lane.CODE,
     *messages.CODE, *payments.CODE,
-    *DATABASE, *identity.DATABASE, *limits.DATABASE, *betting.DATABASE, *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE,
+    *DATABASE, *identity.DATABASE, *limits.DATABASE, *badges.DATABASE, *betting.DATABASE,
+    *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE,
 )  # fmt: skip

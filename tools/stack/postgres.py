@@ -15,7 +15,7 @@ import asyncpg
 from tools.stack.layout import ROOT, Layout
 from tools.stack.process import Spec
 from tools.stack.running import DBMATE, output
-from tools.stack.secrets import secret
+from tools.stack.secrets import badge_key, secret
 
 SERVICES: Final = ("ledger", "betting", "identity", "payments")
 ROLES: Final = {
@@ -151,9 +151,11 @@ def dsns(layout: Layout) -> dict[str, str]:
 
 
 async def prepare(layout: Layout, *, keep_pristine: bool) -> None:
-    """Roles, databases, migrations; then for tests a copy of each database as no service has touched it yet."""
+    """Roles, databases, migrations, the key of badges; then for tests a copy of each database as no service has touched
+    it yet."""
     await provision(layout)
     await migrate(layout)
+    await give_badge_keys(layout, badge_key(layout).read_text(encoding="ascii").strip())
     if keep_pristine:
         await _copy_pristine(layout)
 
@@ -165,6 +167,16 @@ async def provision(layout: Layout) -> None:
     await output(
         "psql", "-qX", "-v", "ON_ERROR_STOP=1",
         environment=client(layout, "postgres", "postgres"), given="\n".join([*passwords, f"\\i '{script}'\n"]),
+    )  # fmt: skip
+
+
+async def give_badge_keys(layout: Layout, *keys: str) -> None:
+    """Exactly these, as identity's file has them, are good for badges in betting's database from here on."""
+    script = ROOT / "deploy" / "postgres" / "badge_keys.sql"
+    await output(
+        "psql", "-qX", "-v", "ON_ERROR_STOP=1",
+        environment=client(layout, "betting_migrator", "betting"),
+        given=f"\\set badge_keys '{' '.join(keys)}'\n\\i '{script}'\n",
     )  # fmt: skip
 
 

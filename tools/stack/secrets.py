@@ -12,7 +12,7 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from identity.derived import create_master_key
-from identity.tokens import create_keys
+from identity.tokens import create_badge_key, create_keys
 from payments.signing import create_signing_key
 
 from tools.stack.layout import Layout
@@ -20,6 +20,8 @@ from tools.stack.layout import Layout
 ATTESTOR_KEY_ID: Final = "attestor-1"
 SIGNING_ROOT: Final = "root-1"
 SEAL_KEY_ID: Final = "seal-1"
+BADGE_KEY: Final = "identity-badge-key"
+"""The file's name."""
 
 
 def secret(layout: Layout, name: str) -> str:
@@ -65,6 +67,14 @@ def _make_order_key(layout: Layout) -> None:
     )
 
 
+def badge_key(layout: Layout) -> Path:
+    """The file of the key that identity and betting's database share, made when first asked for."""
+    path = layout.secrets / BADGE_KEY
+    if not path.exists():
+        create_badge_key(path, now=datetime.now(UTC))
+    return path
+
+
 async def make_keys(layout: Layout) -> None:
     """What is signed with: identity's and the attestor's keys, the public half the ledger verifies with, the
     root that the API keys' signing secrets are derived from, and the sealer's key."""
@@ -74,6 +84,7 @@ async def make_keys(layout: Layout) -> None:
         create_keys(signing, now=datetime.now(UTC))
     if not master.exists():
         create_master_key(master)
+    badge_key(layout)
     if not attestor.exists():
         create_signing_key(attestor, trusted, ATTESTOR_KEY_ID)
     elif " " not in attestor.read_text(encoding="utf-8"):  # from when the key's id was told apart

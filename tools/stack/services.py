@@ -13,7 +13,7 @@ from tools.stack import postgres, rabbitmq, redis, replica
 from tools.stack.layout import Layout
 from tools.stack.process import Spec
 from tools.stack.running import PYTHON, output
-from tools.stack.secrets import write
+from tools.stack.secrets import BADGE_KEY, write
 
 LEDGER_KINDS: Final = {
     "identity": "player.limit",
@@ -92,6 +92,7 @@ def specs(layout: Layout) -> list[Spec]:
             DATABASE_DSN=postgres.dsn(layout, "identity_app"), REDIS_URL=redis.url(layout),
             SIGNING_KEYS_FILE=str(layout.secrets / "identity-keys.json"),
             MASTER_KEY_FILE=str(layout.secrets / "identity-master"),
+            BADGE_KEY_FILE=str(layout.secrets / BADGE_KEY),
             MESSENGER_URL="print:", LEDGER_URL=layout.url("ledger"),
             LEDGER_API_KEY_FILE=str(layout.secrets / "ledger-key-identity"),
             LEDGER_SIGNING_KEY_FILE=str(layout.secrets / "ledger-key-identity.signing"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from common.testing import Stack, stack
+from common.testing import Stack, fresh_database, stack
 
+from tools.stack.layout import ROOT
 from tools.stack.postgres import ROLES, SERVICES
+from tools.stack.running import output
 
 LOGINS = [(role, database) for database, roles in ROLES.items() for role in roles]
 RUNTIME = [(role, database) for role, database in LOGINS if not role.endswith("_migrator")]
@@ -93,3 +96,39 @@ async def test_the_password_is_wanted(running: Stack) -> None:
     wrong = re.sub(":[^:@]+@", ":guess@", running.postgres.superuser_dsn)
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(wrong)
+
+
+async def test_exactly_the_badge_keys_that_are_given_are_good() -> None:
+    """Two while identity changes over, the new one alone afterwards; and none of a list with something else in it."""
+    script = ROOT / "deploy" / "postgres" / "badge_keys.sql"
+    old, new = f"old:{b64encode(bytes(32)).decode()}", f"new:{b64encode(b'n' * 32).decode()}"
+    async with fresh_database("betting") as database:
+        migrator = database.dsn("betting_migrator")
+
+        async def give(keys: str) -> None:
+            await output(
+                "psql",
+                "-qX",
+                "-v",
+                "ON_ERROR_STOP=1",
+                migrator,
+                given=f"\\set badge_keys '{keys}'\n\\i '{script}'\n",
+            )
+
+        async def good() -> dict[str, bytes]:
+            connection = await asyncpg.connect(migrator)
+            try:
+                return dict(await connection.fetch("SELECT id, secret FROM badge_key"))
+            finally:
+                await connection.close()
+
+        await give(old)
+        assert await good() == {"old": bytes(32)}
+        await give(f"{old} {new}")
+        assert await good() == {"old": bytes(32), "new": b"n" * 32}
+        await give(new)
+        assert await good() == {"new": b"n" * 32}
+        for bad in ("", "short:AAAA", f"{old} {old}"):
+            with pytest.raises(RuntimeError, match="badge_key"):
+                await give(bad)
+        assert await good() == {"new": b"n" * 32}

@@ -14,8 +14,9 @@ import aiohttp
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import BaseModel, ValidationError
+from pydantic import Base64UrlBytes, BaseModel, ValidationError
 
+from common.badges import Badge
 from common.errors import Unauthenticated, Unavailable
 from common.http.edge import bearer
 from common.http.routes import Authenticate, Principal
@@ -59,7 +60,9 @@ class TokenVerifier:
             return principal
         claims = _decoded(token, await self._key_of(_key_id(token)), self._audience)
         proved_at = None if claims.auth_time is None else datetime.fromtimestamp(claims.auth_time, UTC)
-        principal = Principal(claims.sub, claims.role, claims.sid, proved_at, claims.proof)
+        shown = claims.badge
+        badge = None if shown is None else Badge(shown.kid, claims.role, int(claims.iat), shown.mac)
+        principal = Principal(claims.sub, claims.role, claims.sid, proved_at, claims.proof, badge)
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[token] = (principal, claims.exp)
@@ -75,12 +78,18 @@ def by_token(verifier: TokenVerifier) -> Authenticate:
     return authenticate
 
 
+class _Badge(BaseModel):
+    kid: str
+    mac: Base64UrlBytes
+
+
 class _Claims(BaseModel):
     sub: str
     role: Role
     sid: str | None = None
     auth_time: float | None = None
     proof: int | None = None
+    badge: _Badge | None = None
     iat: float
     exp: float
 

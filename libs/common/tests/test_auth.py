@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from common import auth
 from common.auth import TokenVerifier, by_token
+from common.badges import Badge
 from common.errors import Unauthenticated, Unavailable
 from common.http import Principal, Role, Route, build_app, reply
 from common.http.routes import PRINCIPAL
@@ -62,6 +63,13 @@ async def test_a_good_token_names_its_principal(verifier: TokenVerifier) -> None
     assert (await verifier.verify(token(proof=3))).proof == 3
 
 
+async def test_a_badge_is_of_the_tokens_role_and_second(verifier: TokenVerifier) -> None:
+    shown = {"kid": "b1", "mac": urlsafe_b64encode(bytes(32)).decode()}
+    issued_at = int(datetime.now(UTC).timestamp())
+    principal = await verifier.verify(token(role="official", iat=issued_at, badge=shown))
+    assert principal.badge == Badge("b1", Role.OFFICIAL, issued_at, bytes(32))
+
+
 def within(begins: float, ends: float) -> str:
     """A token for a time in seconds from now."""
     now = datetime.now(UTC).timestamp()
@@ -83,6 +91,7 @@ BAD: dict[str, Callable[[], str]] = {
     "run out": lambda: within(-40, -10),
     "for too long": lambda: within(-100, 30),
     "not begun": lambda: within(60, 90),
+    "with a badge that is none": lambda: token(badge={"kid": "k"}),
     "unsigned": lambda: jwt.encode({"sub": "ana"}, "", "none", headers={"typ": "at+jwt", "kid": "k1"}),
     "signed by a word": lambda: jwt.encode(
         {"sub": "ana"}, "x" * 32, "HS256", headers={"typ": "at+jwt", "kid": "k1"}

@@ -38,7 +38,7 @@ from betting.service.trading import Trading
 from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261122140200"
+NEWEST_MIGRATION = "20261122160000"
 
 POOL = web.AppKey("pool", pg.Pool)
 

@@ -12,7 +12,10 @@ from betting.domain.ids import UserId
 from betting.service.calls import Call
 from common.errors import NotReady, Unavailable
 from common.idempotency import Answer
+from common.roles import Role
 from pydantic import BaseModel
+
+from services.betting.tests.badges import badge_of
 
 Thing = TypeVar("Thing")
 JUDGES = (UserId(uuid4()), UserId(uuid4()))
@@ -29,9 +32,11 @@ async def insist(ask: Callable[[], Awaitable[Thing]]) -> Thing:
     raise AssertionError("no definite answer")
 
 
-def call(user: UUID, key: str | None = None, fingerprint: bytes | None = None) -> Call:
-    """A call under a key of its own unless told."""
-    return Call(UserId(user), key or f"key-{next(_keys)}", fingerprint or bytes(32))
+def call(
+    user: UUID, key: str | None = None, fingerprint: bytes | None = None, *, role: Role = Role.OFFICIAL
+) -> Call:
+    """A call under a key of its own unless told. Whoever acts as staff has the badge of that role."""
+    return Call(UserId(user), key or f"key-{next(_keys)}", fingerprint or bytes(32), badge_of(user, role))
 
 
 @dataclass

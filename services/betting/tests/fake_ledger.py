@@ -11,11 +11,13 @@ from uuid import UUID
 import jwt
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from common.roles import Role
 from contracts.ledger import EntryRequest, EntryView
 from contracts.ledger_batches import BatchRequest, BatchView, EntryProblem, EntryResult, KeyedEntry
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.betting.tests.badges import claim_of
 from services.betting.tests.books import Books, Refusal
 
 API_KEY = "lk_live_test"
@@ -141,6 +143,7 @@ class FakeIdentity:
         now = int(time.time())
         claims = {
             "iss": "identity", "aud": "betting", "sub": str(user), "role": role, "iat": now, "exp": now + 60,
+            **claim_of(user, Role(role), now),
         }  # fmt: skip
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "test", "typ": "at+jwt"})
 

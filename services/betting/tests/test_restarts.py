@@ -15,6 +15,7 @@ from common.testing import Database
 from contracts.ledger import EntryRequest, Posting, Side
 
 from services.betting.tests.asking import JUDGES, call
+from services.betting.tests.badges import shows
 from services.betting.tests.books import Refusal
 from services.betting.tests.floors import Floor
 from services.betting.tests.venue import Venue
@@ -300,8 +301,10 @@ async def test_the_database_wants_two_officials(
     }
     market = f"'{floor.market.id}'"
     wanted = {"status": "SUSPENDED", "step": "1", "by": "two", **lift}
-    statement = STOP.format(market=market) + "".join(
-        SIGN.format(market=market, who=who[one]) for one in signs
+    statement = (
+        "".join(shows(each) for each in (*STEWARDS, bettor))
+        + STOP.format(market=market)
+        + "".join(SIGN.format(market=market, who=who[one]) for one in signs)
     )
     statement += LIFT.format(
         market=market, status=f"'{wanted['status']}'", step=wanted["step"], by=who[wanted["by"]]
@@ -337,7 +340,7 @@ async def test_a_signature_is_for_one_stop_and_a_stop_keeps_its_reason(
     try:
         for rule, statement in broken.items():
             with pytest.raises(asyncpg.CheckViolationError) as refused:
-                await app.execute(statement)
+                await app.execute(shows(STEWARDS[0]) + statement)
             assert refused.value.constraint_name == rule.partition(" ")[0]
         for statement in ("UPDATE market SET stopped_from = 'OPEN'", "DELETE FROM restart"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):

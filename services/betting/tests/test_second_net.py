@@ -9,6 +9,7 @@ from betting.domain.ratios import LADDER
 from common.testing import Database
 
 from services.betting.tests.asking import JUDGES
+from services.betting.tests.badges import shows
 from services.betting.tests.second_net import Scene, a_fill, an_offer, as_the_service, set_scene
 from services.betting.tests.venue import Venue
 
@@ -37,6 +38,7 @@ def literals(scene: Scene) -> dict[str, str]:
         "stranger": f"'{scene.other.race.runners[0].id}'",
         "new": f"'{uuid4()}'",
         "newer": f"'{uuid4()}'",
+        "third": f"'{uuid4()}'",
     }
 
 
@@ -80,6 +82,12 @@ FORBIDDEN = {
     "make a table": "CREATE TABLE mine (id int)",
     "make a function": "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "become the owner": "SET ROLE betting_owner",
+    "read the keys of badges": "SELECT * FROM badge_key",
+    "make a key of badges": "INSERT INTO badge_key VALUES ('mine', sha256('x'))",
+    "read what others showed": "SELECT * FROM badge",
+    "show a badge for another transaction": "INSERT INTO badge (transaction) VALUES ('1')",
+    "show a badge for another moment": "INSERT INTO badge (shown_at) VALUES (now())",
+    "forget a badge": "DELETE FROM badge",
 }
 
 
@@ -131,7 +139,7 @@ CONFIRMED = (
     + "UPDATE race SET status = 'CONFIRMED', result_version = 1, objection_until = now() + interval '1 hour' WHERE id = {race};"
 )
 DISPUTED = DECLARED + DECLARE + RACE_TO.format("DISPUTED")
-RULED = A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}'")
+RULED = A_RESULT % (1, "'x'", "RULED", "{third}")
 FINAL = "UPDATE race SET status = 'FINAL' WHERE id = {race};"
 
 A_MARKET = """
@@ -205,7 +213,7 @@ BROKEN = {
     + RESULT
     + A_RESULT % (2, "'x'", "CORRECTED", "{new}, {newer}"),
     "result_fits_its_race (declared)": RESULT,
-    "result_fits_its_race (ruled)": CONFIRMED + A_RESULT % (2, "'y'", "RULED", f"'{uuid4()}'"),
+    "result_fits_its_race (ruled)": CONFIRMED + A_RESULT % (2, "'y'", "RULED", "{third}"),
     "race_counts_its_results": CONFIRMED + "UPDATE race SET result_version = 2 WHERE id = {race}",
     "race_counts_its_results (back)": CONFIRMED + "UPDATE race SET result_version = 0 WHERE id = {race}",
     "objection_window_stays": CONFIRMED + "UPDATE race SET objection_until = now() WHERE id = {race}",
@@ -234,7 +242,7 @@ BROKEN = {
     "result_is_signed": DECLARED
     + DECLARE
     + RACE_TO.format("DISPUTED")
-    + A_RESULT % (1, "'x'", "RULED", f"'{uuid4()}', '{uuid4()}'"),
+    + A_RESULT % (1, "'x'", "RULED", "{third}, {new}"),
     "ruling_by_a_third": DECLARE + A_RESULT % (1, "'x'", "RULED", "{new}"),
     "event_has_a_permit": """
         INSERT INTO event (id, name, venue, permit, starts_at, day, day_ends_at, created_by)
@@ -312,13 +320,21 @@ BROKEN = {
 
 
 async def test_the_tables_refuse(venue: Venue, scene: Scene) -> None:
-    """As the superuser, so that nothing but the rule is in the way."""
+    """As the superuser, and everybody with a badge, so that nothing but the rule is in the way."""
     found = {}
     async with venue.owner.acquire() as connection:
+        bettor = await connection.fetchval("SELECT user_id FROM offer WHERE id = $1", scene.made)
         for rule, statement in BROKEN.items():
             try:
+                named = literals(scene)
+                officials = (
+                    *(named[each].strip("'") for each in ("new", "newer", "third")),
+                    JUDGES[0],
+                    bettor,
+                )
                 async with connection.transaction():
-                    await connection.execute(statement.format(**literals(scene)))
+                    await connection.execute("".join(shows(each) for each in officials))
+                    await connection.execute(statement.format(**named))
             except asyncpg.IntegrityConstraintViolationError as refused:
                 found[rule] = refused.constraint_name
     assert found == {rule: rule.partition(" ")[0] for rule in BROKEN}

@@ -23,7 +23,7 @@ from gateway.settings import Settings
 from identity.app import identity_app
 from identity.derived import create_master_key
 from identity.settings import Settings as IdentitySettings
-from identity.tokens import create_keys
+from identity.tokens import create_badge_key, create_keys
 
 from services.gateway.tests.upstream import Upstream
 
@@ -59,9 +59,10 @@ async def database(kept_database: KeptDatabase) -> Database:
 
 @pytest.fixture
 async def behind(database: Database, tmp_path: Path) -> AsyncIterator[Behind]:
-    keys, master = tmp_path / "keys.json", tmp_path / "master"
+    keys, master, badge = tmp_path / "keys.json", tmp_path / "master", tmp_path / "badge"
     create_keys(keys, now=datetime.now(UTC))
     create_master_key(master)
+    create_badge_key(badge, now=datetime.now(UTC))
     settings = IdentitySettings.model_validate(
         {
             "port": 1,
@@ -69,6 +70,7 @@ async def behind(database: Database, tmp_path: Path) -> AsyncIterator[Behind]:
             "redis_url": stack().redis_url,
             "signing_keys_file": keys,
             "master_key_file": master,
+            "badge_key_file": badge,
             "ledger_url": "http://127.0.0.1:1",
             "ledger_api_key": "lk_live_none",
             "ledger_signing_key": SigningKey("none", bytes(32)).written(),

@@ -1,4 +1,4 @@
-"""`python -m identity serve | keys create, rotate, create-master | staff create, totp`."""
+"""`python -m identity serve | keys create, rotate, create-badge, create-master | staff create, totp`."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from identity.derived import MasterKey, create_master_key
 from identity.domain.documents import DocumentKind, HolderDocument
 from identity.domain.people import STAFF_ROLES, Applicant, Email, FullName
 from identity.settings import Settings, StaffSettings
-from identity.tokens import create_keys, rotate_keys
+from identity.tokens import create_badge_key, create_keys, rotate_keys
 from identity.totp import provisioning_uri
 
 
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     acts = keys.add_subparsers(dest="act", required=True)
     for act, told in (
         ("create", "make a file with one signing key"),
+        ("create-badge", "make the key of badges, for identity and for betting's database"),
         ("create-master", "make the key that devices' keys, second factors and codes are derived from"),
     ):
         acts.add_parser(act, help=told).add_argument(
@@ -77,6 +78,8 @@ def _keys(wanted: argparse.Namespace) -> None:
     match wanted.act:
         case "create":
             create_keys(wanted.out, now=datetime.now(UTC))
+        case "create-badge":
+            create_badge_key(wanted.out, now=datetime.now(UTC))
         case "create-master":
             create_master_key(wanted.out)
         case _:

@@ -43,7 +43,7 @@ from identity.service.profile import Profiles
 from identity.service.staff import Staff
 from identity.sessions import Sessions
 from identity.settings import HashSettings, Settings, StaffSettings
-from identity.tokens import Audience, Keyring, TokenSigner
+from identity.tokens import Audience, Keyring, TokenSigner, badge_key
 
 LEDGER_TIMEOUT_SECONDS = 2.0
 TITLE = "El Carril: identity"
@@ -93,7 +93,7 @@ async def _parts(
             desk,
             app[ACCOUNTS],
             Sessions(app[REDIS]),
-            TokenSigner(keyring, lifetime=settings.token_lifetime),
+            TokenSigner(keyring, badge_key(settings.badge_key_file), lifetime=settings.token_lifetime),
             master,
             limiter,
             attempts=settings.attempts,

@@ -45,6 +45,8 @@ class Settings(
     service: str = "identity"
     signing_keys_file: Path
     """Ed25519 keys as a JWK set; `python -m identity keys create` makes one, `keys rotate` changes the key."""
+    badge_key_file: Path
+    """The key of badges; `python -m identity keys create-badge` makes one, and betting's database is given it as well."""
     ledger_url: str
     ledger_api_key: SecretStr
     ledger_signing_key: SecretStr

@@ -3,6 +3,8 @@
 The signing keys are a file, a JWK set (RFC 7517) with private members. A rotation adds a key and is noticed
 while running: the new key is shown at once and signs only when every verifier must have fetched it, and the old
 one is shown until no token of it can live.
+
+What betting's staff is given carries a badge besides, which betting's database verifies (docs/adr/0096).
 """
 
 import json
@@ -12,15 +14,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Final
 from uuid import uuid4
 
 import jwt
+from common import signing
+from common.badges import make_badge
 from common.watched import LOOK_EVERY_SECONDS, WatchedFile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from identity.domain.people import STAFF_ROLES
 from identity.sessions import Session
 
 ISSUER: Final = "identity"
@@ -92,16 +97,20 @@ class Keyring(Mapping[str, Ed25519PublicKey]):
 class TokenSigner:
     """Signs with the keyring's present key."""
 
-    def __init__(self, keyring: Keyring, *, lifetime: timedelta) -> None:
+    def __init__(
+        self, keyring: Keyring, badge_key: WatchedFile[signing.SigningKey], *, lifetime: timedelta
+    ) -> None:
         """`lifetime` is at most 60 s, since nothing revokes a token. Raises ValueError beyond."""
         if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
             raise ValueError(f"a token lives at most {LONGEST_LIFETIME.seconds} s")
         self._keyring = keyring
+        self._badge_key = badge_key
         self.lifetime = lifetime
 
     def sign(self, session: Session, audience: Audience, *, now: datetime) -> str:
         """A token for one audience that names the session's user and role, and what it stands on, and does not outlive it."""
-        claims = {
+        issued_at = int(now.timestamp())
+        claims: dict[str, object] = {
             "iss": ISSUER,
             "aud": audience.value,
             "sub": str(session.user),
@@ -110,11 +119,16 @@ class TokenSigner:
             "auth_time": int(session.proved.timestamp()),
             "proof": session.proof,
             "jti": str(uuid4()),
-            "iat": now,
+            "iat": issued_at,
             "exp": min(now + self.lifetime, session.ends),
         }
-        key = self._keyring.signing_key(now)
-        return jwt.encode(claims, key.key, ALGORITHM, headers={"typ": TYPE, "kid": key.key_id})
+        if audience is Audience.BETTING and session.role in STAFF_ROLES:
+            key = self._badge_key.current
+            badge = make_badge(key.secret, key.id, str(session.user), session.role, issued_at)
+            claims["badge"] = {"kid": badge.key_id, "mac": urlsafe_b64encode(badge.mac).decode()}
+        signing_key = self._keyring.signing_key(now)
+        headers = {"typ": TYPE, "kid": signing_key.key_id}
+        return jwt.encode(claims, signing_key.key, ALGORITHM, headers=headers)
 
 
 def create_keys(path: Path, *, now: datetime) -> None:
@@ -142,6 +156,18 @@ def rotate_keys(path: Path, *, now: datetime) -> str:
     half.write_text(_written((*kept, new)), encoding="ascii")
     half.replace(path)
     return new.key_id
+
+
+def badge_key(path: Path) -> WatchedFile[signing.SigningKey]:
+    """The key of badges. Raises OSError, or ValueError when the file holds none."""
+    return WatchedFile(path, signing.SigningKey.parse)
+
+
+def create_badge_key(path: Path, *, now: datetime) -> None:
+    """Write a new one, for its owner's eyes. Raises FileExistsError rather than replace one."""
+    path.touch(mode=0o600, exist_ok=False)
+    key = signing.SigningKey(f"{now:%Y%m%dT%H%M%SZ}-{token_hex(4)}", token_bytes(32))
+    path.write_text(f"{key.written()}\n", encoding="ascii")
 
 
 class _Jwk(BaseModel):

@@ -20,7 +20,7 @@ from identity.__main__ import main
 from identity.app import identity_app
 from identity.derived import create_master_key
 from identity.settings import Settings
-from identity.tokens import create_keys
+from identity.tokens import create_badge_key, create_keys
 
 from services.identity.tests.people import Client, Letters, Owner, Papers, as_user, papers
 from services.identity.tests.staff import Member
@@ -63,9 +63,10 @@ async def redis_url() -> str:
 
 @pytest.fixture
 def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
-    keys, master = tmp_path / "keys.json", tmp_path / "master"
+    keys, master, badge = tmp_path / "keys.json", tmp_path / "master", tmp_path / "badge"
     create_keys(keys, now=datetime.now(UTC))
     create_master_key(master)
+    create_badge_key(badge, now=datetime.now(UTC))
     return Settings.model_validate(
         {
             "port": 1,
@@ -73,6 +74,7 @@ def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
             "redis_url": redis_url,
             "signing_keys_file": keys,
             "master_key_file": master,
+            "badge_key_file": badge,
             "ledger_url": "http://127.0.0.1:1",
             "ledger_api_key": "lk_live_none",
             "ledger_signing_key": SigningKey("none", bytes(32)).written(),

@@ -7,12 +7,15 @@ from pathlib import Path
 import jwt
 import pytest
 from common.auth import TokenVerifier
+from common.badges import Badge, make_badge
 from common.roles import Role
+from common.signing import SigningKey
 from identity.__main__ import main
 from identity.api.parts import KEYRING
 from identity.settings import Settings
 from identity.tokens import SHOWN_BEFORE_USE, Keyring, create_keys, rotate_keys
 
+from services.identity.tests.conftest import Appointed
 from services.identity.tests.people import Client, login, papers, register, token
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -69,3 +72,33 @@ async def test_tokens_of_the_old_key_and_of_the_new_one_are_verified(
     assert all("d" not in key for key in shown)
     assert jwt.get_unverified_header(await token(client, session, "betting"))["kid"] != new
     assert (await verifier.verify(before)).role is Role.BETTOR
+
+
+async def test_staff_has_a_badge_for_betting_and_nobody_else_or_elsewhere(
+    client: Client, settings: Settings, member: Appointed
+) -> None:
+    """What is under it is verified by betting's database; here, that it is of this key, person, role and second."""
+    official = await member(1, "official")
+    await register(client, papers(2).body)
+    bettor = await login(client, papers(2))
+    url, now = str(client.make_url("/")), datetime.now(UTC).timestamp()
+    betting = TokenVerifier(url, audience="betting")
+
+    async def badge() -> Badge | None:
+        return (await betting.verify(await token(client, official.session, "betting"))).badge
+
+    key = SigningKey.parse(settings.badge_key_file.read_text())
+    shown = await badge()
+    assert shown == make_badge(key.secret, key.id, official.id, Role.OFFICIAL, shown.issued_at)
+    assert abs(shown.issued_at - now) < 30
+    assert (await betting.verify(await token(client, bettor, "betting"))).badge is None
+    payments = TokenVerifier(url, audience="payments")
+    assert (await payments.verify(await token(client, official.session, "payments"))).badge is None
+
+    new = settings.badge_key_file.with_name("new")
+    assert main(["keys", "create-badge", "--out", str(new)]) == 0
+    assert main(["keys", "create-badge", "--out", str(new)]) == 1  # none is replaced by accident
+    new.replace(settings.badge_key_file)
+    async with asyncio.timeout(10):
+        while (shown := await badge()) is None or shown.key_id == key.id:
+            await asyncio.sleep(0.1)

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from aiohttp import web
 from pydantic import BaseModel
 
+from common.badges import Badge
 from common.errors import DomainError
 from common.roles import Role
 
@@ -23,6 +24,7 @@ class Principal:
 
     `proved_at` is when a person last proved who they are (a password, a one-time code). `proof` is the number of what their
     session stands on: another one once their password, second factor or role is another, or they are gone.
+    `badge` is for betting's database.
     """
 
     subject: str
@@ -30,6 +32,7 @@ class Principal:
     session: str | None = None
     proved_at: datetime | None = None
     proof: int | None = None
+    badge: Badge | None = None
 
 
 Authenticate = Callable[[web.Request], Awaitable[Principal]]

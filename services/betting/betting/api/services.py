@@ -35,7 +35,8 @@ ONCE = (KeyReused, KeyInFlight)
 
 def call_of(request: web.Request, body: BaseModel | None = None) -> Call:
     operation = f"{request.method} {request.path}"
-    return Call(user_of(request), request[IDEMPOTENCY_KEY], fingerprint(operation, body))
+    badge = request[PRINCIPAL].badge
+    return Call(user_of(request), request[IDEMPOTENCY_KEY], fingerprint(operation, body), badge)
 
 
 def user_of(request: web.Request) -> UserId:

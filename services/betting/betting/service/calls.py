@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
 from uuid import UUID
 
+from common.badges import Badge
 from common.idempotency import Answer, once
 from common.pg import Connection, Pool, transaction
 
 from betting.domain.ids import UserId
+from betting.store.badges import show_badge
 
 Subject = TypeVar("Subject")
 Show: TypeAlias = Callable[[Subject], Answer]
@@ -25,16 +27,20 @@ def now_utc() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks, and the key and fingerprint that make it happen once."""
+    """Who asks, and the key and fingerprint that make it happen once. Staff shows a badge."""
 
     user_id: UserId
     key: str
     fingerprint: bytes
+    badge: Badge | None = None
 
 
 async def once_in(pool: Pool, call: Call, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-    """Do the work in one transaction, or give the answer stored under the call's key."""
+    """Do the work in one transaction, or give the answer stored under the call's key. Raises Unavailable for a badge that
+    waited for too long."""
     async with transaction(pool) as conn:
+        if call.badge is not None:
+            await show_badge(conn, call.user_id, call.badge)
         return await once(
             conn,
             principal=str(call.user_id),
