@@ -645,6 +645,30 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.rate_approval_is_decided_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.status <> 'OPEN' OR NEW.status = 'OPEN' THEN
+        PERFORM refuse('rate_approval_is_decided_once', format('approval %s has been decided', OLD.id));
+    END IF;
+    NEW.decided_at := clock_timestamp();
+    IF NEW.status = 'APPROVED' AND NEW.decided_at >= OLD.ends_at THEN
+        PERFORM refuse('rate_approval_is_in_time', format('approval %s ended at %s', OLD.id, OLD.ends_at));
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.rate_approval_takes_effect() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO withholding_rate (state, valid_from, name, bps, added_by, approval)
+    VALUES (NEW.state, NEW.valid_from, NEW.name, NEW.bps, NEW.decided_by, NEW.id);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.refuse(rule text, message text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1301,6 +1325,28 @@ CREATE TABLE public.race (
     CONSTRAINT race_scratch_reason_is_bounded CHECK (((length(scratch_reason) >= 1) AND (length(scratch_reason) <= 500)))
 );
 
+CREATE TABLE public.rate_approval (
+    id uuid NOT NULL,
+    state text NOT NULL,
+    valid_from date NOT NULL,
+    name text NOT NULL,
+    bps smallint NOT NULL,
+    reason text NOT NULL,
+    requested_by uuid NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    ends_at timestamp with time zone DEFAULT (now() + '24:00:00'::interval) NOT NULL,
+    status text DEFAULT 'OPEN'::text NOT NULL,
+    decided_by uuid,
+    decided_at timestamp with time zone,
+    CONSTRAINT rate_approval_bps_in_range CHECK (((bps >= 0) AND (bps <= 5000))),
+    CONSTRAINT rate_approval_is_decided_by_somebody CHECK ((((status = 'OPEN'::text) = (decided_by IS NULL)) AND ((decided_by IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT rate_approval_name_is_a_tax CHECK ((name ~ '^[a-z0-9-]{1,32}$'::text)),
+    CONSTRAINT rate_approval_reason_is_bounded CHECK (((length(reason) >= 1) AND (length(reason) <= 500))),
+    CONSTRAINT rate_approval_state_is_a_code CHECK ((state ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT rate_approval_status_is_known CHECK ((status = ANY (ARRAY['OPEN'::text, 'APPROVED'::text, 'REFUSED'::text]))),
+    CONSTRAINT rate_approval_takes_four_eyes CHECK ((decided_by <> requested_by))
+);
+
 CREATE TABLE public.restart (
     market_id uuid NOT NULL,
     version integer NOT NULL,
@@ -1469,6 +1515,7 @@ CREATE TABLE public.withholding_rate (
     bps smallint NOT NULL,
     added_by uuid NOT NULL,
     added_at timestamp with time zone DEFAULT now() NOT NULL,
+    approval uuid,
     CONSTRAINT withholding_bps_in_range CHECK (((bps >= 0) AND (bps <= 5000))),
     CONSTRAINT withholding_name_is_a_tax CHECK ((name ~ '^[a-z0-9-]{1,32}$'::text)),
     CONSTRAINT withholding_state_is_a_code CHECK ((state ~ '^[A-Z]{3}$'::text))
@@ -1618,6 +1665,9 @@ ALTER TABLE public.race
 ALTER TABLE public.race
     ADD CONSTRAINT race_status_is_known CHECK ((status = ANY (ARRAY['SCHEDULED'::text, 'POSTPONED'::text, 'AT_GATE'::text, 'OFF'::text, 'FINISHED'::text, 'DECLARED'::text, 'CONFIRMED'::text, 'DISPUTED'::text, 'FINAL'::text, 'NO_CONTEST'::text, 'NO_CORRE'::text]))) NOT VALID;
 
+ALTER TABLE ONLY public.rate_approval
+    ADD CONSTRAINT rate_approval_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.restart
     ADD CONSTRAINT restart_is_signed_once PRIMARY KEY (market_id, version, official_id);
 
@@ -1680,6 +1730,12 @@ ALTER TABLE ONLY public.transition
     ADD CONSTRAINT transition_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.withholding_rate
+    ADD CONSTRAINT withholding_rate_approval_is_used_once UNIQUE (approval);
+
+ALTER TABLE public.withholding_rate
+    ADD CONSTRAINT withholding_rate_is_approved CHECK ((approval IS NOT NULL)) NOT VALID;
+
+ALTER TABLE ONLY public.withholding_rate
     ADD CONSTRAINT withholding_rate_is_unique PRIMARY KEY (state, valid_from);
 
 CREATE UNIQUE INDEX carril_name_is_unique ON public.carril USING btree (lower(name));
@@ -1725,6 +1781,8 @@ CREATE INDEX offer_to_expire ON public.offer USING btree (expires_at) WHERE ((st
 CREATE INDEX offer_to_finish ON public.offer USING btree (next_attempt_at) WHERE (status = 'PENDING'::text);
 
 CREATE INDEX race_window_open ON public.race USING btree (objection_until) WHERE (status = 'CONFIRMED'::text);
+
+CREATE INDEX rate_approval_by_time ON public.rate_approval USING btree (requested_at, id);
 
 CREATE UNIQUE INDEX runner_horse_is_unique ON public.runner USING btree (race_id, lower(horse));
 
@@ -1829,6 +1887,14 @@ CREATE TRIGGER race_counts_its_results BEFORE UPDATE ON public.race FOR EACH ROW
 CREATE TRIGGER race_moves_are_noted AFTER UPDATE ON public.race REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('race');
 
 CREATE TRIGGER race_moves_forward BEFORE UPDATE OF status ON public.race FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.race_moves_forward();
+
+CREATE TRIGGER rate_approval_is_decided_once BEFORE UPDATE ON public.rate_approval FOR EACH ROW EXECUTE FUNCTION public.rate_approval_is_decided_once();
+
+CREATE TRIGGER rate_approval_is_for_days_to_come BEFORE INSERT ON public.rate_approval FOR EACH ROW EXECUTE FUNCTION public.withholding_rate_is_for_days_to_come();
+
+CREATE TRIGGER rate_approval_is_kept BEFORE DELETE OR TRUNCATE ON public.rate_approval FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER rate_approval_takes_effect AFTER UPDATE ON public.rate_approval FOR EACH ROW WHEN ((new.status = 'APPROVED'::text)) EXECUTE FUNCTION public.rate_approval_takes_effect();
 
 CREATE TRIGGER restart_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.restart FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -1952,6 +2018,9 @@ ALTER TABLE ONLY public.settlement_share
 ALTER TABLE ONLY public.stable_member
     ADD CONSTRAINT stable_member_stable_id_fkey FOREIGN KEY (stable_id) REFERENCES public.stable(id);
 
+ALTER TABLE ONLY public.withholding_rate
+    ADD CONSTRAINT withholding_rate_approval_fkey FOREIGN KEY (approval) REFERENCES public.rate_approval(id);
+
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
@@ -2040,6 +2109,10 @@ GRANT ALL ON FUNCTION public.positions_in(market uuid, late_after timestamp with
 REVOKE ALL ON FUNCTION public.race_counts_its_results() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.race_moves_forward() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.rate_approval_is_decided_once() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.rate_approval_takes_effect() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.refuse(rule text, message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse(rule text, message text) TO betting_app;
@@ -2265,6 +2338,26 @@ GRANT UPDATE(moved_by) ON TABLE public.race TO betting_app;
 
 GRANT UPDATE(moved_why) ON TABLE public.race TO betting_app;
 
+GRANT SELECT ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(id) ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(state) ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(valid_from) ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(name) ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(bps) ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(reason) ON TABLE public.rate_approval TO betting_app;
+
+GRANT INSERT(requested_by) ON TABLE public.rate_approval TO betting_app;
+
+GRANT UPDATE(status) ON TABLE public.rate_approval TO betting_app;
+
+GRANT UPDATE(decided_by) ON TABLE public.rate_approval TO betting_app;
+
 GRANT SELECT,INSERT ON TABLE public.restart TO betting_app;
 
 GRANT SELECT,INSERT ON TABLE public.result TO betting_app;
@@ -2308,4 +2401,4 @@ GRANT UPDATE(lift_reason) ON TABLE public.suspension TO betting_app;
 
 GRANT SELECT ON TABLE public.transition TO betting_app;
 
-GRANT SELECT,INSERT ON TABLE public.withholding_rate TO betting_app;
+GRANT SELECT ON TABLE public.withholding_rate TO betting_app;

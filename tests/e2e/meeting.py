@@ -26,7 +26,7 @@ from tools.raceday.staff import create, officials
 
 WITHIN_SECONDS = 60.0
 ADMIN = 905
-"""The number of this file's administrator: nobody else's."""
+"""The number of this file's first administrator, and the next one of the second: nobody else's."""
 
 
 def tomorrow() -> datetime:
@@ -49,6 +49,7 @@ class Meeting:
 
     officials: list[App]
     admin: App
+    other_admin: App
     bettors: list[App]
     ids: list[str]
 
@@ -152,7 +153,7 @@ def seen(winner: str | None, margin: str | None = "cabeza", **more: Any) -> Json
 
 
 async def convened(running: Stack, http: aiohttp.ClientSession, first: int, bettors: int) -> Meeting:
-    """Four officials, an administrator, and that many bettors from the `first` on."""
+    """Four officials, two administrators, and that many bettors from the `first` on."""
     stack: Json = {**running.model_dump(mode="json"), "name": ""}
     gateway = running.urls["gateway"]
     day = Day(
@@ -160,9 +161,15 @@ async def convened(running: Stack, http: aiohttp.ClientSession, first: int, bett
         lambda _: None, nothing,
     )  # fmt: skip
     await day.prepare(http, bettors, await officials(stack, 4), first=first)
-    admin = App(http, gateway, Tally())
-    await admin.login(await create(stack, replace(person(ADMIN, "admin"), email="order@e2e.mx"), "admin"))
+    admins = [App(http, gateway, Tally()) for _ in range(2)]
+    for number, admin in enumerate(admins, start=ADMIN):
+        who = replace(person(number, "admin"), email=f"order-{number}@e2e.mx")
+        await admin.login(await create(stack, who, "admin"))
     numbers = range(first, first + bettors)
     return Meeting(
-        day.officials, admin, [day.bettors[each] for each in numbers], [day.ids[each] for each in numbers]
+        day.officials,
+        admins[0],
+        admins[1],
+        [day.bettors[each] for each in numbers],
+        [day.ids[each] for each in numbers],
     )

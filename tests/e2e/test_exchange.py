@@ -486,9 +486,18 @@ async def test_money_moves_as_the_race_ended(meeting: Meeting, end: str, ana: st
 
 async def test_what_the_law_of_a_state_takes_is_withheld(meeting: Meeting) -> None:
     state = "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(3))
-    rate = {"state": state, "valid_from": tomorrow().date().isoformat(), "name": "isr", "bps": 700}
+    rate = {
+        "state": state,
+        "valid_from": tomorrow().date().isoformat(),
+        "name": "isr",
+        "bps": 700,
+        "reason": "ley",
+    }
     await refused(meeting.bettors[ANA].post("/v1/withholding-rates", rate, str(uuid4())), "role-forbidden")
-    await meeting.admin.post("/v1/withholding-rates", rate, str(uuid4()))
+    asked = await meeting.admin.post("/v1/withholding-rates", rate, str(uuid4()))
+    approve = f"/v1/withholding-rates/{asked['id']}/approve"
+    await refused(meeting.admin.post(approve, {}, str(uuid4())), "four-eyes-needed")
+    await meeting.other_admin.post(approve, {}, str(uuid4()))
     past = {**rate, "valid_from": "2020-01-01"}
     await refused(
         meeting.admin.post("/v1/withholding-rates", past, str(uuid4())), "rate-too-late", "valid_from"

@@ -412,10 +412,6 @@ DATABASE = (
     _trigger("result", "result_is_supported", "a result is signed by those who saw it"),
     _trigger("race", "race_counts_its_results", "a race counts its results, and its objection window is whole"),
     _trigger("conformity", "conformity_is_by_its_stable", "a stable's conformity is signed by one of it"),
-    _trigger(
-        "withholding_rate", "withholding_rate_is_for_days_to_come", "a tax is for days to come",
-        (f"{_RESULTS}::test_a_rate_is_for_days_to_come",),
-    ),
     _trigger("settlement", "settlement_follows_the_result", "a settlement is what the result says", _TWICE),
     _trigger("declaration", "declaration_is_append_only", "what was declared stays"),
     _trigger("settlement", "settlement_is_exact", "every share is what the bets say", _TWICE),

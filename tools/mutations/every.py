@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from tools.mutations import badges, betting, edge, engine, identity, lane, ledger, limits, messages, payments
+from tools.mutations import (
+    badges,
+    betting,
+    edge,
+    engine,
+    identity,
+    lane,
+    ledger,
+    limits,
+    messages,
+    payments,
+    withholding,
+)
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
 
 EVERY: Final[tuple[CodeGuard | DatabaseGuard, ...]] = (
     *CODE, *edge.CODE, *identity.CODE, *limits.CODE, *betting.CODE, *engine.CODE, *ledger.CODE, *lane.CODE,
-    *messages.CODE, *payments.CODE,
+    *messages.CODE, *payments.CODE, *withholding.CODE,
     *DATABASE, *identity.DATABASE, *limits.DATABASE, *badges.DATABASE, *betting.DATABASE,
-    *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE,
+    *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE, *withholding.DATABASE,
 )  # fmt: skip

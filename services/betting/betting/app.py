@@ -35,7 +35,9 @@ from betting.service.restarting import Restarting
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
+from betting.service.withholding import Withholding
 from betting.settings import LedgerSettings, Settings, SettlerSettings
+from betting.staff import Staff
 
 TITLE = "El Carril: betting"
 NEWEST_MIGRATION = "20261122160000"
@@ -47,6 +49,8 @@ BATCH_CONNECTIONS = 6
 PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
 """The planner took a third of what PostgreSQL spent on a batch: it prefers a plan for this batch's very arrays, each time,
 and comes to the same one."""
+IDENTITY_TIMEOUT_SECONDS = 2.0
+"""One attempt, of three."""
 CONSUMERS = web.AppKey("consumers", tuple[Consumer, ...])
 
 
@@ -97,6 +101,10 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         suspending = app[api.SUSPENDING] = Suspending(pool)
         app[api.RESTARTING] = Restarting(pool, MarketBooks(ledger), Settling(pool), suspending)
         app[api.REGISTRY] = Registry(pool)
+        identity = await stack.enter_async_context(
+            ServiceClient(settings.identity_url, timeout_seconds=IDENTITY_TIMEOUT_SECONDS)
+        )
+        app[api.WITHHOLDING] = Withholding(pool, Staff(identity))
         app[api.READING] = Reading(pool)
         for name, work, seconds in (
             ("finish pending offers", placing.resume, settings.sweep_seconds),

@@ -128,9 +128,12 @@ def _problem(status: int, slug: str) -> web.Response:
 
 
 class FakeIdentity:
-    """Signs tokens, and shows the key that verifies them."""
+    """Signs tokens, and shows the key that verifies them. Everybody is an administrator but those of another role in `staff`
+    (None for no employee)."""
 
     def __init__(self) -> None:
+        self.staff: dict[UUID, Role | None] = {}
+        self.silent = False
         self._key = Ed25519PrivateKey.generate()
         self.url = ""
 
@@ -139,11 +142,17 @@ class FakeIdentity:
         x = urlsafe_b64encode(raw).rstrip(b"=").decode()
         return web.json_response({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "test", "x": x}]})
 
+    async def role(self, request: web.Request) -> web.Response:
+        if self.silent:
+            _hang_up(request)
+        role = self.staff.get(UUID(request.match_info["user_id"]), Role.ADMIN)
+        return _problem(404, "no-such-staff") if role is None else web.json_response({"role": role})
+
     def token(self, user: UUID, role: str) -> str:
         now = int(time.time())
         claims = {
             "iss": "identity", "aud": "betting", "sub": str(user), "role": role, "iat": now, "exp": now + 60,
-            **claim_of(user, Role(role), now),
+            "auth_time": now, **claim_of(user, Role(role), now),
         }  # fmt: skip
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "test", "typ": "at+jwt"})
 
@@ -158,6 +167,7 @@ async def neighbours() -> AsyncIterator[tuple[FakeLedger, FakeIdentity]]:
     app.router.add_get("/v1/balance", ledger.get_balance)
     app.router.add_get("/v1/accounts", ledger.get_accounts)
     app.router.add_get("/v1/holds", ledger.get_holds)
+    app.router.add_get("/internal/staff/{user_id}", identity.role)
     app.router.add_get("/.well-known/jwks.json", identity.jwks)
     async with TestServer(app) as server:
         ledger.url = identity.url = str(server.make_url("")).rstrip("/")

@@ -83,7 +83,7 @@ class Scene:
             StableRequest: {"name": "Cuadra Reyna"},
             MemberRequest: {"user_id": str(uuid4()), "part": "OWNER"},
             AppointmentRequest: {"official_id": str(uuid4())},
-            RateRequest: {"state": "SON", "valid_from": "2036-01-01", "name": "isr", "bps": 100},
+            RateRequest: {"state": "SON", "valid_from": "2036-01-01", "name": "isr", "bps": 100, "reason": "r"},
             SuspensionRequest: {**reason, "scope": "USER", "subject": str(uuid4())},
             ReasonRequest: reason,
             ReasonedRequest: reason,
@@ -166,6 +166,8 @@ async def scene() -> AsyncIterator[Scene]:
         barred = await admin.ok(
             "POST", "/v1/suspensions", {"scope": "USER", "subject": str(uuid4()), "reason": "r"}
         )
+        rate = {"state": "SIN", "valid_from": "2036-01-01", "name": "isr", "bps": 1, "reason": "r"}
+        asked_rate = await admin.ok("POST", "/v1/withholding-rates", rate)
         made = await ana.ok("POST", "/v1/offers", day.offer())
         asked = await beto.ok("POST", "/v1/offers", day.offer(1, challenges=str(ana.id)))
         yield Scene(
@@ -182,6 +184,7 @@ async def scene() -> AsyncIterator[Scene]:
                 "challenges": asked["id"],
                 "stables": stable["id"],
                 "suspensions": barred["id"],
+                "withholding-rates": asked_rate["id"],
                 "transitions": day.race["id"],
             },
         )

@@ -16,7 +16,7 @@ from betting.domain.ids import RaceId, UserId
 from betting.domain.margins import Margin
 from betting.domain.markets import MarketKind, Terms, TieRule
 from betting.domain.races import Race
-from betting.store.registry import TaxRate
+from betting.domain.withholding import TaxRate
 from common.idempotency import Answer
 
 from services.betting.tests.asking import JUDGES, call
@@ -72,7 +72,7 @@ async def a_market(venue: Venue, dice: random.Random, tax: int) -> Floor:
     """Under random terms, with forty offers of six people in it, some seconds long."""
     if tax:
         rate = TaxRate("SON", venue.clock().date() + timedelta(days=1), "isr", tax)
-        await venue.registry.add_rate(call(JUDGES[0]), rate, lambda _: Answer(200, "{}"))
+        await venue.tax(rate)
     race = await venue.race(state="SON", days=1)
     terms: dict[str, Any] = {"tie_rule": dice.choice(list(TieRule))}
     if dice.random() < 0.5:

@@ -12,8 +12,8 @@ from betting.domain.ids import RaceId, RunnerId, UserId
 from betting.domain.margins import Margin
 from betting.domain.markets import MarketKind, TieRule
 from betting.domain.results import Declaration
+from betting.domain.withholding import TaxRate
 from betting.service.reading import Page
-from betting.store.registry import TaxRate
 from common.idempotency import Answer
 
 from services.betting.tests.asking import JUDGES, call
@@ -312,13 +312,12 @@ async def test_the_day_ends_by_the_venues_clock_in_whatever_offset_it_is_put_off
 
 
 async def test_the_tax_of_the_day_is_withheld(venue: Venue) -> None:
-    admin, today = UserId(JUDGES[0]), venue.clock().date()
-    for rate in (
+    today = venue.clock().date()
+    await venue.tax(
         TaxRate("SON", today + timedelta(days=1), "isr-sonora", 100),
         TaxRate("SON", today + timedelta(days=3), "isr-sonora", 700),
         TaxRate("SON", today + timedelta(days=5), "isr-sonora", 5000),
-    ):
-        await venue.registry.add_rate(call(admin), rate, lambda _: Answer(200, "{}"))
+    )
     floor = await venue.market(race=await venue.race(state="SON", days=4), bps=300)
     ana, _ = await a_bet(venue, floor)
     await floor.finish(0)
@@ -328,18 +327,18 @@ async def test_the_tax_of_the_day_is_withheld(venue: Venue) -> None:
 
 
 async def test_a_rate_is_for_days_to_come(venue: Venue) -> None:
-    """Nobody, and no single administrator, changes what is withheld at an event that has begun."""
+    """Nobody, not even two administrators, changes what is withheld at an event that has begun."""
     today, far = venue.clock().date(), timedelta(hours=14)
     races = [await venue.race(state="SON"), await venue.race(state="BCN", offset=far)]
     await venue.owner.execute(
         "UPDATE event SET day = $1 WHERE id = $2", today + timedelta(days=2), races[1].event_id
     )
     found = [
-        (await venue.registry.add_rate(call(JUDGES[0]), rate, lambda _: Answer(201, "{}"))).status
+        (await venue.withholding.ask(call(JUDGES[0]), rate, "r", lambda _: Answer(202, "{}"))).status
         for state, days in (("SON", -30), ("SON", 0), ("BCN", 1), ("BCN", 2), ("SON", 1), ("BCN", 3))
         for rate in [TaxRate(state, today + timedelta(days=days), "isr", 5000)]
     ]
-    assert found == [422] * 4 + [201] * 2
+    assert found == [422] * 4 + [202] * 2
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from betting import api
-from betting.api.registry_views import PermitView, StableView
+from betting.api.registry_views import PermitView, RateApprovalView, StableView
 from betting.api.views import EventView, MarketView, RaceView
 from betting.app import handlers
 from betting.consumers import LedgerEvents
@@ -18,6 +18,7 @@ from betting.domain.events import Event
 from betting.domain.ids import EventId, MarketId, StableId, UserId
 from betting.domain.markets import Market, TieRule
 from betting.domain.races import Race
+from betting.domain.withholding import RateApproval, TaxRate
 from betting.ledger import Holds, MarketBooks, Purses
 from betting.service.collecting import Collecting
 from betting.service.desk import Desk
@@ -35,6 +36,8 @@ from betting.service.restarting import Restarting
 from betting.service.settling import Settling
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
+from betting.service.withholding import Withholding
+from betting.staff import Staff
 from betting.store.registry import Stable
 from common.amqp import Delivery
 from common.client import ServiceClient
@@ -68,6 +71,7 @@ class Venue:
     def __post_init__(self) -> None:
         self.programme = Programme(self.pool, clock=self.clock)
         self.registry = Registry(self.pool)
+        self.withholding = Withholding(self.pool, Staff(self.client), clock=self.clock)
         self.gates = Gates(self.pool, self.programme, clock=self.clock)
         self.officiating = Officiating(self.pool)  # the database looks at its own clock when a window closes
         self.suspending = Suspending(self.pool, clock=self.clock)
@@ -150,6 +154,17 @@ class Venue:
             call(JUDGES[0]), event_id, lambda event: keep(events, event, EventView.of)
         )
         return races[0]
+
+    async def tax(self, *rates: TaxRate) -> None:
+        """What two administrators agree that the law withholds."""
+        found: list[RateApproval] = []
+        for rate in rates:
+            await self.withholding.ask(
+                call(JUDGES[0]), rate, "the law", lambda each: keep(found, each, RateApprovalView.of)
+            )
+            await self.withholding.decide(
+                call(JUDGES[1]), found[-1].id, lambda each: Answer.of(RateApprovalView.of(each)), approve=True
+            )
 
     async def market(
         self,

@@ -194,6 +194,9 @@ ROUTES = (
     _keep("/v1/suspensions"),
     _keep("/v1/suspensions/{suspension_id}/lift"),
     PublicRoute("POST", "/v1/withholding-rates", Service.BETTING, roles=ADMIN),
+    _browse("/v1/withholding-rates", Service.BETTING, OVERSEERS),
+    PublicRoute("POST", "/v1/withholding-rates/{approval_id}/approve", Service.BETTING, roles=ADMIN),
+    PublicRoute("POST", "/v1/withholding-rates/{approval_id}/refuse", Service.BETTING, roles=ADMIN),
     # The race card, as officials run it
     _officiate("/v1/events"),
     _officiate("/v1/events/{event_id}/publish"),

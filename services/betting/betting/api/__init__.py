@@ -1,7 +1,13 @@
 """Betting over HTTP: what is asked (`requests`, `official_requests`), what is shown (`views`, `own_views`,
 `registry_views`), and the handlers between them, by who they are for."""
 
-from betting.api import betting_handlers, official_handlers, public_handlers, registry_handlers
+from betting.api import (
+    betting_handlers,
+    official_handlers,
+    public_handlers,
+    registry_handlers,
+    withholding_handlers,
+)
 from betting.api.own_views import own_offer_answer
 from betting.api.services import (
     GATES,
@@ -13,10 +19,12 @@ from betting.api.services import (
     RESTARTING,
     SUSPENDING,
     TRADING,
+    WITHHOLDING,
 )
 
 ROUTES = (
     *registry_handlers.ROUTES,
+    *withholding_handlers.ROUTES,
     *official_handlers.ROUTES,
     *betting_handlers.ROUTES,
     *public_handlers.ROUTES,
@@ -33,5 +41,6 @@ __all__ = [
     "ROUTES",
     "SUSPENDING",
     "TRADING",
+    "WITHHOLDING",
     "own_offer_answer",
 ]

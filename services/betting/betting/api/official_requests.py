@@ -21,9 +21,9 @@ from betting.domain.markets import (
     TieRule,
 )
 from betting.domain.results import Declaration
+from betting.domain.withholding import ApprovalStatus, TaxRate
 from betting.service.programme import WantedEvent, WantedMarket, WantedRace
 from betting.service.registry import WantedCarril, WantedPermit
-from betting.store.registry import TaxRate
 from betting.store.suspensions import Scope
 
 StateCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -99,9 +99,14 @@ class RateRequest(Body):
     valid_from: Day
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
     bps: Annotated[int, Field(ge=0, le=5000)]
+    reason: Reason
 
     def to_domain(self) -> TaxRate:
         return TaxRate(self.state, self.valid_from, self.name, self.bps)
+
+
+class RateApprovalsQuery(Body):
+    status: ApprovalStatus = ApprovalStatus.OPEN
 
 
 class EventRequest(Body):

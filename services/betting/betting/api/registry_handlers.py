@@ -9,7 +9,6 @@ from betting.api.official_requests import (
     CarrilRequest,
     MemberRequest,
     PermitRequest,
-    RateRequest,
     ReasonRequest,
     StableRequest,
     SuspensionRequest,
@@ -18,7 +17,6 @@ from betting.api.registry_views import (
     AppointmentView,
     CarrilView,
     PermitView,
-    RateView,
     StableView,
     SuspensionView,
 )
@@ -85,15 +83,6 @@ async def appoint_official(request: web.Request) -> web.Response:
     return reply(answer)
 
 
-async def add_withholding_rate(request: web.Request) -> web.Response:
-    """Add what the law of a state withholds of profits from a day on: one that has not begun, nor any event since."""
-    wanted = await read(request, RateRequest)
-    answer = await request.app[REGISTRY].add_rate(
-        call_of(request, wanted), wanted.to_domain(), lambda rate: Answer.of(RateView.of(rate), status=201)
-    )
-    return reply(answer)
-
-
 # -- suspensions
 
 
@@ -135,8 +124,6 @@ ROUTES = (
           role=STAFF, idempotent=True, refusals=(*ONCE, errors.StableNotFound, errors.MemberOfStable)),
     Route("POST", "/v1/events/{id}/officials", appoint_official, body=AppointmentRequest,
           returns=AppointmentView, role=STAFF, idempotent=True, refusals=(*ONCE, errors.EventNotFound)),
-    Route("POST", "/v1/withholding-rates", add_withholding_rate, body=RateRequest, returns=RateView, status=201,
-          role=Role.ADMIN, idempotent=True, refusals=(*ONCE, errors.RateExists, errors.RateTooLate)),
     Route("POST", "/v1/suspensions", suspend, body=SuspensionRequest, returns=SuspensionView, status=201,
           role=STAFF, idempotent=True,
           refusals=(*ONCE, errors.EventNotFound, errors.MarketNotFound, errors.MarketStateConflict,

@@ -7,7 +7,8 @@ from common.http import View
 
 from betting.domain.events import Permit
 from betting.domain.margins import Margin
-from betting.store.registry import Carril, Stable, TaxRate
+from betting.domain.withholding import ApprovalStatus, RateApproval
+from betting.store.registry import Carril, Stable
 from betting.store.suspensions import Scope, Suspension
 
 
@@ -76,17 +77,42 @@ class AppointmentView(View):
     official_id: UUID
 
 
-class RateView(View):
-    """A tax rate."""
+class RateApprovalView(View):
+    """A rate that was asked for, and what came of it; nobody approves it from `ends_at` on."""
 
+    id: UUID
     state: str
     valid_from: date
     name: str
     bps: int
+    reason: str
+    requested_by: UUID
+    requested_at: datetime
+    ends_at: datetime
+    status: ApprovalStatus
+    decided_by: UUID | None
+    decided_at: datetime | None
 
     @classmethod
-    def of(cls, rate: TaxRate) -> "RateView":
-        return cls(state=rate.state, valid_from=rate.valid_from, name=rate.name, bps=rate.bps)
+    def of(cls, approval: RateApproval) -> "RateApprovalView":
+        return cls(
+            id=approval.id,
+            state=approval.rate.state,
+            valid_from=approval.rate.valid_from,
+            name=approval.rate.name,
+            bps=approval.rate.bps,
+            reason=approval.reason,
+            requested_by=approval.requested_by,
+            requested_at=approval.requested_at,
+            ends_at=approval.ends_at,
+            status=approval.status,
+            decided_by=approval.decided_by,
+            decided_at=approval.decided_at,
+        )
+
+
+class RateApprovalsView(View):
+    items: list[RateApprovalView]
 
 
 class SuspensionView(View):

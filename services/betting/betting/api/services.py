@@ -19,6 +19,7 @@ from betting.service.registry import Registry
 from betting.service.restarting import Restarting
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
+from betting.service.withholding import Withholding
 
 PROGRAMME = web.AppKey("programme", Programme)
 REGISTRY = web.AppKey("registry", Registry)
@@ -28,6 +29,7 @@ TRADING = web.AppKey("trading", Trading)
 OFFICIATING = web.AppKey("officiating", Officiating)
 RESTARTING = web.AppKey("restarting", Restarting)
 SUSPENDING = web.AppKey("suspending", Suspending)
+WITHHOLDING = web.AppKey("withholding", Withholding)
 READING = web.AppKey("reading", Reading)
 
 ONCE = (KeyReused, KeyInFlight)

@@ -283,3 +283,32 @@ class RateTooLate(Refused):
 class RateExists(Conflict):
     slug = "rate-exists"
     title = "That day has its rate already"
+
+
+class NoSuchApproval(NotFound):
+    slug = "no-such-approval"
+    title = "There is no such request"
+
+
+class ApprovalDecided(Conflict):
+    slug = "approval-decided"
+    title = "The request has been decided"
+
+
+class ApprovalEnded(Conflict):
+    slug = "approval-ended"
+    title = "The request was not decided in time"
+
+
+class FourEyesNeeded(Forbidden):
+    """Who asked does not decide."""
+
+    slug = "four-eyes-needed"
+    title = "Somebody else must decide"
+
+
+class AskerMayNot(Conflict):
+    """Whoever asked was dismissed or moved since, and one pair of eyes is not two."""
+
+    slug = "asker-may-not"
+    title = "Whoever asked may not ask for this any more"

@@ -1,4 +1,4 @@
-"""Registering what stands behind the programme: carriles, permits, stables, appointments, tax rates."""
+"""Registering what stands behind the programme: carriles, permits, stables, appointments."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +12,7 @@ from betting.domain.ids import EventId, StableId, UserId
 from betting.domain.margins import Margin
 from betting.service.calls import Call, NewId, Show, once_in
 from betting.store.programme import ProgrammeStore
-from betting.store.registry import Carril, RegistryStore, Stable, TaxRate
+from betting.store.registry import Carril, RegistryStore, Stable
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,5 @@ class Registry:
             await ProgrammeStore(conn).event_for_update(event_id)
             await RegistryStore(conn).appoint(event_id, official, call.user_id)
             return show(official)
-
-        return await once_in(self._pool, call, work)
-
-    async def add_rate(self, call: Call, rate: TaxRate, show: Show[TaxRate]) -> Answer:
-        """Add what the law withholds in a state from a day on. RateExists and RateTooLate are stored answers."""
-
-        async def work(conn: Connection) -> Answer:
-            await RegistryStore(conn).add_rate(rate, call.user_id)
-            return show(rate)
 
         return await once_in(self._pool, call, work)

@@ -36,9 +36,9 @@ from betting.domain.settlement import (
 from betting.service.calls import Clock, now_utc
 from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
-from betting.store.registry import RegistryStore
 from betting.store.results import ResultStore
 from betting.store.settlements import Basis, Booked, SettlementStore
+from betting.store.withholding import WithholdingStore
 
 CONSUMER = "betting.ledger-events"
 LATE = timedelta(seconds=2)
@@ -201,7 +201,7 @@ async def _basis(conn: Connection, market: Market) -> Basis | None:
     if race.status is not RaceStatus.FINAL:
         return None
     if market.status is MarketStatus.CLOSED:
-        rate = await RegistryStore(conn).rate_of_race(race.id)
+        rate = await WithholdingStore(conn).rate_of_race(race.id)
         tax, bps = (rate.name, rate.bps) if rate is not None and rate.bps else (None, 0)
     elif (
         market.status in {MarketStatus.SETTLED, MarketStatus.VOID}

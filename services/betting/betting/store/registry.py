@@ -1,8 +1,7 @@
-"""What stands behind the programme: carriles, permits, stables and their people, appointments, tax rates."""
+"""What stands behind the programme: carriles, permits, stables and their people, appointments."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
 from uuid import UUID
 
 from common.pg import Connection, translate
@@ -12,13 +11,11 @@ from betting.domain.errors import (
     CarrilNotFound,
     MemberOfStable,
     PermitExists,
-    RateExists,
-    RateTooLate,
     StableExists,
     StableNotFound,
 )
 from betting.domain.events import Permit
-from betting.domain.ids import EventId, RaceId, StableId, UserId
+from betting.domain.ids import EventId, StableId, UserId
 from betting.domain.margins import Margin
 
 
@@ -37,16 +34,6 @@ class Carril:
 class Stable:
     id: StableId
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaxRate:
-    """What the law of a state withholds of a bettor's profit from a day on, in basis points."""
-
-    state: str
-    valid_from: date
-    name: str
-    bps: int
 
 
 class RegistryStore:
@@ -159,30 +146,3 @@ class RegistryStore:
             official,
             by,
         )
-
-    async def add_rate(self, rate: TaxRate, by: UserId) -> None:
-        """Raises RateTooLate for a day that has begun, and RateExists: what is law on a day is not changed."""
-        refusals = {
-            "withholding_rate_is_unique": lambda: RateExists("that day has its rate", field="valid_from"),
-            "withholding_rate_is_for_days_to_come": lambda: RateTooLate(
-                "that day has begun, or an event after it: a rate is for days to come", field="valid_from"
-            ),
-        }
-        with translate(refusals):
-            await self._conn.execute(
-                "INSERT INTO withholding_rate (state, valid_from, name, bps, added_by) VALUES ($1, $2, $3, $4, $5)",
-                rate.state, rate.valid_from, rate.name, rate.bps, by,
-            )  # fmt: skip
-
-    async def rate_of_race(self, race_id: RaceId) -> TaxRate | None:
-        """The rate in force in the event's state on the event's day."""
-        row = await self._conn.fetchrow(
-            """
-            SELECT w.state, w.valid_from, w.name, w.bps
-              FROM race r JOIN event e ON e.id = r.event_id
-              JOIN withholding_rate w ON w.state = e.state AND w.valid_from <= e.day
-             WHERE r.id = $1 ORDER BY w.valid_from DESC LIMIT 1
-            """,
-            race_id,
-        )
-        return None if row is None else TaxRate(row["state"], row["valid_from"], row["name"], row["bps"])
