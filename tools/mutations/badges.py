@@ -32,13 +32,6 @@ DATABASE = (
         "ALTER TABLE badge ENABLE TRIGGER badge_is_genuine",
         (f"{_TESTS}::test_nobody_is_invented",),
     ),
-    DatabaseGuard(
-        "badges: the service cannot make one",
-        "betting",
-        "GRANT SELECT ON badge_key TO betting_app",
-        "REVOKE SELECT ON badge_key FROM betting_app",
-        ("services/betting/tests/test_second_net.py::test_the_service_may_not",),
-    ),
     _without(
         "an old one is none", "badge_is_genuine", "NOT is_fresh(NEW.issued_at)", "test_nobody_is_invented",
         instead="false",

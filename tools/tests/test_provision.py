@@ -118,7 +118,8 @@ async def test_exactly_the_badge_keys_that_are_given_are_good() -> None:
         async def good() -> dict[str, bytes]:
             connection = await asyncpg.connect(migrator)
             try:
-                return dict(await connection.fetch("SELECT id, secret FROM badge_key"))
+                rows = await connection.fetch("SELECT id, secret FROM badge_key")
+                return {row["id"]: row["secret"] for row in rows}
             finally:
                 await connection.close()
 

@@ -89,6 +89,7 @@ async def test_staff_has_a_badge_for_betting_and_nobody_else_or_elsewhere(
 
     key = SigningKey.parse(settings.badge_key_file.read_text())
     shown = await badge()
+    assert shown is not None
     assert shown == make_badge(key.secret, key.id, official.id, Role.OFFICIAL, shown.issued_at)
     assert abs(shown.issued_at - now) < 30
     assert (await betting.verify(await token(client, bettor, "betting"))).badge is None
