@@ -888,6 +888,14 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.staff_shows_a_badge() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM check_badge((to_jsonb(NEW) ->> TG_ARGV[0])::uuid, string_to_array(TG_ARGV[1], ' '));
+    RETURN NEW;
+END $$;
+
 CREATE TABLE public.offer (
     id uuid NOT NULL,
     market_id uuid NOT NULL,
@@ -1804,9 +1812,13 @@ CREATE INDEX transition_of ON public.transition USING btree (subject, id);
 
 CREATE TRIGGER appointment_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.appointment FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
+CREATE TRIGGER appointment_is_by_staff BEFORE INSERT ON public.appointment FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('appointed_by', 'official admin');
+
 CREATE TRIGGER badge_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.badge FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER badge_is_genuine BEFORE INSERT ON public.badge FOR EACH ROW EXECUTE FUNCTION public.badge_is_genuine();
+
+CREATE TRIGGER carril_is_by_staff BEFORE INSERT ON public.carril FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('registered_by', 'official admin');
 
 CREATE TRIGGER command_is_as_written BEFORE INSERT ON public.outbox FOR EACH ROW WHEN ((new.exchange <> 'events'::text)) EXECUTE FUNCTION public.command_is_as_written();
 
@@ -1832,6 +1844,8 @@ CREATE TRIGGER event_beginning_is_noted AFTER INSERT ON public.event REFERENCING
 
 CREATE TRIGGER event_begins_as_a_draft BEFORE INSERT ON public.event FOR EACH ROW WHEN ((new.status <> 'DRAFT'::text)) EXECUTE FUNCTION public.begins_at_the_beginning();
 
+CREATE TRIGGER event_is_by_an_official BEFORE INSERT ON public.event FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('created_by', 'official');
+
 CREATE TRIGGER event_moves_are_noted AFTER UPDATE ON public.event REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('event');
 
 CREATE TRIGGER event_moves_forward BEFORE UPDATE OF status ON public.event FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.event_moves_forward();
@@ -1853,6 +1867,8 @@ CREATE TRIGGER level_change_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE O
 CREATE TRIGGER market_beginning_is_noted AFTER INSERT ON public.market REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('market');
 
 CREATE TRIGGER market_begins_as_a_draft BEFORE INSERT ON public.market FOR EACH ROW WHEN ((((new.status <> 'DRAFT'::text) OR (new.version <> 0) OR (new.sequence <> 0) OR ((new.escrow)::numeric <> (0)::numeric) OR (new.settlement <> 0)) OR (new.defect IS NOT NULL) OR (new.void_reason IS NOT NULL))) EXECUTE FUNCTION public.market_begins_as_a_draft();
+
+CREATE TRIGGER market_is_by_an_official BEFORE INSERT ON public.market FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('opened_by', 'official');
 
 CREATE TRIGGER market_is_void_with_its_race BEFORE UPDATE OF void_reason ON public.market FOR EACH ROW WHEN ((old.void_reason IS DISTINCT FROM new.void_reason)) EXECUTE FUNCTION public.market_is_void_with_its_race();
 
@@ -1878,11 +1894,15 @@ CREATE TRIGGER offer_moves_are_noted AFTER UPDATE ON public.offer REFERENCING OL
 
 CREATE TRIGGER offer_says_what_counts AFTER INSERT ON public.offer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.offer_says_what_counts();
 
+CREATE TRIGGER permit_is_by_staff BEFORE INSERT ON public.permit FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('registered_by', 'official admin');
+
 CREATE TRIGGER race_beginning_is_noted AFTER INSERT ON public.race REFERENCING NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_beginnings('race');
 
 CREATE TRIGGER race_begins_as_scheduled BEFORE INSERT ON public.race FOR EACH ROW WHEN (((new.status <> 'SCHEDULED'::text) OR (new.result_version <> 0) OR (new.objection_until IS NOT NULL))) EXECUTE FUNCTION public.begins_at_the_beginning();
 
 CREATE TRIGGER race_counts_its_results BEFORE UPDATE ON public.race FOR EACH ROW WHEN (((old.result_version IS DISTINCT FROM new.result_version) OR (old.objection_until IS DISTINCT FROM new.objection_until))) EXECUTE FUNCTION public.race_counts_its_results();
+
+CREATE TRIGGER race_is_by_an_official BEFORE INSERT ON public.race FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('created_by', 'official');
 
 CREATE TRIGGER race_moves_are_noted AFTER UPDATE ON public.race REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_moves('race');
 
@@ -1920,11 +1940,21 @@ CREATE TRIGGER settlement_share_is_written_whole AFTER INSERT ON public.settleme
 
 CREATE TRIGGER settlement_stays_booked BEFORE UPDATE OF booked_at ON public.settlement FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.settlement_stays_booked();
 
+CREATE TRIGGER stable_is_by_staff BEFORE INSERT ON public.stable FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('registered_by', 'official admin');
+
+CREATE TRIGGER stable_member_is_by_staff BEFORE INSERT ON public.stable_member FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('added_by', 'official admin');
+
 CREATE TRIGGER stable_member_waits_for_offers BEFORE INSERT ON public.stable_member FOR EACH ROW EXECUTE FUNCTION public.stable_member_waits_for_offers();
+
+CREATE TRIGGER suspension_is_by_staff BEFORE INSERT ON public.suspension FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('imposed_by', 'official admin');
+
+CREATE TRIGGER suspension_is_lifted_by_staff BEFORE UPDATE OF lifted_by, lifted_at ON public.suspension FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('lifted_by', 'official admin');
 
 CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER withholding_rate_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withholding_rate FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
+
+CREATE TRIGGER withholding_rate_is_by_an_administrator BEFORE INSERT ON public.withholding_rate FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('added_by', 'admin');
 
 CREATE TRIGGER withholding_rate_is_for_days_to_come BEFORE INSERT ON public.withholding_rate FOR EACH ROW EXECUTE FUNCTION public.withholding_rate_is_for_days_to_come();
 
@@ -2135,6 +2165,8 @@ REVOKE ALL ON FUNCTION public.settlement_is_written_whole() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.settlement_stays_booked() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.stable_member_waits_for_offers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.staff_shows_a_badge() FROM PUBLIC;
 
 GRANT SELECT ON TABLE public.offer TO betting_app;
 

@@ -60,4 +60,24 @@ DATABASE = (
         "a transaction that stays open does not keep its own", "check_badge", " AND is_fresh(b.issued_at)",
         "test_a_transaction_that_is_kept_open_does_not_keep_its_badge",
     ),
+    *(
+        DatabaseGuard(
+            f"badges: {rule}", "betting", f"ALTER TABLE {table} DISABLE TRIGGER {name}",
+            f"ALTER TABLE {table} ENABLE TRIGGER {name}",
+            (f"{_TESTS}::test_nobody_registers_without_a_badge",),
+        )
+        for table, name, rule in (
+            ("appointment", "appointment_is_by_staff", "nobody is invented who appoints"),
+            ("carril", "carril_is_by_staff", "nobody is invented who registers a carril"),
+            ("event", "event_is_by_an_official", "nobody is invented who drafts an event"),
+            ("market", "market_is_by_an_official", "nobody is invented who opens a market"),
+            ("permit", "permit_is_by_staff", "nobody is invented who registers a permit"),
+            ("race", "race_is_by_an_official", "nobody is invented who puts a race on the card"),
+            ("stable", "stable_is_by_staff", "nobody is invented who registers a stable"),
+            ("stable_member", "stable_member_is_by_staff", "nobody is invented who puts somebody in a stable"),
+            ("suspension", "suspension_is_by_staff", "nobody is invented who suspends"),
+            ("suspension", "suspension_is_lifted_by_staff", "nobody is invented who lifts a suspension"),
+            ("withholding_rate", "withholding_rate_is_by_an_administrator", "a rate is an administrator's"),
+        )
+    ),
 )  # fmt: skip

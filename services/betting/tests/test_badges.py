@@ -9,12 +9,15 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from betting.api.registry_views import SuspensionView
+from betting.store.suspensions import Scope
 from common.badges import Badge
+from common.idempotency import Answer
 from common.roles import Role
 from common.signing import SigningKey
 from common.testing import Database
 
-from services.betting.tests.asking import JUDGES
+from services.betting.tests.asking import JUDGES, call
 from services.betting.tests.badges import badge_key, badge_of, shows
 from services.betting.tests.floors import Floor
 from services.betting.tests.second_net import as_the_service
@@ -134,6 +137,48 @@ async def test_nobody_decides_about_money_without_a_badge(thief: Thief, act: str
     assert await thief.refused(
         shows(REAL, badge_of(REAL, Role.ADMIN)), ACTS[act].format(**named, who=REAL)
     ) == ("who_acts_shows_a_badge")
+
+
+REGISTERED = {
+    "appointment": "INSERT INTO appointment SELECT event_id, '{new}', '{who}' FROM race LIMIT 1",
+    "carril": "INSERT INTO carril VALUES ('{new}', 'Otro', 'SIN', 300, ARRAY['faja'], '{who}')",
+    "event": """
+        INSERT INTO event SELECT (jsonb_populate_record(e, '{{"id": "{new}", "created_by": "{who}", "status": "DRAFT"}}')).*
+          FROM event e LIMIT 1""",
+    "race": """
+        INSERT INTO race SELECT (jsonb_populate_record(r, '{{"id": "{new}", "created_by": "{who}", "number": 9}}')).*
+          FROM race r LIMIT 1""",
+    "market": """
+        INSERT INTO market SELECT (jsonb_populate_record(m, '{{"id": "{new}", "opened_by": "{who}", "status": "DRAFT",
+            "version": 0, "sequence": 0}}')).* FROM market m LIMIT 1""",
+    "permit": "INSERT INTO permit VALUES ('{new}', 'P-9', 'Carril', 'SEGOB', '2026-01-01', '2026-01-02', '{who}')",
+    "stable": "INSERT INTO stable VALUES ('{new}', 'Cuadra', '{who}')",
+    "stable_member": "INSERT INTO stable_member SELECT '{new}', id, 'OWNER', '{who}' FROM stable",
+    "suspension": "INSERT INTO suspension (id, scope, reason, imposed_by) VALUES ('{new}', 'GLOBAL', 'r', '{who}')",
+    "suspension that ends": "UPDATE suspension SET lifted_by = '{who}', lifted_at = now(), lift_reason = 'r'",
+    "withholding_rate": "INSERT INTO withholding_rate VALUES ('SON', current_date + 9, 'isr', 100, '{who}')",
+}
+
+
+@pytest.mark.parametrize("what", REGISTERED)
+async def test_nobody_registers_without_a_badge(thief: Thief, venue: Venue, what: str) -> None:
+    """And whoever has one that does for it, does. Rates are for administrators alone, the programme for officials."""
+    await venue.stable("Cuadra Reyna")
+    await venue.suspending.impose(
+        call(JUDGES[0]), Scope.USER, uuid4(), "r", lambda each: Answer.of(SuspensionView.of(each))
+    )
+    may, may_not = (
+        (Role.ADMIN, Role.OFFICIAL) if what == "withholding_rate" else (Role.OFFICIAL, Role.AUDITOR)
+    )
+    statement = REGISTERED[what]
+    assert await thief.refused(statement.format(new=uuid4(), who=INVENTED)) == "who_acts_shows_a_badge"
+    by_real = statement.format(new=uuid4(), who=REAL)
+    assert await thief.refused(shows(REAL, badge_of(REAL, may_not)), by_real) == "who_acts_shows_a_badge"
+    if what == "market":  # there is one of the sort already, which the unique index says, and not the badge
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await thief.refused(shows(REAL, badge_of(REAL, may)), by_real)
+        return
+    assert await thief.refused(shows(REAL, badge_of(REAL, may)), by_real) is None
 
 
 async def test_a_badge_is_for_the_transaction_in_which_it_is_shown(thief: Thief) -> None:

@@ -14,7 +14,8 @@ from betting.domain.ids import Minor, OfferId, UserId
 from betting.domain.offers import Options
 from common.testing import Database
 
-from services.betting.tests.asking import call
+from services.betting.tests.asking import JUDGES, call
+from services.betting.tests.badges import shows
 from services.betting.tests.floors import Floor, Placed
 from services.betting.tests.second_net import as_the_service
 from services.betting.tests.venue import Venue
@@ -123,10 +124,10 @@ async def test_nobody_leaves_their_stable_for_an_offer(venue: Venue, floor: Floo
 async def test_who_joins_a_stable_while_an_offer_is_written_down_waits(venue: Venue, app: Connection) -> None:
     """Else the offer, whose owner group has been looked for, would be refused, and all that are written with it."""
     stable, groom = await venue.stable("Cuadra Reyna"), venue.bettor()
-    join = "INSERT INTO stable_member (user_id, stable_id, part, added_by) VALUES ($1, $2, 'GROOM', $1)"
+    join = f"INSERT INTO stable_member VALUES ('{groom}', '{stable}', 'GROOM', '{JUDGES[0]}')"
     async with venue.owner.acquire() as desk, desk.transaction():
         await desk.execute("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 6))", str(groom))
-        joining = asyncio.ensure_future(app.execute(join, groom, stable))
+        joining = asyncio.ensure_future(app.execute(shows(JUDGES[0]) + join))
         await asyncio.sleep(0.2)
         assert not joining.done()
     await joining
