@@ -1908,6 +1908,10 @@ CREATE TRIGGER race_moves_are_noted AFTER UPDATE ON public.race REFERENCING OLD 
 
 CREATE TRIGGER race_moves_forward BEFORE UPDATE OF status ON public.race FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.race_moves_forward();
 
+CREATE TRIGGER rate_approval_is_asked_by_an_administrator BEFORE INSERT ON public.rate_approval FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('requested_by', 'admin');
+
+CREATE TRIGGER rate_approval_is_decided_by_an_administrator BEFORE UPDATE ON public.rate_approval FOR EACH ROW WHEN ((new.decided_by IS NOT NULL)) EXECUTE FUNCTION public.staff_shows_a_badge('decided_by', 'admin');
+
 CREATE TRIGGER rate_approval_is_decided_once BEFORE UPDATE ON public.rate_approval FOR EACH ROW EXECUTE FUNCTION public.rate_approval_is_decided_once();
 
 CREATE TRIGGER rate_approval_is_for_days_to_come BEFORE INSERT ON public.rate_approval FOR EACH ROW EXECUTE FUNCTION public.withholding_rate_is_for_days_to_come();
@@ -1953,8 +1957,6 @@ CREATE TRIGGER suspension_is_lifted_by_staff BEFORE UPDATE OF lifted_by, lifted_
 CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER withholding_rate_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withholding_rate FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
-
-CREATE TRIGGER withholding_rate_is_by_an_administrator BEFORE INSERT ON public.withholding_rate FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('added_by', 'admin');
 
 CREATE TRIGGER withholding_rate_is_for_days_to_come BEFORE INSERT ON public.withholding_rate FOR EACH ROW EXECUTE FUNCTION public.withholding_rate_is_for_days_to_come();
 

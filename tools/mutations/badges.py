@@ -77,7 +77,6 @@ DATABASE = (
             ("stable_member", "stable_member_is_by_staff", "nobody is invented who puts somebody in a stable"),
             ("suspension", "suspension_is_by_staff", "nobody is invented who suspends"),
             ("suspension", "suspension_is_lifted_by_staff", "nobody is invented who lifts a suspension"),
-            ("withholding_rate", "withholding_rate_is_by_an_administrator", "a rate is an administrator's"),
         )
     ),
 )  # fmt: skip

@@ -46,4 +46,17 @@ DATABASE = (
         "ALTER TABLE rate_approval ENABLE TRIGGER rate_approval_takes_effect",
         (f"{_TESTS}::test_what_one_administrator_asks_for_is_the_rate_once_another_one_approves",),
     ),
+    *(
+        DatabaseGuard(
+            f"taxes, in the database: {rule}",
+            "betting",
+            f"ALTER TABLE rate_approval DISABLE TRIGGER {name}",
+            f"ALTER TABLE rate_approval ENABLE TRIGGER {name}",
+            (f"{_TESTS}::test_nobody_is_an_administrator_on_the_services_word",),
+        )
+        for name, rule in (
+            ("rate_approval_is_asked_by_an_administrator", "who asks is an administrator"),
+            ("rate_approval_is_decided_by_an_administrator", "who decides is an administrator"),
+        )
+    ),
 )

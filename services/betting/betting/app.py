@@ -40,7 +40,7 @@ from betting.settings import LedgerSettings, Settings, SettlerSettings
 from betting.staff import Staff
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261122160100"
+NEWEST_MIGRATION = "20261122190000"
 
 POOL = web.AppKey("pool", pg.Pool)
 

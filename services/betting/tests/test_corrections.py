@@ -18,7 +18,6 @@ from betting.domain.markets import MarketKind, Terms, TieRule
 from betting.domain.races import Race
 from betting.domain.withholding import TaxRate
 from common.idempotency import Answer
-from common.roles import Role
 
 from services.betting.tests.asking import JUDGES, call
 from services.betting.tests.floors import Floor

@@ -335,7 +335,11 @@ async def test_a_rate_is_for_days_to_come(venue: Venue) -> None:
         "UPDATE event SET day = $1 WHERE id = $2", today + timedelta(days=2), races[1].event_id
     )
     found = [
-        (await venue.withholding.ask(call(JUDGES[0], role=Role.ADMIN), rate, "r", lambda _: Answer(202, "{}"))).status
+        (
+            await venue.withholding.ask(
+                call(JUDGES[0], role=Role.ADMIN), rate, "r", lambda _: Answer(202, "{}")
+            )
+        ).status
         for state, days in (("SON", -30), ("SON", 0), ("BCN", 1), ("BCN", 2), ("SON", 1), ("BCN", 3))
         for rate in [TaxRate(state, today + timedelta(days=days), "isr", 5000)]
     ]

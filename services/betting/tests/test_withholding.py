@@ -12,12 +12,14 @@ from betting.api.registry_views import RateApprovalView
 from betting.domain.errors import FourEyesNeeded, NoSuchApproval
 from betting.domain.ids import UserId
 from betting.domain.withholding import ApprovalStatus, RateApproval, RateApprovalId, TaxRate
+from common.badges import Badge
 from common.client import Unreachable
 from common.idempotency import Answer
 from common.roles import Role
 from common.testing import Database
 
 from services.betting.tests.asking import JUDGES, call, keep
+from services.betting.tests.badges import badge_of, shows
 from services.betting.tests.fake_ledger import FakeIdentity
 from services.betting.tests.second_net import as_the_service
 from services.betting.tests.venue import Venue
@@ -38,7 +40,10 @@ def rate(venue: Venue, *, days: int = 1, bps: int = 700) -> TaxRate:
 async def asked(venue: Venue, wanted: TaxRate | None = None) -> RateApprovalId:
     found: list[RateApproval] = []
     await venue.withholding.ask(
-        call(ASKER), wanted or rate(venue), "the law", lambda each: keep(found, each, RateApprovalView.of)
+        call(ASKER, role=Role.ADMIN),
+        wanted or rate(venue),
+        "the law",
+        lambda each: keep(found, each, RateApprovalView.of),
     )
     return found[0].id
 
@@ -46,7 +51,7 @@ async def asked(venue: Venue, wanted: TaxRate | None = None) -> RateApprovalId:
 async def decided(venue: Venue, id: RateApprovalId, by: UserId = DECIDER, *, approve: bool = True) -> str:
     """The status of the answer, and the problem's slug."""
     answer = await venue.withholding.decide(
-        call(by), id, lambda each: Answer.of(RateApprovalView.of(each)), approve=approve
+        call(by, role=Role.ADMIN), id, lambda each: Answer.of(RateApprovalView.of(each)), approve=approve
     )
     return "done" if answer.status == 200 else answer.body.split("/problems/")[1].split('"')[0]
 
@@ -54,6 +59,16 @@ async def decided(venue: Venue, id: RateApprovalId, by: UserId = DECIDER, *, app
 async def rates(venue: Venue) -> list[tuple[int, UserId]]:
     rows = await venue.owner.fetch("SELECT bps, added_by FROM withholding_rate ORDER BY state, valid_from")
     return [(row["bps"], UserId(row["added_by"])) for row in rows]
+
+
+async def showing(
+    app: "asyncpg.Connection[asyncpg.Record]", badge: Badge | None, statement: str, *arguments: object
+) -> None:
+    """What the service writes of the last argument, who shows a badge in the same transaction."""
+    async with app.transaction():
+        if badge is not None:
+            await app.execute(shows(str(arguments[-1]), badge))
+        await app.execute(statement, *arguments)
 
 
 async def meanwhile(venue: Venue, statement: str, *arguments: object) -> None:
@@ -127,7 +142,7 @@ async def test_of_many_who_decide_at_once_one_does(venue: Venue) -> None:
 
 async def test_who_approves_again_after_the_answer_was_lost_hears_it_again(venue: Venue) -> None:
     """Decision, rate and answer are one transaction: a crash leaves all of them or none."""
-    first, again = await asked(venue), call(DECIDER)
+    first, again = await asked(venue), call(DECIDER, role=Role.ADMIN)
     with pytest.raises(ZeroDivisionError):
         await venue.withholding.decide(again, first, lambda _: Answer(200, str(1 // 0)), approve=True)
     assert await rates(venue) == []
@@ -198,24 +213,37 @@ async def test_the_database_approves_nothing(
             venue,
             before + ("" if "status" not in before else f", decided_by = '{DECIDER}', decided_at = now()"),
         )
+    approving = "UPDATE rate_approval SET status = 'APPROVED', decided_by = $2 WHERE id = $1"
     with pytest.raises(asyncpg.CheckViolationError) as found:
-        await app.execute(
-            "UPDATE rate_approval SET status = 'APPROVED', decided_by = $2 WHERE id = $1", first, by
-        )
+        await showing(app, None if by is None else badge_of(by, Role.ADMIN), approving, first, by)
     assert found.value.constraint_name == broken
     assert await rates(venue) == []
 
 
+ASKING = """
+    INSERT INTO rate_approval (id, state, valid_from, name, bps, reason, requested_by)
+    VALUES (gen_random_uuid(), 'SON', current_date + 30, 'isr', 700, 'the law', $1)
+"""
+
+
+@pytest.mark.parametrize("role", [None, Role.OFFICIAL, Role.AUDITOR])
+async def test_nobody_is_an_administrator_on_the_services_word(
+    app: "asyncpg.Connection[asyncpg.Record]", role: Role | None
+) -> None:
+    deciding = "UPDATE rate_approval SET status = 'REFUSED', decided_by = $1"
+    await showing(app, badge_of(ASKER, Role.ADMIN), ASKING, ASKER)
+    for statement in (ASKING, deciding):
+        with pytest.raises(asyncpg.CheckViolationError) as found:
+            await showing(app, None if role is None else badge_of(DECIDER, role), statement, DECIDER)
+        assert found.value.constraint_name == "who_acts_shows_a_badge"
+
+
 async def test_a_decision_is_as_old_as_it_is(app: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await app.execute(
-        """
-        INSERT INTO rate_approval (id, state, valid_from, name, bps, reason, requested_by)
-        VALUES ($1, 'SON', current_date + 30, 'isr', 700, 'the law', $2)
-        """,
-        uuid4(),
-        ASKER,
-    )
-    await app.execute("UPDATE rate_approval SET status = 'APPROVED', decided_by = $1", DECIDER)
+    async with app.transaction():
+        for admin in JUDGES:
+            await app.execute(shows(admin, badge_of(admin, Role.ADMIN)))
+        await app.execute(ASKING, ASKER)
+        await app.execute("UPDATE rate_approval SET status = 'APPROVED', decided_by = $1", DECIDER)
     row = await app.fetchrow(
         "SELECT clock_timestamp() - decided_at, ends_at - requested_at FROM rate_approval"
     )

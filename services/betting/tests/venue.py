@@ -44,6 +44,7 @@ from common.client import ServiceClient
 from common.deadlines import DeadlineWorker
 from common.idempotency import Answer
 from common.pg import Pool, create_pool
+from common.roles import Role
 from common.testing import Database
 from contracts.betting import OfferMatched
 from contracts.envelope import Envelope, envelope
@@ -160,10 +161,16 @@ class Venue:
         found: list[RateApproval] = []
         for rate in rates:
             await self.withholding.ask(
-                call(JUDGES[0]), rate, "the law", lambda each: keep(found, each, RateApprovalView.of)
+                call(JUDGES[0], role=Role.ADMIN),
+                rate,
+                "the law",
+                lambda each: keep(found, each, RateApprovalView.of),
             )
             await self.withholding.decide(
-                call(JUDGES[1]), found[-1].id, lambda each: Answer.of(RateApprovalView.of(each)), approve=True
+                call(JUDGES[1], role=Role.ADMIN),
+                found[-1].id,
+                lambda each: Answer.of(RateApprovalView.of(each)),
+                approve=True,
             )
 
     async def market(
