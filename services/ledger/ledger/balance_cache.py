@@ -23,9 +23,9 @@ from common.redis import TROUBLE
 from prometheus_client import Counter
 from redis.asyncio import Redis
 
+from ledger.domain.amounts import written
 from ledger.store.accounts import BalanceRow
 from ledger.store.outcomes import PostedEntry
-from ledger.wire import written
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from contracts.ledger_batches import KeyedEntry
 from pydantic_core import to_json
 
 from ledger.domain import refusals
+from ledger.domain.amounts import written
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Leg, SettlementPart
 from ledger.store.outcomes import PostedEntry
@@ -164,13 +165,3 @@ def _named(id: UUID | None) -> str:
 def _moment(moment: datetime) -> str:
     """A whole batch is posted at one moment, so most of them have just been written."""
     return to_json(moment).decode()
-
-
-def written(amount: Decimal, exponent: int) -> str:
-    """An amount with exactly its currency's decimals, and no negative zero."""
-    if not amount:
-        amount = abs(amount)
-    text = str(amount)
-    if exponent and text[-exponent - 1 : -exponent] == "." and "E" not in text:
-        return text  # it has them already, as most have; formatting takes four times as long
-    return f"{amount:.{exponent}f}"

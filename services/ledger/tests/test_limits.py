@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger.domain import limits
 from ledger.domain.books import Account
-from ledger.domain.chart import AccountClass, Kind, Side
+from ledger.domain.chart import AccountClass, Chart, Kind, Side
 from ledger.domain.commands import Command
 from ledger.domain.refusals import LimitExceeded, LimitNotReady, LimitsUnread, PlayerBlocked
 from ledger.domain.standings import Cap, Count, Standing
@@ -299,6 +299,7 @@ async def test_only_who_is_permitted_sets_policies(door: Door, database: Databas
 
 # The rule by itself
 
+CHART = Chart("el-carril", (), {}, {"MXN": 2})
 AVAILABLE = AccountClass("player.available", re.compile(""), Side.CREDIT, True, "player", False)
 
 
@@ -321,7 +322,7 @@ def account(*, limited: bool = True) -> Account:
 
 def moved(name: str, amount: Decimal, known: dict[str, Standing], who: Account) -> dict[str, Standing]:
     what = kind(name)
-    return limits.after(what, [(who, amount)], known, capped=what.capped)
+    return limits.after(what, [(who, amount)], known, CHART, capped=what.capped)
 
 
 moves = st.lists(
@@ -361,6 +362,8 @@ def test_without_a_policy_nothing_is_counted_and_an_unread_one_is_not_guessed() 
     with pytest.raises(LimitsUnread):
         moved("bet.hold", HUNDRED, {}, account())
     with pytest.raises(LimitNotReady):
-        limits.after(kind("deposit"), [(account(), -HUNDRED)], {"p": Standing(True, (), {})}, capped="wait")
+        limits.after(
+            kind("deposit"), [(account(), -HUNDRED)], {"p": Standing(True, (), {})}, CHART, capped="wait"
+        )
     with pytest.raises(PlayerBlocked):
         moved("bet.hold", HUNDRED, {"p": Standing(True, (), {})}, account())

@@ -10,12 +10,13 @@ from uuid import UUID, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger.domain.amounts import written
 from ledger.domain.chart import Chart
 from ledger.domain.commands import ENTRY_IDS, Command, Leg, SettlementPart, canonical, entry_id
 from ledger.domain.seals import SealedPosting
 from ledger.domain.seals import canonical as sealed
 from ledger.store.outcomes import PostedEntry, PostedLeg
-from ledger.wire import entry_json, entry_view, written
+from ledger.wire import entry_json, entry_view
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 UUIDS = st.uuids(version=4)

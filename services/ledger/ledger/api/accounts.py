@@ -11,9 +11,9 @@ from contracts.ledger import Metadata
 from contracts.wire import AccountPath, Currency, Request
 from pydantic import Field
 
-from ledger import wire
 from ledger.api.parts import ACCOUNTS
 from ledger.domain import refusals
+from ledger.domain.amounts import written
 from ledger.domain.chart import Side
 from ledger.domain.closing import CLOSE, DESCRIBE, AccountState
 from ledger.keys import HOLDER
@@ -96,8 +96,8 @@ def _view(account: AccountState) -> AccountView:
         account_class=account.cls,
         side=Side(account.side).word,
         floored=account.floored,
-        balance=wire.written(account.balance, account.exponent),
-        held=wire.written(account.held, account.exponent),
+        balance=written(account.balance, account.exponent),
+        held=written(account.held, account.exponent),
         sequence=account.sequence,
         opened_at=account.opened_at,
         closed_at=account.closed_at,

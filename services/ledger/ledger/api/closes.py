@@ -14,9 +14,9 @@ from common.wire import Body, View
 from ledger.api.parts import READER
 from ledger.api.queries import Cursor, Limit
 from ledger.domain import refusals
+from ledger.domain.amounts import written
 from ledger.domain.closes import Close, ClosedBalance, Period, Proof, Total
 from ledger.keys import HOLDER
-from ledger.wire import written
 
 
 class ClosesQuery(Body):

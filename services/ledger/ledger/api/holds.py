@@ -15,6 +15,7 @@ from ledger import wire
 from ledger.api.parts import CHARTS, HOLDING, path_id
 from ledger.api.posting import POST_REFUSALS
 from ledger.domain import refusals
+from ledger.domain.amounts import written
 from ledger.domain.holding import Caller, HoldState, Opening
 from ledger.engine import PostedEntry
 from ledger.keys import HOLDER
@@ -90,10 +91,10 @@ def _view(hold: HoldState, exponent: int) -> HoldView:
         origin=hold.origin,
         currency=hold.currency,
         reference=hold.reference,
-        opened=wire.written(hold.opened, exponent),
-        captured=wire.written(hold.captured, exponent),
-        released=wire.written(hold.released, exponent),
-        remaining=wire.written(hold.remaining, exponent),
+        opened=written(hold.opened, exponent),
+        captured=written(hold.captured, exponent),
+        released=written(hold.released, exponent),
+        remaining=written(hold.remaining, exponent),
         expired=hold.expired,
         expires_at=hold.expires_at,
     )

@@ -16,9 +16,9 @@ from pydantic import Field
 from ledger.api.parts import CHARTS, READER
 from ledger.api.queries import Cursor, Limit, Order, PathText
 from ledger.domain import refusals
+from ledger.domain.amounts import written
 from ledger.keys import HOLDER
 from ledger.store.lists import LAST_ID, HoldRow, RefusalRow
-from ledger.wire import written
 
 FIRST_ID = UUID(int=0)
 BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)

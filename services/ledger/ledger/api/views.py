@@ -13,6 +13,7 @@ from common.wire import View
 from contracts.ledger import EntryView
 
 from ledger import wire
+from ledger.domain.amounts import written
 from ledger.domain.chart import Chart, Side
 from ledger.replica import Source
 from ledger.service.finding import Page, Place
@@ -20,7 +21,6 @@ from ledger.service.reading import Statement, TrialBalance
 from ledger.store.accounts import AccountRow, BalanceRow
 from ledger.store.outcomes import PostedEntry
 from ledger.store.statements import StatementRow
-from ledger.wire import written
 
 
 class BalanceView(View):

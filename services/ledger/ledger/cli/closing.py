@@ -12,8 +12,8 @@ from rich.table import Table
 
 from ledger.cli.console import ERRORS, RESULTS
 from ledger.cli.database import database, named_ledgers
+from ledger.domain.amounts import written
 from ledger.service.closing import Closed, Closing
-from ledger.wire import written
 
 if TYPE_CHECKING:
     from ledger.cli.console import Commands

@@ -21,13 +21,13 @@ from rich.table import Table
 
 from ledger.cli.console import ERRORS, RESULTS
 from ledger.cli.database import database, named_ledgers
+from ledger.domain.amounts import written
 from ledger.replica import Sources
 from ledger.service import Exporting, Finding, Reading
 from ledger.service.exporting import Part
 from ledger.service.finding import EntryFilter
 from ledger.service.reading import AsOf
 from ledger.store.chart import load_chart
-from ledger.wire import written
 
 if TYPE_CHECKING:
     from ledger.cli.console import Commands

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import IntEnum
 from typing import Literal
+
+from ledger.domain.amounts import written
 
 
 class Side(IntEnum):
@@ -73,6 +76,12 @@ class Chart:
     classes: tuple[AccountClass, ...]
     kinds: Mapping[str, Kind]
     exponents: Mapping[str, int]
+
+    def money(self, amount: Decimal, currency: str) -> str:
+        """How a text names an amount: `400.00 MXN`. Never rounded: what is finer than its currency, or of one that is not
+        kept here, is named to its last digit."""
+        decimals = -int(amount.as_tuple().exponent)
+        return f"{written(amount, max(decimals, self.exponents.get(currency, 0)))} {currency}"
 
     @property
     def expiry(self) -> str | None:

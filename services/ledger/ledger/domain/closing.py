@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ledger.domain import refusals
+from ledger.domain.amounts import written
 
 CLOSE = "account.close"
 DESCRIBE = "account.describe"
@@ -47,12 +48,12 @@ def check_closing(account: AccountState, permitted: frozenset[str], *, staked_in
         return
     if account.balance:
         raise refusals.AccountNotEmpty(
-            f"{account.account} still has {account.balance:.{account.exponent}f} {account.currency}",
+            f"{account.account} still has {written(account.balance, account.exponent)} {account.currency}",
             field="account",
         )
     if account.held:
         raise refusals.AccountNotEmpty(
-            f"{account.held:.{account.exponent}f} {account.currency} of {account.account} is held",
+            f"{written(account.held, account.exponent)} {account.currency} of {account.account} is held",
             field="account",
         )
     if staked_in is not None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ledger.domain import limits, refusals
 from ledger.domain.books import Account, Books, Hold
-from ledger.domain.chart import Kind, Side
+from ledger.domain.chart import Chart, Kind, Side
 from ledger.domain.commands import Command, Leg
 from ledger.domain.derived import check_derivation, legs_of, with_debts
 from ledger.domain.lines import Line, lines_of
@@ -65,7 +65,7 @@ def decide(command: Command, books: Books) -> Decision:
         legs = with_debts(legs, books)
     lines = lines_of(legs, books)
     _check_template(command, kind, lines)
-    _check_balance(legs)
+    _check_balance(legs, books.chart)
     _check_bindings(command, kind, lines)
     _check_effect(command, books)
     holds = _holds_after(command, kind, lines, books)
@@ -75,7 +75,7 @@ def decide(command: Command, books: Books) -> Decision:
     if settlement:
         stakes = returned_stakes(command, kind, lines, books)
     shares = shares_after(command, kind, lines, books) if settlement else {}
-    postings = _post(lines)
+    postings = _post(lines, books.chart)
     standings = _standings_after(command, kind, lines, books)
 
     for posting in postings:
@@ -135,16 +135,16 @@ def _check_template(command: Command, kind: Kind, lines: list[Line]) -> None:
         )
 
 
-def _check_balance(legs: Sequence[Leg]) -> None:
+def _check_balance(legs: Sequence[Leg], chart: Chart) -> None:
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for leg in legs:
         sums[leg.currency] += leg.amount
     for currency, rest in sums.items():
         if rest:
             raise refusals.UnbalancedEntry(
-                f"debits exceed credits by {rest} {currency}"
+                f"debits exceed credits by {chart.money(rest, currency)}"
                 if rest > 0
-                else f"credits exceed debits by {-rest} {currency}",
+                else f"credits exceed debits by {chart.money(-rest, currency)}",
                 field="postings",
             )
 
@@ -194,7 +194,8 @@ def _holds_after(command: Command, kind: Kind, lines: list[Line], books: Books) 
             raise refusals.HoldMismatch(f"hold {line.hold} was not taken from that player", field="postings")
         if known.remaining < line.amount:
             raise refusals.HoldExhausted(
-                f"hold {line.hold} has {known.remaining} remaining", field=f"{line.field}.amount"
+                f"hold {line.hold} has {books.chart.money(known.remaining, line.account.currency)} remaining",
+                field=f"{line.field}.amount",
             )
         after[line.hold] = replace(known, remaining=known.remaining - line.amount)
     return after
@@ -228,12 +229,13 @@ def _check_receipt(command: Command, kind: Kind, books: Books) -> None:
         or not all(leg.account in debits for leg in command.legs if leg.amount > 0)
     ):
         raise refusals.ReceiptMismatch(
-            f"the receipt attests {receipt.purpose} of {receipt.amount} {receipt.currency} to {receipt.account}",
+            f"the receipt attests {receipt.purpose} of {books.chart.money(receipt.amount, receipt.currency)} "
+            f"to {receipt.account}",
             field="receipt",
         )
 
 
-def _post(lines: list[Line]) -> tuple[Posting, ...]:
+def _post(lines: list[Line], chart: Chart) -> tuple[Posting, ...]:
     """The accounts after each leg; refuses any step that crosses a floor."""
     after: dict[int, Account] = {}
     postings = []
@@ -242,7 +244,7 @@ def _post(lines: list[Line]) -> tuple[Posting, ...]:
         balance = account.balance + line.amount
         if account.cls.floored and balance * account.cls.side < 0:
             raise refusals.InsufficientFunds(
-                f"{account.path} holds {abs(account.balance)} {account.currency}",
+                f"{account.path} holds {chart.money(abs(account.balance), account.currency)}",
                 field=f"{line.field}.amount",
             )
         account = account.after(balance)
@@ -257,4 +259,4 @@ def _standings_after(command: Command, kind: Kind, lines: list[Line], books: Boo
         return {}
     counting = books.chart.kinds[books.originals[command.reverses].kind] if command.reverses else kind
     moves = [(line.account, line.amount) for line in lines]
-    return limits.after(counting, moves, books.standings, capped=kind.capped)
+    return limits.after(counting, moves, books.standings, books.chart, capped=kind.capped)

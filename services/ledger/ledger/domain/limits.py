@@ -15,7 +15,7 @@ from common.errors import DomainError
 
 from ledger.domain import refusals
 from ledger.domain.books import Account
-from ledger.domain.chart import Kind
+from ledger.domain.chart import Chart, Kind
 from ledger.domain.standings import Count, Standing
 
 COUNTED: Final = frozenset({"player.available", "player.uncleared", "player.debt"})
@@ -37,7 +37,12 @@ def check_limiting(permitted: frozenset[str]) -> None:
 
 
 def after(
-    kind: Kind, lines: Sequence[tuple[Account, Decimal]], known: Mapping[str, Standing], *, capped: Capped
+    kind: Kind,
+    lines: Sequence[tuple[Account, Decimal]],
+    known: Mapping[str, Standing],
+    chart: Chart,
+    *,
+    capped: Capped,
 ) -> dict[str, Standing]:
     """Where the players with a policy stand when these postings of an entry of that kind are made. For a mirror,
     `kind` is its original's, which it takes back; `capped` is always the entry's own.
@@ -56,7 +61,7 @@ def after(
         if standing is None:
             raise refusals.LimitsUnread("the player's limits are not at hand")
         standing = _moved(kind, standing, account.currency, amount)
-        beyond = _beyond(kind, standing, account.currency) if capped else None
+        beyond = _beyond(kind, standing, account.currency, chart) if capped else None
         if beyond is not None and capped == "wait":
             raise refusals.LimitNotReady(beyond.detail, field=beyond.field, retry_after=WAIT_SECONDS)
         if beyond is not None:
@@ -80,7 +85,7 @@ def _moved(kind: Kind, standing: Standing, currency: str, amount: Decimal) -> St
     return replace(standing, counts=counts)
 
 
-def _beyond(kind: Kind, standing: Standing, currency: str) -> DomainError | None:
+def _beyond(kind: Kind, standing: Standing, currency: str, chart: Chart) -> DomainError | None:
     """Why an entry of that kind, which has led to this standing, is not to be."""
     if standing.blocked:
         return refusals.PlayerBlocked("neither stakes nor deposits now", field="kind")
@@ -89,7 +94,7 @@ def _beyond(kind: Kind, standing: Standing, currency: str) -> DomainError | None
             continue
         if standing.counts[currency, cap.period].of(cap.measure) > cap.amount:
             return refusals.LimitExceeded(
-                f"beyond the {cap.measure} limit of {cap.amount} {currency} a {cap.period}",
+                f"beyond the {cap.measure} limit of {chart.money(cap.amount, currency)} a {cap.period}",
                 field="postings",
                 extra={"measure": cap.measure, "period": cap.period},
             )

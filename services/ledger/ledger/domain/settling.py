@@ -5,8 +5,10 @@ Refusals are as in `decide`, and every rule stands a second time in the database
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from ledger.domain import refusals
 from ledger.domain.books import Account, Books, Settlement, ShareKey, Stake
@@ -55,22 +57,30 @@ def settlement_after(command: Command, kind: Kind, lines: list[Line], books: Boo
     escrow = next((line.account for line in lines if line.account.cls.owner_kind == "market"), None)
     if escrow is None:
         raise refusals.TemplateViolation(f"{kind.name} pays out of an escrow", field="postings")
-    header = _header(command, kind, part, escrow, books)
+    money = partial(books.chart.money, currency=escrow.currency)
+    header = _header(command, kind, part, escrow, books, money)
     if part.chunk in header.seen:
         raise refusals.SettlementMismatch(f"chunk {part.chunk} was posted before", field="settlement.chunk")
     if kind.settlement == "recover":
-        return _recovered(header, part.chunk, into_market(lines))
+        return _recovered(header, part.chunk, into_market(lines), money)
     paid = header.paid + _out_of_market(lines)
     last = len(header.seen) + 1 == header.chunks
     if paid > header.total or (last and paid != header.total):
         raise refusals.SettlementMismatch(
-            f"the chunks pay {paid} of {header.total} {'in all' if last else 'so far'}",
+            f"the chunks pay {money(paid)} of {money(header.total)} {'in all' if last else 'so far'}",
             field="settlement.total",
         )
     return replace(header, paid=paid, seen=header.seen | {part.chunk})
 
 
-def _header(command: Command, kind: Kind, part: SettlementPart, escrow: Account, books: Books) -> Settlement:
+def _header(
+    command: Command,
+    kind: Kind,
+    part: SettlementPart,
+    escrow: Account,
+    books: Books,
+    money: Callable[[Decimal], str],
+) -> Settlement:
     """The open settlement this chunk belongs to, or a new one: a first version when the whole escrow is there, a
     later one when something is recovered for it."""
     known = books.settlements.get(command.reference)
@@ -85,7 +95,7 @@ def _header(command: Command, kind: Kind, part: SettlementPart, escrow: Account,
             )
         if known.version > 1 and kind.settlement != "recover" and known.recovered < known.total:
             raise refusals.EscrowNotReady(
-                f"{known.recovered} of {known.total} has been recovered",
+                f"{money(known.recovered)} of {money(known.total)} has been recovered",
                 field="settlement.total",
                 retry_after=1,
             )
@@ -99,21 +109,25 @@ def _header(command: Command, kind: Kind, part: SettlementPart, escrow: Account,
     escrowed = books.escrowed.get(command.reference, ZERO)
     if escrowed < part.total:
         raise refusals.EscrowNotReady(
-            f"{escrowed} of {part.total} has reached the escrow", field="settlement.total", retry_after=1
+            f"{money(escrowed)} of {money(part.total)} has reached the escrow",
+            field="settlement.total",
+            retry_after=1,
         )
     if escrowed > part.total:
         raise refusals.SettlementMismatch(
-            f"the escrow holds {escrowed}, not {part.total}", field="settlement.total"
+            f"the escrow holds {money(escrowed)}, not {money(part.total)}", field="settlement.total"
         )
     return Settlement(part.version, part.total, ZERO, part.chunks, escrow.id, frozenset())
 
 
-def _recovered(header: Settlement, chunk: int, amount: Decimal) -> Settlement:
+def _recovered(
+    header: Settlement, chunk: int, amount: Decimal, money: Callable[[Decimal], str]
+) -> Settlement:
     """The header after a chunk that takes back; the last chunk is one that pays."""
     recovered = header.recovered + amount
     if recovered > header.total or len(header.seen) + 1 == header.chunks:
         raise refusals.SettlementMismatch(
-            f"the chunks recover {recovered} of {header.total}", field="settlement.total"
+            f"the chunks recover {money(recovered)} of {money(header.total)}", field="settlement.total"
         )
     return replace(header, recovered=recovered, seen=header.seen | {chunk})
 
@@ -136,7 +150,8 @@ def returned_stakes(
             stake = replace(stake, returned=stake.returned - line.amount)
             if stake.returned > stake.contributed:
                 raise refusals.SettlementMismatch(
-                    f"{line.account.path} staked only {stake.contributed}", field=f"{line.field}.amount"
+                    f"{line.account.path} staked only {books.chart.money(stake.contributed, line.account.currency)}",
+                    field=f"{line.field}.amount",
                 )
             after[key] = stake
     return after
@@ -154,7 +169,8 @@ def shares_after(command: Command, kind: Kind, lines: list[Line], books: Books) 
         after[key] = before - line.amount
         if kind.settlement == "recover" and after[key] < 0:
             raise refusals.SettlementMismatch(
-                f"{command.reference} has brought {line.account.path} no more than {before}",
+                f"{command.reference} has brought {line.account.path} no more than "
+                f"{books.chart.money(before, line.account.currency)}",
                 field=f"{line.field}.amount",
             )
     return after

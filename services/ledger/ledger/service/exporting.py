@@ -20,13 +20,13 @@ from typing import Final, Literal
 
 from common.errors import TooMany
 
+from ledger.domain.amounts import written
 from ledger.domain.chart import Chart, Side
 from ledger.service.finding import EntryFilter, Finding
 from ledger.service.reading import AsOf, Reading
 from ledger.store.accounts import AccountRow
 from ledger.store.outcomes import PostedEntry
 from ledger.store.statements import StatementRow
-from ledger.wire import written
 
 Format = Literal["csv", "jsonl"]
 CONTENT_TYPES: Final[dict[Format, str]] = {"csv": "text/csv", "jsonl": "application/jsonl"}

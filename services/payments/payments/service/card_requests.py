@@ -131,7 +131,9 @@ class CardRequests:
             whole = sum((each.amount for each in paid), zero)
             taken = sum((each.amount for each in refunds), zero)
             if taken + amount > whole:
-                raise RefundImpossible(f"{whole - taken} of it is booked and not refunded", field="amount")
+                raise RefundImpossible(
+                    f"{whole - taken} {amount.currency} of it is booked and not refunded", field="amount"
+                )
             uncleared = sum((each.amount for each in paid if each.stands_in == "uncleared"), zero) - sum(
                 (each.amount for each in refunds if each.stands_in == "uncleared"), zero
             )

@@ -11,7 +11,7 @@ from common.idempotency import Answer, once
 from common.money import Money
 
 from payments.domain.accounts import Clabe, PlayerId, issue_clabe
-from payments.domain.deposits import Deposit, DepositId, DepositState, name_transfer
+from payments.domain.deposits import CURRENCY, Deposit, DepositId, DepositState, name_transfer
 from payments.domain.evidence import MEXICO_CITY
 from payments.domain.overview import Payment
 from payments.domain.refusals import CancelImpossible, CardMoneyFirst, NoSuchDeposit, NoSuchWithdrawal
@@ -144,7 +144,8 @@ class Requests:
 
             async def work() -> Answer:
                 if (left := await CardStore(conn).unrefunded(player, now - CARD_MONEY_STAYS)) > 0:
-                    raise CardMoneyFirst(f"{left} MXN came from a card: refund it to the card first")
+                    money = Money(left, CURRENCY)
+                    raise CardMoneyFirst(f"{money} {CURRENCY} came from a card: refund it to the card first")
                 await WithdrawalStore(conn).add(withdrawal)
                 await remember(conn, "withdrawal", withdrawal.id, withdrawal.state, "requested")
                 await tell_withdrawal(conn, withdrawal, now)
