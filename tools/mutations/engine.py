@@ -24,6 +24,13 @@ CODE = (
         _HALVES,
     ),
     CodeGuard(
+        "ledger: the refusals of a batch are written at once",
+        f"{L}/engine/batch.py",
+        "        await journal.write_refusals(connection, refused)",
+        "        for each in refused:\n            await journal.write_refusals(connection, [each])",
+        (f"{LT}/test_batches.py::test_the_refusals_of_a_batch_are_written_at_once_and_told_one_by_one",),
+    ),
+    CodeGuard(
         "ledger: that the two nets disagree is counted",
         f"{L}/engine/batch.py",
         "    NETS_DISAGREED.inc()",

@@ -74,6 +74,34 @@ async def test_linked_entries_happen_all_or_none(desk: Desk) -> None:
     assert all(result["replayed"] for group in again["groups"] for result in group)
 
 
+async def test_the_refusals_of_a_batch_are_written_at_once_and_told_one_by_one(desk: Desk) -> None:
+    """In one statement: each of its own would lock the head again and queue its event by itself."""
+    await desk.fund(ANA, "5.00")
+    groups = [[entry(ANA, BETO, f"{n}.00")] for n in range(1, 31)]
+    _, told = await desk.post(BATCH, {"groups": groups})
+    assert sum(status == [201] for status in statuses(told)) == 2, (
+        "one and two; then there is too little for three"
+    )
+    _, again = await desk.post(BATCH, {"groups": [*groups, [entry(CASH, BETO, "1.00")]]})
+    assert statuses(again) == [*statuses(told), [201]]
+    async with connected(desk.door.database, "superuser") as connection:
+        stored = await connection.fetch(
+            "SELECT idempotency_key, problem->>'detail' AS detail, refused_at FROM refusal WHERE ledger_id = $1",
+            desk.ledger,
+        )
+        events = await connection.fetch(
+            "SELECT body->'data'->>'idempotency_key' AS key FROM outbox WHERE routing_key LIKE 'ledger.post.refused.%'"
+        )
+    assert len({row["refused_at"] for row in stored}) == 1
+    refused_keys = sorted(group[0]["idempotency_key"] for group in groups[2:])
+    assert (
+        sorted(row["idempotency_key"] for row in stored)
+        == sorted(row["key"] for row in events)
+        == refused_keys
+    )
+    assert {row["detail"] for row in stored} == {f"{ANA} holds 2.00 USD"}
+
+
 async def test_a_key_in_another_group_is_another_request(desk: Desk) -> None:
     await desk.fund(ANA, "10.00")
     one, two, three = (entry(ANA, BETO, "1.00", key) for key in ("one", "two", "three"))

@@ -107,24 +107,22 @@ SELECT at FROM unmoved
 
 
 async def write_refusals(connection: Connection, refused: Sequence[tuple[Command, DomainError]]) -> None:
-    """Store the answers to refused commands; each tells its event through the outbox."""
-    await connection.executemany(
+    """Store the answers to refused commands of one ledger in one statement; each tells its event through the outbox."""
+    commands = [command for command, _ in refused]
+    await connection.execute(
         """
         INSERT INTO refusal (id, ledger_id, kind, principal, idempotency_key, fingerprint, reference, problem, traceparent)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)
+        SELECT r.id, $1, r.kind, r.principal, r.key, r.fingerprint, r.reference, r.problem::jsonb, r.traceparent
+          FROM unnest($2::text::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[], $9::text[])
+            AS r (id, kind, principal, key, fingerprint, reference, problem, traceparent)
         """,
-        [
-            (
-                command.id,
-                command.ledger,
-                command.kind,
-                command.principal,
-                command.key,
-                command.fingerprint,
-                command.reference,
-                json.dumps({"slug": why.slug, "detail": why.detail, "field": why.field}),
-                command.traceparent,
-            )
-            for command, why in refused
-        ],
+        commands[0].ledger,
+        _literal(command.id for command in commands),
+        [command.kind for command in commands],
+        [command.principal for command in commands],
+        [command.key for command in commands],
+        [command.fingerprint for command in commands],
+        [command.reference for command in commands],
+        [json.dumps({"slug": why.slug, "detail": why.detail, "field": why.field}) for _, why in refused],
+        [command.traceparent for command in commands],
     )

@@ -62,16 +62,26 @@ Outcome = PostedEntry | StoredRefusal
 
 
 async def outcomes(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
-    """What became of the commands among `ids` that are finished."""
-    found: dict[UUID, Outcome] = {entry.id: entry for entry in await entries(connection, ledger, ids)}
-    for row in await connection.fetch(
-        "SELECT id, fingerprint, problem FROM refusal WHERE ledger_id = $1 AND id = ANY ($2::uuid[])",
+    """What became of the commands among `ids` that are finished. One look when none is, as for most."""
+    rows = await connection.fetch(
+        """
+        SELECT id, fingerprint, problem FROM refusal WHERE ledger_id = $1 AND id = ANY ($2::uuid[])
+         UNION ALL SELECT id, fingerprint, NULL FROM entry WHERE ledger_id = $1 AND id = ANY ($2::uuid[])
+        """,
         ledger,
         ids,
-    ):
+    )
+    found: dict[UUID, Outcome] = {}
+    posted = []
+    for row in rows:
+        if row["problem"] is None:
+            posted.append(row["id"])
+            continue
         problem = json.loads(row["problem"])
         why = STORED[problem["slug"]](problem["detail"], field=problem["field"])
         found[row["id"]] = StoredRefusal(row["id"], row["fingerprint"], why)
+    if posted:
+        found |= {entry.id: entry for entry in await entries(connection, ledger, posted)}
     return found
 
 
