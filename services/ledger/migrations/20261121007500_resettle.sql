@@ -104,7 +104,7 @@ END $$;
 -- migrate:down
 DELETE FROM kind_leg WHERE kind = 'bet.resettle' OR class = 'tax';
 DELETE FROM kind WHERE name = 'bet.resettle';
-DELETE FROM account_class WHERE name = 'tax';
+DELETE FROM account_class WHERE name IN ('tax', 'player.debt');
 ALTER TABLE settlement DROP COLUMN recovered;
 CREATE OR REPLACE FUNCTION settle(lines journal_line[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

@@ -11,3 +11,6 @@ ALTER TABLE kind ADD CONSTRAINT kind_draws_as_hold_says
 
 -- migrate:down
 ALTER TABLE kind DROP CONSTRAINT kind_draws_as_hold_says;
+UPDATE kind SET hold_events = false WHERE name IN ('refund.request', 'withdrawal.returned');
+UPDATE kind SET reversible = false WHERE name IN ('card.clear', 'debt.repay', 'refund.request');
+UPDATE kind SET draws = NULL WHERE name IN ('refund.done', 'refund.fail');
