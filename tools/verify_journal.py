@@ -162,6 +162,8 @@ class Keys:
     def _accept(self, shown: Json, ledger: str) -> None:
         id, public = str(shown["id"]), _base64(shown["public_key"], f"key {shown['id']}")
         start = int(shown["from_seal"])
+        if id in self._keys and self._keys[id].public_bytes_raw() != public:
+            raise Wrong(f"key {id} is shown with another public key than is trusted")
         if shown.get("endorsement"):
             text = str(shown["endorsement"]).encode()
             said = _read(text, "an endorsement")
@@ -506,8 +508,10 @@ def _head(text: str) -> Head:
 
 
 def _range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition(":")
-    return int(first), int(last)
+    first, last = map(int, text.split(":"))
+    if not 1 <= first <= last:
+        raise ValueError("no range")
+    return first, last
 
 
 def main(arguments: list[str] | None = None) -> int:
