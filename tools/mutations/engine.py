@@ -31,6 +31,13 @@ CODE = (
         (f"{LT}/test_batches.py::test_the_refusals_of_a_batch_are_written_at_once_and_told_one_by_one",),
     ),
     CodeGuard(
+        "ledger: a balance that no column can hold is refused before it is written",
+        f"{L}/domain/decide.py",
+        "        if abs(balance) >= LARGEST:",
+        "        if False:",
+        (f"{LT}/test_batches.py::test_a_balance_beyond_the_largest_amount_is_an_answer_and_no_defect",),
+    ),
+    CodeGuard(
         "ledger: that the two nets disagree is counted",
         f"{L}/engine/batch.py",
         "    NETS_DISAGREED.inc()",

@@ -37,6 +37,7 @@ _REFUSALS: Final[Mapping[str, type[HoldRefused]]] = {
     "kind-not-permitted": HoldRefused,
     "template-violation": HoldRefused,
     "unbalanced-entry": HoldRefused,
+    "balance-too-large": HoldRefused,
     "wrong-currency": HoldRefused,
 }
 """The ledger's lasting answers: it stores each under the command's key, so no hold exists and none ever will."""

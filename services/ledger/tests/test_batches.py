@@ -261,6 +261,24 @@ async def test_what_no_column_can_hold_hurts_no_neighbour(database: Database, te
             assert [refused(answer) for (answer,) in answers] == ["posted", "refused-by-database", "posted"]
 
 
+async def test_a_balance_beyond_the_largest_amount_is_an_answer_and_no_defect(desk: Desk) -> None:
+    """What no column can hold is refused before the write, for ever: nobody is paged, and no batch goes by halves."""
+    largest, before = "999999999999999999.99", NETS_DISAGREED._value.get()
+    assert (await desk.post("/v1/entries", transfer_body(OWN, ANA, largest)))[0] == 201
+    body, key = transfer_body(OWN, ANA, "0.01"), a_key()
+    for _ in range(2):
+        status, told = await desk.post("/v1/entries", body, key)
+        assert (status, slug(told), told["field"]) == (422, "balance-too-large", "postings.0.amount")
+        await desk.post(
+            "/v1/entries", transfer_body(ANA, OWN, "1.00")
+        )  # there is room again, and the answer stays
+    both = transfer_body("equity/one", BETO, largest)["postings"]
+    told = (await desk.post("/v1/entries", {**transfer_body(OWN, ANA, "1.00"), "postings": both * 2}))[1]
+    assert slug(told) == "balance-too-large", "its legs are added up"
+    assert await desk.balance(ANA) == "999999999999999997.99"
+    assert NETS_DISAGREED._value.get() == before
+
+
 async def test_the_same_group_many_times_at_once_through_two_engines(database: Database) -> None:
     async with AsyncExitStack() as stack:
         shop = await open_shop(database, stack)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+LARGEST = Decimal(10**18)
+"""Every amount and balance is below it: the database's `money_amount` holds no more."""
+
+
 def written(amount: Decimal, exponent: int) -> str:
     """An amount with exactly its currency's decimals, and no negative zero."""
     if not amount:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ledger.domain import limits, refusals
+from ledger.domain.amounts import LARGEST
 from ledger.domain.books import Account, Books, Hold
 from ledger.domain.chart import Chart, Kind, Side
 from ledger.domain.commands import Command, Leg
@@ -236,7 +237,7 @@ def _check_receipt(command: Command, kind: Kind, books: Books) -> None:
 
 
 def _post(lines: list[Line], chart: Chart) -> tuple[Posting, ...]:
-    """The accounts after each leg; refuses any step that crosses a floor."""
+    """The accounts after each leg; refuses any step that crosses a floor, or goes beyond what an account can hold."""
     after: dict[int, Account] = {}
     postings = []
     for line in lines:
@@ -245,6 +246,12 @@ def _post(lines: list[Line], chart: Chart) -> tuple[Posting, ...]:
         if account.cls.floored and balance * account.cls.side < 0:
             raise refusals.InsufficientFunds(
                 f"{account.path} holds {chart.money(abs(account.balance), account.currency)}",
+                field=f"{line.field}.amount",
+            )
+        if abs(balance) >= LARGEST:
+            raise refusals.BalanceTooLarge(
+                f"{account.path} holds {chart.money(abs(account.balance), account.currency)} and has no room for "
+                f"{chart.money(abs(line.amount), account.currency)}",
                 field=f"{line.field}.amount",
             )
         account = account.after(balance)

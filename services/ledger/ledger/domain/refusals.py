@@ -23,6 +23,10 @@ class InsufficientFunds(Refused):
     slug, title = "insufficient-funds", "Insufficient funds"
 
 
+class BalanceTooLarge(Refused):
+    slug, title = "balance-too-large", "The balance would be beyond the largest amount"
+
+
 class UnbalancedEntry(Refused):
     slug, title = "unbalanced-entry", "The entry does not balance"
 
@@ -237,6 +241,7 @@ STORED: dict[str, type[DomainError]] = {
     refusal.slug: refusal
     for refusal in (
         InsufficientFunds,
+        BalanceTooLarge,
         UnbalancedEntry,
         TemplateViolation,
         UnknownAccount,
