@@ -38,15 +38,13 @@ class Passwords:
 
     def __init__(self, *, memory_kib: int, passes: int, workers: int, queue: int) -> None:
         """At most `workers` hashes run and `queue` wait; whoever comes then is told to come back."""
-        self._argon2 = PasswordHasher(
-            time_cost=passes, memory_cost=memory_kib, parallelism=LANES, type=Type.ID
-        )
+        self._argon2 = _hasher(memory_kib, passes)
         self._executor = ThreadPoolExecutor(
             workers, thread_name_prefix="argon2", initializer=_yield_to_others
         )
         self._places = workers + queue
         # Verified against when there is no such user, so that the answer takes as long.
-        self._nobody = self._argon2.hash("nobody has this password")
+        self._nobody = _hash_of_nobody(memory_kib, passes)
 
     async def hash(self, password: str) -> str:
         """The PHC string to store. Raises HashingBusy."""
@@ -91,6 +89,16 @@ class Passwords:
     def _free_place(self) -> None:
         self._places += 1
         HASHING.dec()
+
+
+def _hasher(memory_kib: int, passes: int) -> PasswordHasher:
+    return PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=LANES, type=Type.ID)
+
+
+@cache
+def _hash_of_nobody(memory_kib: int, passes: int) -> str:
+    """Made before anybody asks, and once for all the applications of a process."""
+    return _hasher(memory_kib, passes).hash("nobody has this password")
 
 
 def _yield_to_others() -> None:

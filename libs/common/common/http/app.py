@@ -1,7 +1,6 @@
 """Building a service's application from its routes."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from aiohttp import web
@@ -11,7 +10,7 @@ from common.http.docs import add_docs
 from common.http.edge import Edge, Endpoint
 from common.http.health import Check, Readiness, Told
 from common.http.lane import EDGE
-from common.http.openapi import openapi
+from common.http.openapi import written
 from common.http.reading import BODY_TIMEOUT_SECONDS
 from common.http.routes import Auth, Authenticate, Handler, Route
 from common.settings import ServiceSettings
@@ -71,12 +70,11 @@ def _system(
     app: web.Application, routes: Sequence[Route], title: str, version: str
 ) -> dict[web.AbstractRoute, Endpoint]:
     """What every service has besides its own routes."""
-    document = json.dumps(openapi(routes, title, version), ensure_ascii=False).encode()
     paths: dict[str, Handler] = {
         "/healthz": app[READINESS].healthz,
         "/readyz": app[READINESS].readyz,
         "/metrics": _metrics,
-        "/openapi.json": _document(document),
+        "/openapi.json": _document(written(tuple(routes), title, version)),
     }
     added = [*(app.router.add_get(*each) for each in paths.items()), *add_docs(app.router, title)]
     return {
