@@ -25,6 +25,7 @@ async def test_linked_entries_survive_whole_or_not_at_all(database: Database) ->
         shop = await open_shop(database, stack)
         for lane in range(2):
             assert posted(await shop.engine.post(shop.transfer(CASH, f"liabilities/{lane}-0", "5.00")))
+        readers = [await stack.enter_async_context(connected(database, "ledger_reader")) for _ in range(2)]
         dice, killed, halves = random.Random(5), 0, 0
 
         async def keep_posting(lane: int) -> None:
@@ -50,13 +51,12 @@ async def test_linked_entries_survive_whole_or_not_at_all(database: Database) ->
             raise AssertionError("it never ended")
 
         async def posted_so_far(lane: int) -> int:
-            async with connected(database, "ledger_reader") as connection:
-                assert not await connection.fetch(
-                    "SELECT link FROM entry WHERE link IS NOT NULL GROUP BY link, links HAVING count(*) <> links"
-                )
-                found = await connection.fetchval(
-                    "SELECT count(*) FROM entry WHERE reference = $1", f"circles/{lane}"
-                )
+            assert not await readers[lane].fetch(
+                "SELECT link FROM entry WHERE link IS NOT NULL GROUP BY link, links HAVING count(*) <> links"
+            )
+            found = await readers[lane].fetchval(
+                "SELECT count(*) FROM entry WHERE reference = $1", f"circles/{lane}"
+            )
             return int(found)
 
         await asyncio.gather(keep_posting(0), keep_posting(1))
