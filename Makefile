@@ -27,10 +27,10 @@ else
 endif
 
 test-ledger: setup
-	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 services/ledger examples
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 services/ledger examples tools
 
 test-services: setup
-	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/relay services/identity services/payments tools
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/relay services/identity services/payments
 
 test-whole: setup
 	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway tests
