@@ -232,6 +232,26 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.fill_keeps_the_queue() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('fill_keeps_the_queue', format('bet %s is out of turn', a.id))
+       FROM added a
+       JOIN LATERAL (SELECT side, rank, sequence FROM offer WHERE id = a.maker_offer OFFSET 0) maker ON true
+       JOIN LATERAL (SELECT sequence, answers FROM offer WHERE id = a.taker_offer OFFSET 0) taker ON true
+      WHERE maker.sequence >= taker.sequence
+         OR taker.answers IS NULL
+            AND (EXISTS (SELECT FROM offer o WHERE o.market_id = a.market_id AND o.side = maker.side
+                            AND o.rank > maker.rank AND o.sequence < taker.sequence
+                            AND o.status IN ('OPEN', 'PARTIAL') AND o.challenges IS NULL)
+                 OR EXISTS (SELECT FROM offer o WHERE o.market_id = a.market_id AND o.side = maker.side
+                               AND o.rank = maker.rank AND o.sequence < maker.sequence
+                               AND o.status IN ('OPEN', 'PARTIAL') AND o.challenges IS NULL))
+      LIMIT 1;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.forget_deadline(at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -331,6 +351,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.market_counts_its_settlements() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.settlement <> OLD.settlement + 1 OR NOT EXISTS (SELECT FROM settlement s WHERE s.market_id = NEW.id
+            AND s.version = NEW.settlement AND s.result_version = NEW.settled_result) THEN
+        PERFORM refuse('market_counts_its_settlements', format('market %s has no such settlement %s', NEW.id, NEW.settlement));
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.market_is_void_with_its_race() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -377,6 +408,14 @@ BEGIN
         PERFORM refuse('market_ends_booked', format('market %s has no booked settlement', OLD.id));
     END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.market_sequence_only_grows() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('market_sequence_only_grows', format('market %s is at number %s', OLD.id, OLD.sequence));
+    RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.market_stops_and_restarts() RETURNS trigger
@@ -508,6 +547,18 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.offer_joins_the_queue_last() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('offer_joins_the_queue_last', format('number %s of market %s was passed', j.first, j.market_id))
+       FROM (SELECT a.market_id, min(a.sequence) AS first, count(*) AS joined
+               FROM after_it a JOIN before_it b ON b.id = a.id AND b.sequence IS NULL
+              WHERE a.sequence IS NOT NULL GROUP BY a.market_id) j
+      WHERE j.joined <> (SELECT count(*) FROM offer o WHERE o.market_id = j.market_id AND o.sequence >= j.first) LIMIT 1;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.offer_keeps_its_place() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -522,6 +573,9 @@ CREATE FUNCTION public.offer_says_what_counts() RETURNS trigger
 BEGIN
     PERFORM refuse(broken.rule, format('offer %s breaks %s', broken.id, broken.rule))
        FROM (SELECT a.id, CASE
+                    WHEN a.placed_at NOT BETWEEN now() - interval '30 seconds' AND clock_timestamp() + interval '30 seconds'
+                        THEN 'offer_is_placed_now'
+                    WHEN a.stake NOT BETWEEN m.min_stake AND m.max_stake THEN 'offer_stake_is_in_bounds'
                     WHEN a.record IS DISTINCT FROM wager_record(ROW(a.*)::offer, m.currency, r.event_id, m.race_id,
                             CASE a.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END, m.terms_hash)
                         THEN 'offer_record_says_what_counts'
@@ -529,8 +583,8 @@ BEGIN
                         THEN 'offer_owner_is_of_its_bettor'
                 END AS rule
                FROM added a
-               JOIN LATERAL (SELECT currency, race_id, runner_a, runner_b, terms_hash FROM market WHERE id = a.market_id OFFSET 0) m
-                    ON true
+               JOIN LATERAL (SELECT currency, race_id, runner_a, runner_b, terms_hash, min_stake, max_stake
+                               FROM market WHERE id = a.market_id OFFSET 0) m ON true
                JOIN LATERAL (SELECT event_id FROM race WHERE id = m.race_id OFFSET 0) r ON true) broken
       WHERE broken.rule IS NOT NULL LIMIT 1;
     RETURN NULL;
@@ -894,6 +948,12 @@ CREATE FUNCTION public.staff_shows_a_badge() RETURNS trigger
 BEGIN
     PERFORM check_badge((to_jsonb(NEW) ->> TG_ARGV[0])::uuid, string_to_array(TG_ARGV[1], ' '));
     RETURN NEW;
+CREATE FUNCTION public.suspension_is_lifted_once() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('suspension_is_lifted_once', format('suspension %s was lifted by %s', OLD.id, OLD.lifted_by));
+    RETURN NULL;
 END $$;
 
 CREATE TABLE public.offer (
@@ -1559,6 +1619,9 @@ ALTER TABLE ONLY public.declaration
 ALTER TABLE ONLY public.declaration
     ADD CONSTRAINT declaration_ordinal_is_unique UNIQUE (race_id, ordinal);
 
+ALTER TABLE public.event
+    ADD CONSTRAINT event_day_is_when_it_starts CHECK (((day >= (((starts_at AT TIME ZONE 'UTC'::text))::date - 1)) AND (day <= (((starts_at AT TIME ZONE 'UTC'::text))::date + 1)))) NOT VALID;
+
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
 
@@ -1624,6 +1687,14 @@ ALTER TABLE public.offer
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_is_bound UNIQUE (id, market_id, user_id, side, risk, win);
+
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_is_ended_by_whoever_may CHECK (
+CASE ending
+    WHEN 'BY_OWNER'::text THEN (NOT (moved_by IS DISTINCT FROM user_id))
+    WHEN 'DECLINED'::text THEN (NOT (moved_by IS DISTINCT FROM challenges))
+    ELSE true
+END) NOT VALID;
 
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_key_is_used_once UNIQUE (user_id, idempotency_key);
@@ -1856,6 +1927,8 @@ CREATE TRIGGER fill_in_open_market AFTER INSERT ON public.fill REFERENCING NEW T
 
 CREATE TRIGGER fill_is_in_both_offers AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_is_in_both_offers();
 
+CREATE TRIGGER fill_keeps_the_queue AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_keeps_the_queue();
+
 CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR EACH ROW WHEN ((old.status IS NOT NULL)) EXECUTE FUNCTION public.idempotency_answers_once();
 
 CREATE TRIGGER idempotency_is_kept BEFORE DELETE ON public.idempotency FOR EACH ROW EXECUTE FUNCTION public.idempotency_answers_once();
@@ -1869,12 +1942,15 @@ CREATE TRIGGER market_beginning_is_noted AFTER INSERT ON public.market REFERENCI
 CREATE TRIGGER market_begins_as_a_draft BEFORE INSERT ON public.market FOR EACH ROW WHEN ((((new.status <> 'DRAFT'::text) OR (new.version <> 0) OR (new.sequence <> 0) OR ((new.escrow)::numeric <> (0)::numeric) OR (new.settlement <> 0)) OR (new.defect IS NOT NULL) OR (new.void_reason IS NOT NULL))) EXECUTE FUNCTION public.market_begins_as_a_draft();
 
 CREATE TRIGGER market_is_by_an_official BEFORE INSERT ON public.market FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('opened_by', 'official');
+CREATE TRIGGER market_counts_its_settlements BEFORE UPDATE OF settlement, settled_result ON public.market FOR EACH ROW WHEN (((old.settlement <> new.settlement) OR (old.settled_result <> new.settled_result))) EXECUTE FUNCTION public.market_counts_its_settlements();
 
 CREATE TRIGGER market_is_void_with_its_race BEFORE UPDATE OF void_reason ON public.market FOR EACH ROW WHEN ((old.void_reason IS DISTINCT FROM new.void_reason)) EXECUTE FUNCTION public.market_is_void_with_its_race();
 
 CREATE TRIGGER market_moves_are_noted AFTER UPDATE ON public.market REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.note_market_moves();
 
 CREATE TRIGGER market_moves_forward BEFORE UPDATE OF status ON public.market FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.market_moves_forward();
+
+CREATE TRIGGER market_sequence_only_grows BEFORE UPDATE OF sequence ON public.market FOR EACH ROW WHEN ((new.sequence < old.sequence)) EXECUTE FUNCTION public.market_sequence_only_grows();
 
 CREATE TRIGGER market_stops_and_restarts BEFORE UPDATE OF defect ON public.market FOR EACH ROW WHEN ((old.defect IS DISTINCT FROM new.defect)) EXECUTE FUNCTION public.market_stops_and_restarts();
 
@@ -1887,6 +1963,8 @@ CREATE TRIGGER offer_has_ended BEFORE UPDATE ON public.offer FOR EACH ROW WHEN (
 CREATE TRIGGER offer_is_by_a_stranger AFTER INSERT ON public.offer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.offer_is_by_a_stranger();
 
 CREATE TRIGGER offer_is_matched_by_its_bets AFTER UPDATE ON public.offer REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.offer_is_matched_by_its_bets();
+
+CREATE TRIGGER offer_joins_the_queue_last AFTER UPDATE ON public.offer REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION public.offer_joins_the_queue_last();
 
 CREATE TRIGGER offer_keeps_its_place BEFORE UPDATE OF sequence ON public.offer FOR EACH ROW WHEN (((old.sequence IS DISTINCT FROM new.sequence) AND (old.sequence IS NOT NULL))) EXECUTE FUNCTION public.offer_keeps_its_place();
 
@@ -1953,6 +2031,7 @@ CREATE TRIGGER stable_member_waits_for_offers BEFORE INSERT ON public.stable_mem
 CREATE TRIGGER suspension_is_by_staff BEFORE INSERT ON public.suspension FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('imposed_by', 'official admin');
 
 CREATE TRIGGER suspension_is_lifted_by_staff BEFORE UPDATE OF lifted_by, lifted_at ON public.suspension FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('lifted_by', 'official admin');
+CREATE TRIGGER suspension_is_lifted_once BEFORE UPDATE ON public.suspension FOR EACH ROW WHEN ((old.lifted_at IS NOT NULL)) EXECUTE FUNCTION public.suspension_is_lifted_once();
 
 CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
@@ -2086,6 +2165,8 @@ REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_is_in_both_offers() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.fill_keeps_the_queue() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.forget_deadline(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.forget_deadline(at_most integer) TO betting_relay;
 
@@ -2108,9 +2189,13 @@ GRANT ALL ON FUNCTION public.leg(side text, account text, amount numeric, curren
 
 REVOKE ALL ON FUNCTION public.market_begins_as_a_draft() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.market_counts_its_settlements() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.market_is_void_with_its_race() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.market_moves_forward() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.market_sequence_only_grows() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.market_stops_and_restarts() FROM PUBLIC;
 
@@ -2124,6 +2209,8 @@ REVOKE ALL ON FUNCTION public.note_market_moves() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.offer_has_ended() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_is_matched_by_its_bets() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.offer_joins_the_queue_last() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.offer_keeps_its_place() FROM PUBLIC;
 
@@ -2169,6 +2256,7 @@ REVOKE ALL ON FUNCTION public.settlement_stays_booked() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.stable_member_waits_for_offers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.staff_shows_a_badge() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.suspension_is_lifted_once() FROM PUBLIC;
 
 GRANT SELECT ON TABLE public.offer TO betting_app;
 

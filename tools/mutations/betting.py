@@ -364,6 +364,14 @@ DATABASE = (
     ),
     _trigger("offer", "offer_has_ended", "an offer that has ended stays so"),
     _trigger("offer", "offer_keeps_its_place", "an offer keeps its place in the queue"),
+    _trigger("offer", "offer_joins_the_queue_last", "an offer joins the queue at its end"),
+    _trigger("market", "market_sequence_only_grows", "the numbers of a market's queue only grow"),
+    _trigger(
+        "fill", "fill_keeps_the_queue", "a bet is with the first in the queue",
+        (f"{BT}/test_queue.py::test_nobody_is_passed", *_REFUSED),
+    ),
+    _trigger("market", "market_counts_its_settlements", "a market counts the settlements that are written"),
+    _trigger("suspension", "suspension_is_lifted_once", "a suspension that was lifted stays so"),
     _trigger("offer", "offer_is_by_a_stranger", "officials and connections are barred"),
     _trigger(
         "offer", "offer_says_what_counts", "an offer's record and owner group are those that count",

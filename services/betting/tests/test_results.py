@@ -332,7 +332,7 @@ async def test_a_rate_is_for_days_to_come(venue: Venue) -> None:
     today, far = venue.clock().date(), timedelta(hours=14)
     races = [await venue.race(state="SON"), await venue.race(state="BCN", offset=far)]
     await venue.owner.execute(
-        "UPDATE event SET day = $1 WHERE id = $2", today + timedelta(days=2), races[1].event_id
+        "UPDATE event SET day = $1 WHERE id = $2", today + timedelta(days=1), races[1].event_id
     )
     found = [
         (
@@ -340,7 +340,7 @@ async def test_a_rate_is_for_days_to_come(venue: Venue) -> None:
                 call(JUDGES[0], role=Role.ADMIN), rate, "r", lambda _: Answer(202, "{}")
             )
         ).status
-        for state, days in (("SON", -30), ("SON", 0), ("BCN", 1), ("BCN", 2), ("SON", 1), ("BCN", 3))
+        for state, days in (("SON", -30), ("SON", 0), ("BCN", 0), ("BCN", 1), ("SON", 1), ("BCN", 2))
         for rate in [TaxRate(state, today + timedelta(days=days), "isr", 5000)]
     ]
     assert found == [422] * 4 + [202] * 2

@@ -142,6 +142,11 @@ DISPUTED = DECLARED + DECLARE + RACE_TO.format("DISPUTED")
 RULED = A_RESULT % (1, "'x'", "RULED", "{third}")
 FINAL = "UPDATE race SET status = 'FINAL' WHERE id = {race};"
 
+OUT_OF_TURN = """
+    ALTER TABLE fill DISABLE TRIGGER fill_is_in_both_offers;
+    ALTER TABLE offer DISABLE TRIGGER offer_is_matched_by_its_bets;
+    ALTER TABLE offer DISABLE TRIGGER offer_has_ended;
+"""
 A_MARKET = """
     INSERT INTO market SELECT (jsonb_populate_record(m, jsonb_build_object(
         'id', {new}, 'status', 'DRAFT', 'version', 0, 'sequence', 0, 'escrow', 0 %s))).* FROM market m WHERE m.id = {market}
@@ -165,6 +170,40 @@ BROKEN = {
     "offer_sequence_is_unique": an_offer()
     + """;
         UPDATE offer SET status = 'OPEN', sequence = (SELECT sequence FROM offer WHERE id = {made}) WHERE id = {new}""",
+    "offer_is_ended_by_whoever_may": """
+        UPDATE offer SET status = 'CANCELLED', remaining = 0, released = remaining, ending = 'BY_OWNER', ended_at = now(),
+            moved_by = {new} WHERE id = {resting}""",
+    "offer_is_ended_by_whoever_may (declined)": """
+        UPDATE offer SET status = 'CANCELLED', remaining = 0, released = remaining, ending = 'DECLINED', ended_at = now(),
+            moved_by = user_id WHERE id = {resting}""",
+    "offer_stake_is_in_bounds (too little)": an_offer(ratio="1, 1, 0", stake="0.99"),
+    "offer_stake_is_in_bounds (too much)": an_offer(stake="1000000.05"),
+    "market_counts_its_settlements": "UPDATE market SET settled_result = 1 WHERE id = {market}",
+    "market_counts_its_settlements (unwritten)": "UPDATE market SET settlement = 1 WHERE id = {market}",
+    "suspension_is_lifted_once": """
+        INSERT INTO suspension (id, scope, subject, reason, imposed_by, lifted_by, lifted_at, lift_reason)
+        VALUES ({new}, 'USER', {newer}, 'r', {new}, {new}, now(), 'r');
+        UPDATE suspension SET lifted_by = NULL, lifted_at = NULL, lift_reason = NULL WHERE id = {new}""",
+    "suspension_is_lifted_once (by somebody else)": """
+        INSERT INTO suspension (id, scope, subject, reason, imposed_by, lifted_by, lifted_at, lift_reason)
+        VALUES ({new}, 'USER', {newer}, 'r', {new}, {new}, now(), 'r');
+        UPDATE suspension SET lifted_by = {newer} WHERE id = {new}""",
+    "offer_is_placed_now (before)": an_offer().replace("now()", "now() - interval '31 seconds'"),
+    "offer_is_placed_now (after)": an_offer().replace("now()", "clock_timestamp() + interval '31 seconds'"),
+    "offer_joins_the_queue_last": an_offer()
+    + """;
+        UPDATE offer SET status = 'OPEN', sequence = (SELECT min(sequence) FROM fill WHERE market_id = {market})
+         WHERE id = {new}""",
+    "offer_joins_the_queue_last (before everybody)": an_offer()
+    + "; UPDATE offer SET status = 'OPEN', sequence = -1 WHERE id = {new}",
+    "market_sequence_only_grows": "UPDATE market SET sequence = sequence - 1 WHERE id = {market}",
+    "fill_keeps_the_queue (the taker was first)": OUT_OF_TURN
+    + """UPDATE offer SET status = 'CANCELLED', remaining = 0, released = remaining, ending = 'BY_OWNER', ended_at = now(),
+            moved_by = user_id WHERE id = {made};"""
+    + a_fill(maker="{also}"),
+    "fill_keeps_the_queue (at one ratio)": OUT_OF_TURN
+    + "ALTER TABLE offer DISABLE TRIGGER offer_keeps_its_place; UPDATE offer SET sequence = 9999 WHERE id = {taken};"
+    + a_fill(maker="{also}"),
     "fill_meets_once": a_fill(),
     "fill_sides_are_opposite": a_fill(taker="{also}"),
     "fill_ratios_cross": a_fill(taker="{resting}"),
@@ -246,8 +285,11 @@ BROKEN = {
     "ruling_by_a_third": DECLARE + A_RESULT % (1, "'x'", "RULED", "{new}"),
     "event_has_a_permit": """
         INSERT INTO event (id, name, venue, permit, starts_at, day, day_ends_at, created_by)
-        VALUES ({new}, 'n', 'Carril La Herradura', 'P-1', now(), '2020-01-01', now() + interval '1 hour', {new});
+        VALUES ({new}, 'n', 'Carril La Herradura', 'P-9', now(), current_date, now() + interval '1 hour', {new});
         UPDATE event SET status = 'PUBLISHED' WHERE id = {new}""",
+    "event_day_is_when_it_starts": """
+        INSERT INTO event (id, name, venue, permit, starts_at, day, day_ends_at, created_by)
+        VALUES ({new}, 'n', 'v', 'P-1', now(), (now() AT TIME ZONE 'UTC')::date - 2, now() + interval '1 hour', {new})""",
     "event_closes_after_its_races": "UPDATE event SET status = 'CLOSED'",
     "event_moves_forward": "UPDATE event SET status = 'DRAFT'",
     "history_is_append_only": "UPDATE transition SET reason = 'another'",
