@@ -948,6 +948,8 @@ CREATE FUNCTION public.staff_shows_a_badge() RETURNS trigger
 BEGIN
     PERFORM check_badge((to_jsonb(NEW) ->> TG_ARGV[0])::uuid, string_to_array(TG_ARGV[1], ' '));
     RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.suspension_is_lifted_once() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -1941,8 +1943,9 @@ CREATE TRIGGER market_beginning_is_noted AFTER INSERT ON public.market REFERENCI
 
 CREATE TRIGGER market_begins_as_a_draft BEFORE INSERT ON public.market FOR EACH ROW WHEN ((((new.status <> 'DRAFT'::text) OR (new.version <> 0) OR (new.sequence <> 0) OR ((new.escrow)::numeric <> (0)::numeric) OR (new.settlement <> 0)) OR (new.defect IS NOT NULL) OR (new.void_reason IS NOT NULL))) EXECUTE FUNCTION public.market_begins_as_a_draft();
 
-CREATE TRIGGER market_is_by_an_official BEFORE INSERT ON public.market FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('opened_by', 'official');
 CREATE TRIGGER market_counts_its_settlements BEFORE UPDATE OF settlement, settled_result ON public.market FOR EACH ROW WHEN (((old.settlement <> new.settlement) OR (old.settled_result <> new.settled_result))) EXECUTE FUNCTION public.market_counts_its_settlements();
+
+CREATE TRIGGER market_is_by_an_official BEFORE INSERT ON public.market FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('opened_by', 'official');
 
 CREATE TRIGGER market_is_void_with_its_race BEFORE UPDATE OF void_reason ON public.market FOR EACH ROW WHEN ((old.void_reason IS DISTINCT FROM new.void_reason)) EXECUTE FUNCTION public.market_is_void_with_its_race();
 
@@ -2031,6 +2034,7 @@ CREATE TRIGGER stable_member_waits_for_offers BEFORE INSERT ON public.stable_mem
 CREATE TRIGGER suspension_is_by_staff BEFORE INSERT ON public.suspension FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('imposed_by', 'official admin');
 
 CREATE TRIGGER suspension_is_lifted_by_staff BEFORE UPDATE OF lifted_by, lifted_at ON public.suspension FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('lifted_by', 'official admin');
+
 CREATE TRIGGER suspension_is_lifted_once BEFORE UPDATE ON public.suspension FOR EACH ROW WHEN ((old.lifted_at IS NOT NULL)) EXECUTE FUNCTION public.suspension_is_lifted_once();
 
 CREATE TRIGGER transition_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transition FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
@@ -2256,6 +2260,7 @@ REVOKE ALL ON FUNCTION public.settlement_stays_booked() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.stable_member_waits_for_offers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.staff_shows_a_badge() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.suspension_is_lifted_once() FROM PUBLIC;
 
 GRANT SELECT ON TABLE public.offer TO betting_app;
