@@ -54,16 +54,16 @@ async def test_fill_or_kill_leaves_nothing_behind(venue: Venue, floor: Floor) ->
 
 async def test_an_offer_expires_by_itself_and_is_never_matched_late(venue: Venue, floor: Floor) -> None:
     ana, beto = venue.bettor(), venue.bettor()
-    soon = Options(expires_at=venue.clock() + timedelta(minutes=5))
+    soon = Options(expires_at=venue.clock() + timedelta(seconds=8))
     made = await floor.place(ana, 0, (1, 1), 100, options=soon)
-    venue.clock.ahead = timedelta(minutes=6)
+    venue.clock.ahead = timedelta(seconds=10)
     taken = await floor.place(beto, 1, (1, 1), 100)  # before any deadline was looked at
     assert (taken.status, (await floor.offers())[made.id]) == ("OPEN", "EXPIRED")
 
-    other = Options(expires_at=venue.clock() + timedelta(minutes=5))
+    other = Options(expires_at=venue.clock() + timedelta(seconds=8))
     second = await floor.place(ana, 0, (1, 2), 100, options=other)
     venue.restart()  # the deadline is in the database, not in a process
-    venue.clock.ahead = timedelta(minutes=20)
+    venue.clock.ahead = timedelta(seconds=20)
     await venue.time_passes()
     assert (await floor.offers())[second.id] == "EXPIRED"
     await venue.deliver()
