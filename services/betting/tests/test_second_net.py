@@ -132,6 +132,10 @@ A_RESULT = """
     VALUES ({race}, %s, {runner}, 'faja', '2026-01-01Z', sha256(%s), jsonb_build_array(jsonb_build_array({runner}::text)),
             '%s', ARRAY[%s]::uuid[], 'r');
 """
+LIFTED = """
+    INSERT INTO suspension (id, scope, subject, reason, imposed_by, lifted_by, lifted_at, lift_reason)
+    VALUES ({new}, 'USER', {newer}, 'r', {new}, {new}, now(), 'r');"""
+
 RESULT = DECLARE + A_RESULT % (1, "'x'", "DECLARED", "{new}, {newer}")
 CONFIRMED = (
     DECLARED
@@ -180,14 +184,11 @@ BROKEN = {
     "offer_stake_is_in_bounds (too much)": an_offer(stake="1000000.05"),
     "market_counts_its_settlements": "UPDATE market SET settled_result = 1 WHERE id = {market}",
     "market_counts_its_settlements (unwritten)": "UPDATE market SET settlement = 1 WHERE id = {market}",
-    "suspension_is_lifted_once": """
-        INSERT INTO suspension (id, scope, subject, reason, imposed_by, lifted_by, lifted_at, lift_reason)
-        VALUES ({new}, 'USER', {newer}, 'r', {new}, {new}, now(), 'r');
-        UPDATE suspension SET lifted_by = NULL, lifted_at = NULL, lift_reason = NULL WHERE id = {new}""",
-    "suspension_is_lifted_once (by somebody else)": """
-        INSERT INTO suspension (id, scope, subject, reason, imposed_by, lifted_by, lifted_at, lift_reason)
-        VALUES ({new}, 'USER', {newer}, 'r', {new}, {new}, now(), 'r');
-        UPDATE suspension SET lifted_by = {newer} WHERE id = {new}""",
+    "suspension_is_lifted_once": LIFTED + "UPDATE suspension SET lift_reason = 'q' WHERE id = {new}",
+    "suspension_is_lifted_once (by somebody else)": LIFTED
+    + "UPDATE suspension SET lifted_by = {newer} WHERE id = {new}",
+    "who_acts_shows_a_badge (lifted by nobody)": LIFTED
+    + "UPDATE suspension SET lifted_by = NULL, lifted_at = NULL, lift_reason = NULL WHERE id = {new}",
     "offer_is_placed_now (before)": an_offer().replace("now()", "now() - interval '31 seconds'"),
     "offer_is_placed_now (after)": an_offer().replace("now()", "clock_timestamp() + interval '31 seconds'"),
     "offer_joins_the_queue_last": an_offer()
