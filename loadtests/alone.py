@@ -56,7 +56,7 @@ async def ledger_alone(
             await prepare(database)
         urls, pids = [], []
         for _ in range(engines):
-            port = _free_port()
+            port = free_port()
             process = await _start(program, database, port, log, settings or {})
             ends.push_async_callback(_end, process)
             urls.append(f"http://127.0.0.1:{port}")
@@ -72,7 +72,7 @@ async def sealer(database: Database) -> AsyncIterator[None]:
     environment = os.environ | {
         "DATABASE_DSN": database.dsn("ledger_sealer"),
         "SEAL_KEYS": str(stack().secrets_dir / "ledger-seal-keys.json"),
-        "PORT": str(_free_port()),
+        "PORT": str(free_port()),
     }
     process = await asyncio.create_subprocess_exec(
         *AS_A_SERVICE,
@@ -108,7 +108,8 @@ async def settled(database: Database) -> None:
     await steady(database.superuser_dsn, (database.name,))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

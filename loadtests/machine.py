@@ -11,24 +11,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import socket
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from tempfile import NamedTemporaryFile
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import uvloop
 from aiohttp import web
 from argon2 import PasswordHasher
-from common.testing import stack
 from pydantic import BaseModel
 
-from loadtests.posts import row_lock
+from loadtests.alone import free_port
+from loadtests.posts import pgbench_rate, row_lock
+from loadtests.programs import empty_database, run
 
 SCALE = 20
 """Of pgbench's own tables: two million accounts."""
@@ -77,9 +74,7 @@ def door(port: int) -> None:
 
 @asynccontextmanager
 async def _door() -> AsyncIterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "loadtests.machine", "--serve", str(port), start_new_session=True
     )
@@ -110,7 +105,7 @@ async def json_door(seconds: int) -> float:
         )
         script.flush()
         async with _door() as url:
-            told = await _run("wrk", "-t1", f"-c{DOOR_CONNECTIONS}", f"-d{seconds}s", "-s", script.name, url)
+            told = await run("wrk", "-t1", f"-c{DOOR_CONNECTIONS}", f"-d{seconds}s", "-s", script.name, url)
     found = re.search(r"Requests/sec:\s+([0-9.]+)", told)
     if found is None or "Non-2xx" in told or "Socket errors" in told:
         raise RuntimeError(told)
@@ -131,21 +126,11 @@ def own_transaction(clients: int) -> Baseline:
     """pgbench's own transaction, per second."""
 
     async def measured(seconds: int) -> float:
-        superuser = stack().postgres.superuser_dsn
-        name = f"tpcb_{uuid4().hex[:8]}"
-        connection = await asyncpg.connect(superuser)
-        try:
-            await connection.execute(f"CREATE DATABASE {name}")
-            dsn = urlunsplit(urlsplit(superuser)._replace(path=f"/{name}"))
-            await _run("pgbench", "-i", "-q", f"-s{SCALE}", dsn)
-            told = await _run("pgbench", "-M", "prepared", f"-c{clients}", "-j1", f"-T{seconds}", dsn)
-        finally:
-            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            await connection.close()
-        found = re.search(r"tps = ([0-9.]+)", told)
-        if found is None:
-            raise RuntimeError(told)
-        return float(found[1])
+        async with empty_database() as dsn:
+            await run("pgbench", "-i", "-q", f"-s{SCALE}", dsn)
+            return pgbench_rate(
+                await run("pgbench", "-M", "prepared", f"-c{clients}", "-j1", f"-T{seconds}", dsn)
+            )
 
     return measured
 
@@ -170,16 +155,6 @@ BASELINES: dict[str, tuple[float, Baseline]] = {
     "argon2id verifies on one core": (26, argon2),
 }  # fmt: skip
 """With what the reference machine made a second."""
-
-
-async def _run(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    told, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[0]}: {told.decode()[-2000:]}")
-    return told.decode()
 
 
 async def measure(turns: int, seconds: int) -> None:

@@ -22,14 +22,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
 import asyncpg
-from common.testing import stack
 
 from loadtests.alone import Alone, api_key, ledger_alone, sealer, settled
 from loadtests.books import LEDGER, everything_sealed, fund, make_ledger
+from loadtests.programs import empty_database, run
 
 HERE = Path(__file__).parent
 ACCOUNTS = 10_000
@@ -73,7 +71,7 @@ async def _all(
 ) -> list[str]:
     return await asyncio.gather(
         *(
-            _run(
+            run(
                 "wrk", "-t1", f"-c{share}", f"-d{seconds}s", "--latency", "--timeout", "10s",
                 "-s", str(HERE / "posts.lua"), url, "--", key, str(ACCOUNTS), str(int(hot)), str(batch), str(refused),
             )
@@ -84,20 +82,17 @@ async def _all(
 
 async def row_lock(clients: int, seconds: int, *, hot: bool) -> float:
     """The usual ledger transaction in pgbench, per second, in a database of its own."""
-    superuser = stack().postgres.superuser_dsn
-    name = f"rowlock_{uuid4().hex[:8]}"
-    connection = await asyncpg.connect(superuser)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        dsn = urlunsplit(urlsplit(superuser)._replace(path=f"/{name}"))
-        await _run("psql", "-q", "-v", "ON_ERROR_STOP=1", dsn, "-f", str(HERE / "rowlock_schema.sql"))
-        told = await _run(
+    async with empty_database() as dsn:
+        await run("psql", "-q", "-v", "ON_ERROR_STOP=1", dsn, "-f", str(HERE / "rowlock_schema.sql"))
+        told = await run(
             "pgbench", "-n", "-M", "prepared", f"-c{clients}", "-j1", f"-T{seconds}", "-D", f"hot={int(hot)}",
             "-f", str(HERE / "rowlock.sql"), dsn,
         )  # fmt: skip
-    finally:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await connection.close()
+    return pgbench_rate(told)
+
+
+def pgbench_rate(told: str) -> float:
+    """Transactions a second. Raises RuntimeError when it tells of none."""
     rate = re.search(r"tps = ([0-9.]+)", told)
     if rate is None:
         raise RuntimeError(told)
@@ -139,16 +134,6 @@ def _cpu_seconds(pids: Sequence[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / 100
-
-
-async def _run(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    told, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[0]}: {told.decode()[-2000:]}")
-    return told.decode()
 
 
 async def without_rules(alone: Alone) -> None:

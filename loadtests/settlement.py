@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import socket
 import statistics
 import sys
 import time
@@ -29,6 +28,7 @@ from contracts.envelope import Envelope, envelope
 from contracts.ledger import PostRequested
 from contracts.topology import EVENTS
 
+from loadtests.alone import free_port
 from services.betting.tests.asking import JUDGES
 from services.betting.tests.books import Books
 from services.betting.tests.fake_ledger import API_KEY, neighbours
@@ -174,7 +174,7 @@ async def measure(bets: int, bettors: int) -> None:
             str(bets * 20),
         )
         settler = {
-            "PORT": str(_free_port()), "DATABASE_DSN": database.dsn("betting_app"), "LEDGER_URL": ledger.url,
+            "PORT": str(free_port()), "DATABASE_DSN": database.dsn("betting_app"), "LEDGER_URL": ledger.url,
             "AMQP_URL": stack().rabbitmq.url("betting"), "LEDGER_API_KEY": API_KEY,
             "LEDGER_SIGNING_KEY": SigningKey("load", bytes(32)).written(), "LOG_LEVEL": "WARNING",
         }  # fmt: skip
@@ -193,12 +193,6 @@ async def measure(bets: int, bettors: int) -> None:
         print("| placing on another market | offers | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|")
         print(told("before", before))
         print(told("while it settles", meanwhile))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> None:

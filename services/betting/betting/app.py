@@ -37,7 +37,6 @@ from betting.service.suspending import Suspending
 from betting.service.trading import Trading
 from betting.service.withholding import Withholding
 from betting.settings import LedgerSettings, Settings, SettlerSettings
-from betting.staff import Staff
 
 TITLE = "El Carril: betting"
 NEWEST_MIGRATION = "20261122190000"
@@ -104,7 +103,7 @@ async def _parts(app: web.Application, settings: Settings) -> AsyncIterator[None
         identity = await stack.enter_async_context(
             ServiceClient(settings.identity_url, timeout_seconds=IDENTITY_TIMEOUT_SECONDS)
         )
-        app[api.WITHHOLDING] = Withholding(pool, Staff(identity))
+        app[api.WITHHOLDING] = Withholding(pool, identity)
         app[api.READING] = Reading(pool)
         for name, work, seconds in (
             ("finish pending offers", placing.resume, settings.sweep_seconds),

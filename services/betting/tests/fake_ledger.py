@@ -146,7 +146,9 @@ class FakeIdentity:
         if self.silent:
             _hang_up(request)
         role = self.staff.get(UUID(request.match_info["user_id"]), Role.ADMIN)
-        return _problem(404, "no-such-staff") if role is None else web.json_response({"role": role})
+        return (
+            _problem(404, "no-such-staff") if role is None else web.json_response({"role": role, "proof": 1})
+        )
 
     def token(self, user: UUID, role: str) -> str:
         now = int(time.time())

@@ -37,7 +37,6 @@ from betting.service.settling import Settling
 from betting.service.suspending import Suspending
 from betting.service.trading import Trading
 from betting.service.withholding import Withholding
-from betting.staff import Staff
 from betting.store.registry import Stable
 from common.amqp import Delivery
 from common.client import ServiceClient
@@ -72,7 +71,7 @@ class Venue:
     def __post_init__(self) -> None:
         self.programme = Programme(self.pool, clock=self.clock)
         self.registry = Registry(self.pool)
-        self.withholding = Withholding(self.pool, Staff(self.client), clock=self.clock)
+        self.withholding = Withholding(self.pool, self.client, clock=self.clock)
         self.gates = Gates(self.pool, self.programme, clock=self.clock)
         self.officiating = Officiating(self.pool)  # the database looks at its own clock when a window closes
         self.suspending = Suspending(self.pool, clock=self.clock)

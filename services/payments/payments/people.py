@@ -9,6 +9,7 @@ from uuid import UUID
 
 from common.client import RemoteProblem, ServiceClient
 from common.roles import Role
+from common.staff import standing
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from payments.domain.holders import Holder
@@ -26,13 +27,6 @@ class _Told(BaseModel):
     password_changed_at: AwareDatetime | None = None
     blocked_until: AwareDatetime | None = None
     deposit_limits: Mapping[Period, Decimal] = Field(default_factory=dict)
-
-
-class _Standing(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    role: Role
-    proof: int
 
 
 class People:
@@ -58,13 +52,8 @@ class People:
 
     async def cashier(self, person: str) -> int | None:
         """The number of what a cashier's sessions stand on; None for who is no cashier, or none any more."""
-        try:
-            told = await self._client.get(f"/internal/staff/{person}", _Standing)
-        except RemoteProblem as problem:
-            if problem.status in GONE:
-                return None
-            raise
-        return told.proof if told.role is Role.CASHIER else None
+        told = await standing(self._client, person)
+        return told.proof if told is not None and told.role is Role.CASHIER else None
 
     async def _ask(self, player: UUID) -> _Told | None:
         try:

@@ -2,21 +2,23 @@
 
 from uuid import uuid4
 
+from common.client import ServiceClient
 from common.idempotency import Answer
 from common.pg import Connection, Pool, transaction
-from common.roles import Role
+from common.staff import standing
 
 from betting.domain.errors import NoSuchApproval
 from betting.domain.withholding import ApprovalStatus, RateApproval, RateApprovalId, TaxRate
 from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
-from betting.staff import Staff
 from betting.store.withholding import WithholdingStore
 
 
 class Withholding:
-    def __init__(self, pool: Pool, staff: Staff, *, clock: Clock = now_utc, new_id: NewId = uuid4) -> None:
+    def __init__(
+        self, pool: Pool, identity: ServiceClient, *, clock: Clock = now_utc, new_id: NewId = uuid4
+    ) -> None:
         self._pool = pool
-        self._staff = staff
+        self._identity = identity
         self._clock = clock
         self._new_id = new_id
 
@@ -40,12 +42,13 @@ class Withholding:
         """
         async with transaction(self._pool, readonly=True) as conn:
             seen = _found(await WithholdingStore(conn).approval(approval_id))
-        asker: Role | None = await self._staff.role_of(seen.requested_by) if approve else None
+        asker = await standing(self._identity, seen.requested_by) if approve else None
 
         async def work(conn: Connection) -> Answer:
             store = WithholdingStore(conn)
             found = _found(await store.approval_for_update(approval_id))
-            found.check_decision(call.user_id, asker, approve=approve, now=self._clock())
+            role = None if asker is None else asker.role
+            found.check_decision(call.user_id, role, approve=approve, now=self._clock())
             status = ApprovalStatus.APPROVED if approve else ApprovalStatus.REFUSED
             return show(await store.decide(approval_id, status, call.user_id))
 
