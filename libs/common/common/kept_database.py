@@ -107,25 +107,23 @@ _OTHERS_LEAVE: Final = """
 """
 
 # A row of a catalog that is changed is written anew, by a later transaction. Statistics are written in place. What PostgreSQL
-# brings along has numbers below 16384.
+# brings along has numbers below 16384. Each part is a value of its own: as a join of eleven single rows it took 15 ms to plan.
 _SCHEMA_AND_BYTES: Final = """
-    SELECT concat_ws(' ', relations, columns, constraints, triggers, functions, policies, defaults, schemas, settings, acl)
-           AS schema, bytes
-    FROM (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_class WHERE relpersistence <> 't') AS a (relations),
-         (SELECT count(*) || ':' || max(a.xmin::text::bigint) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
-          WHERE c.relpersistence <> 't' AND a.attrelid >= 16384) AS b (columns),
-         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_constraint) AS c (constraints),
-         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_trigger) AS d (triggers),
-         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_proc WHERE oid >= 16384) AS e (functions),
-         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_policy) AS f (policies),
-         (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_attrdef) AS g (defaults),
-         (SELECT count(*) || ':' || max(xmin::text::bigint)
-          FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_') AS h (schemas),
-         (SELECT array_agg(setconfig::text ORDER BY setrole)::text FROM pg_db_role_setting
-          WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) AS i (settings),
-         (SELECT datacl::text FROM pg_database WHERE datname = current_database()) AS j (acl),
-         (SELECT coalesce(sum(pg_relation_size(oid)), 0)::bigint FROM pg_class
-          WHERE relkind = 'r' AND relnamespace <> 'pg_catalog'::regnamespace) AS k (bytes)
+    SELECT concat_ws(' ',
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_class WHERE relpersistence <> 't'),
+        (SELECT count(*) || ':' || max(a.xmin::text::bigint) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+         WHERE c.relpersistence <> 't' AND a.attrelid >= 16384),
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_constraint),
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_trigger),
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_proc WHERE oid >= 16384),
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_policy),
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_attrdef),
+        (SELECT count(*) || ':' || max(xmin::text::bigint) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'),
+        (SELECT array_agg(setconfig::text ORDER BY setrole)::text FROM pg_db_role_setting
+         WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())),
+        (SELECT datacl::text FROM pg_database WHERE datname = current_database())) AS schema,
+        (SELECT coalesce(sum(pg_relation_size(oid)), 0)::bigint FROM pg_class
+         WHERE relkind = 'r' AND relnamespace <> 'pg_catalog'::regnamespace) AS bytes
 """
 
 _TABLES: Final = """
