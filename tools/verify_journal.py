@@ -49,6 +49,10 @@ EXACT = decimal.Context(
 )
 """For sums: one that cannot be told to the last digit is an error, not nearly right."""
 AMOUNT = re.compile(r"-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,12})?")
+FORM = 1
+"""The form of manifests and proofs that is read here."""
+MANIFEST = ("ledger", "first", "last", "entries", "sha256", "exported_at", "seals", "keys")
+PROOF = ("header", "postings", "index", "size", "path", "seal", "keys")
 UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading comes to when a file has another shape than it must have."""
 
@@ -156,12 +160,14 @@ class Keys:
         self._starts: list[tuple[int, str]] = []
         for id, text in trusted.items():
             self._keys[id] = Ed25519PublicKey.from_public_bytes(_base64(text, f"trusted key {id}"))
-        for each in sorted(shown, key=lambda key: int(key["from_seal"])):
+        for each in shown:
+            _require(each, ("id", "public_key", "from_seal"), "a key")
+        for each in sorted(shown, key=lambda key: _whole(key["from_seal"])):
             self._accept(each, ledger)
 
     def _accept(self, shown: Json, ledger: str) -> None:
         id, public = str(shown["id"]), _base64(shown["public_key"], f"key {shown['id']}")
-        start = int(shown["from_seal"])
+        start = _whole(shown["from_seal"])
         if id in self._keys and self._keys[id].public_bytes_raw() != public:
             raise Wrong(f"key {id} is shown with another public key than is trusted")
         if shown.get("endorsement"):
@@ -206,6 +212,7 @@ class Keys:
 
 def read_seal(shown: Json) -> Seal:
     """A seal from its statement alone. Raises `Wrong`."""
+    _require(shown, ("statement", "signature", "hash"), "a seal")
     statement = str(shown["statement"]).encode()
     said = _read(statement, "a seal")
     if said.get("v") != 1 or said.get("type") != "seal":
@@ -243,6 +250,8 @@ def check_chain(seals: list[Seal], keys: Keys, ledger: str, head: Head) -> None:
             raise Wrong(f"seal {seal.number} names another seal before it")
         keys.check(seal)
     at_head = [seal for seal in seals if seal.number == head.number]
+    if head.number < seals[0].number:
+        raise Wrong(f"the chain begins at seal {seals[0].number}, after the expected head {head.number}")
     if not at_head:
         raise Wrong(
             f"the chain ends at seal {seals[-1].number} and does not reach the expected head {head.number}"
@@ -385,10 +394,11 @@ def verify_journal(folder: Path, trusted: Json, head: Head, wanted: tuple[int, i
     findings = Findings()
     try:
         manifest = _read((folder / "manifest.json").read_bytes(), "the manifest")
+        _require_form(manifest, MANIFEST, "the manifest")
         ledger = str(manifest["ledger"])
         seals = [read_seal(shown) for shown in manifest["seals"]]
         check_chain(seals, Keys(trusted, manifest["keys"], ledger), ledger, head)
-        first, last = int(manifest["first"]), int(manifest["last"])
+        first, last = _whole(manifest["first"]), _whole(manifest["last"])
         noted = next(seal.last for seal in seals if seal.number == head.number)
         needed = wanted or (1, noted)
         if first > needed[0] or last < needed[1]:
@@ -400,7 +410,7 @@ def verify_journal(folder: Path, trusted: Json, head: Head, wanted: tuple[int, i
             digest = check_entries(folder / "journal.jsonl", seals, first, last, replay, findings)
             replay.close()
         for name, found in (("entries", last - first + 1), ("sha256", digest)):
-            if manifest.get(name, found) != found:
+            if manifest[name] != found:
                 findings.add(f"the manifest says {manifest[name]} as its {name}, and it is {found}")
         if not findings.found:
             _say(
@@ -430,6 +440,7 @@ def verify_proof(proof: Json, trusted: Json, head: Head | None) -> Findings:
     """That the entry shown is under the seal shown, and the seal is signed. A head must be this very seal."""
     findings = Findings()
     try:
+        _require_form(proof, PROOF, "the proof")
         header, seal = proof["header"], read_seal(proof["seal"])
         Keys(trusted, proof["keys"], seal.ledger).check(seal)
         _check_shown(header["postings"], proof["postings"])
@@ -468,6 +479,19 @@ def _read(text: bytes, what: str) -> Json:
     if not isinstance(value, dict):
         raise Wrong(f"{what} is not an object")
     return value
+
+
+def _require_form(shown: Json, names: tuple[str, ...], what: str) -> None:
+    """Raises `Wrong`, naming it, for what is left out of a file, and for a form that came after this one."""
+    _require(shown, ("v", *names), what)
+    if shown["v"] != FORM:
+        raise Wrong(f"{what} is of form {shown['v']}, and this reads form {FORM}")
+
+
+def _require(shown: Json, names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        if name not in shown:
+            raise Wrong(f"{what} has no {name}")
 
 
 def _no_floats(text: str) -> Any:

@@ -73,9 +73,16 @@ CODE = (
     CodeGuard(
         "seals: what a manifest says of its journal is verified",
         "tools/verify_journal.py",
-        "            if manifest.get(name, found) != found:",
+        "            if manifest[name] != found:",
         "            if False:",
         (f"{LT}/test_verify_journal.py::test_what_a_manifest_says_besides_is_verified_too",),
+    ),
+    CodeGuard(
+        "seals: what an export leaves out is named",
+        "tools/verify_journal.py",
+        "        if name not in shown:",
+        "        if False:",
+        (f"{LT}/test_verify_journal.py::test_whatever_an_export_leaves_out_is_named",),
     ),
     CodeGuard(
         "seals: a posting is shown under its own leg",

@@ -56,6 +56,7 @@ class Page(Body):
 
     after: int = 0
     limit: int = 50
+    newest: bool = False
 
 
 class OutOfStock(Refused):

@@ -161,6 +161,16 @@ class TestInput:
             ("limit=1&limit=2", "limit"),
             ("zz=1", "zz"),
             ("after=%00", "after"),
+            ("limit=%2B5", "limit"),
+            ("limit=+5", "limit"),
+            ("limit=5+", "limit"),
+            ("limit=1_0", "limit"),
+            ("limit=05", "limit"),
+            ("limit=5.0", "limit"),
+            ("limit=%D9%A5", "limit"),
+            ("after=-0", "after"),
+            ("newest=on", "newest"),
+            ("newest=1", "newest"),
         ],
     )
     async def test_of_a_query(self, client: Client, query: str, field: str) -> None:

@@ -85,6 +85,14 @@ def _shown_date(proof: Json) -> None:
     proof["seal"]["sealed_at"] = "2020-01-01T00:00:00Z"
 
 
+def _form(proof: Json) -> None:
+    proof["v"] = 2
+
+
+def _no_hash(proof: Json) -> None:
+    del proof["seal"]["hash"]
+
+
 def _shape(proof: Json) -> None:
     proof["postings"] = []
 
@@ -105,6 +113,8 @@ def _shape(proof: Json) -> None:
         _shown_hash,
         _shown_number,
         _shown_date,
+        _form,
+        _no_hash,
         _shape,
     ],
 )

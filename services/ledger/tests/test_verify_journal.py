@@ -312,6 +312,49 @@ async def test_a_changed_chain_is_found(twelve: SealedBank, change: Callable[[Js
     assert status == 1, told
 
 
+MANIFEST = ("v", "ledger", "first", "last", "entries", "sha256", "exported_at", "seals", "keys")
+
+
+@pytest.mark.parametrize(
+    ("path", "telling"),
+    [
+        *(((name,), f"the manifest has no {name}") for name in MANIFEST),
+        *((("seals", 1, name), f"a seal has no {name}") for name in ("statement", "signature", "hash")),
+        *((("keys", 0, name), f"a key has no {name}") for name in ("id", "public_key", "from_seal")),
+    ],
+)
+async def test_whatever_an_export_leaves_out_is_named(
+    twelve: SealedBank, path: tuple[str | int, ...], telling: str
+) -> None:
+    folder, export = await twelve.export()
+
+    def leave_out(manifest: Json) -> None:
+        *way, name = path
+        where: Any = manifest
+        for step in way:
+            where = where[step]
+        del where[name]
+
+    change_manifest(folder, leave_out)
+    status, told = await twelve.verify(folder, head_of(export))
+    assert (status, telling in told) == (1, True), told
+
+
+async def test_an_export_of_a_later_form_is_not_read_as_one_of_this(twelve: SealedBank) -> None:
+    folder, export = await twelve.export()
+    change_manifest(folder, lambda manifest: manifest.update(v=2))
+    status, told = await twelve.verify(folder, head_of(export))
+    assert (status, "the manifest is of form 2" in told) == (1, True), told
+
+
+async def test_a_head_of_before_the_export_is_told_as_such(twelve: SealedBank) -> None:
+    whole, export = await twelve.export()
+    first = json.loads((whole / "manifest.json").read_text())["seals"][0]["hash"]
+    folder, _ = await twelve.export(first=7, last=8)
+    status, told = await twelve.verify(folder, f"1:{first}", "--range", "7:8")
+    assert (status, "the chain begins at seal 2, after the expected head 1" in told) == (1, True), told
+
+
 async def test_bytes_that_say_the_same_in_another_way_are_found(twelve: SealedBank) -> None:
     folder, export = await twelve.export()
     text = (folder / "journal.jsonl").read_text()

@@ -1,6 +1,7 @@
 """Reading what a client sends: bounded in size and time, strict in form, and always naming the field."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
@@ -52,11 +53,20 @@ def read_query(request: web.Request, model: type[Model]) -> Model:
 
 
 def _from_texts(values: Mapping[str, str], model: type[Model]) -> Model:
-    """A query has no types, so its values are read as text even by a strict model."""
+    """A query has no types, so its values are read as text even by a strict model; but a number or a boolean has one
+    spelling, the one of JSON: pydantic would read `+5`, `1_0` and ` 5 ` as numbers too, and `on` as true."""
     try:
-        return model.model_validate_strings(values)
+        found = model.model_validate_strings(values)
     except ValidationError as error:
         raise _invalid(error) from None
+    misspelt = tuple(
+        FieldError(name, f"is written {plain}")
+        for name, text in values.items()
+        if isinstance(read := getattr(found, name), int) and text != (plain := json.dumps(read))
+    )
+    if misspelt:
+        raise InvalidInput(misspelt)
+    return found
 
 
 async def body_of(request: web.Request) -> bytes:

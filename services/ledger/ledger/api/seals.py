@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +21,7 @@ from ledger.sealing.proofs import NoSuchSeal, NotSealedYet, Proof
 from ledger.store.seals import SealKeyRow, SealRow
 
 _FREE = TypeAdapter(dict[str, JsonValue])
+_NUMBER = re.compile("[1-9][0-9]{0,17}")
 
 
 class SealView(View):
@@ -84,7 +86,7 @@ async def list_seals(request: web.Request) -> web.Response:
 async def get_seal(request: web.Request) -> web.Response:
     """A seal by its number."""
     text = request.match_info["number"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if _NUMBER.fullmatch(text) is None:
         raise NoSuchSeal("a seal's number is a number", field="number")
     return reply(_seal(await request.app[SEALS].one(request[HOLDER].ledger, int(text))))
 
