@@ -38,6 +38,13 @@ CODE = (
         (f"{LT}/test_batches.py::test_a_balance_beyond_the_largest_amount_is_an_answer_and_no_defect",),
     ),
     CodeGuard(
+        "ledger: a hold that is over before it begins is refused",
+        f"{L}/domain/derived.py",
+        "    if command.overdue:",
+        "    if False:",
+        (f"{LT}/test_holds.py::test_a_hold_that_is_over_before_it_begins_is_refused",),
+    ),
+    CodeGuard(
         "ledger: that the two nets disagree is counted",
         f"{L}/engine/batch.py",
         "    NETS_DISAGREED.inc()",

@@ -23,7 +23,7 @@ from contracts.wire import (
 
 class HoldRequest(Request):
     """A wish to set `amount` of `account` aside. `hold` is its id; without it, the id of the entry that
-    opens it. `expires_at` is at most 366 days away; without it the hold stays until it is drawn."""
+    opens it. `expires_at` is yet to come, at most 366 days away; without it the hold stays until it is drawn."""
 
     kind: EntryKind = "hold.open"
     account: AccountPath

@@ -96,7 +96,7 @@ class EntryParts(Request):
     """What there is to say about an entry beside its postings.
 
     `effective_at` is when it takes effect, from the year 2000 to now; without it, when it is posted.
-    `expires_at` is when the hold that it opens goes back of itself.
+    `expires_at` is when the hold that it opens goes back of itself: not in the past, at most 366 days away.
     """
 
     kind: EntryKind

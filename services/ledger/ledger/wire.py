@@ -74,12 +74,19 @@ def command(
         wanted.reverses if isinstance(wanted, KeyedEntry) else None,
         wanted.drains if isinstance(wanted, KeyedEntry) else None,
         utc(wanted.expires_at),
+        overdue=is_overdue(wanted.expires_at, now),
     )
 
 
 def utc(moment: datetime | None) -> datetime | None:
     """As the journal gives it back: the first answer and every repetition are the same, letter by letter."""
     return moment and moment.astimezone(UTC)
+
+
+def is_overdue(expires_at: datetime | None, now: datetime) -> bool:
+    """Whether a hold would end before it began. The engine refuses it only as a new one: what was posted in time has
+    its first answer for ever."""
+    return expires_at is not None and expires_at <= now
 
 
 def check_moments(

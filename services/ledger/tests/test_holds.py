@@ -231,6 +231,60 @@ async def test_the_application_lets_holds_expire_by_itself(desk: Desk) -> None:
     assert await desk.balance(ANA) == "100.00"
 
 
+def _entry(hold: str, expires_at: str) -> Json:
+    """The same hold, by the route of all entries."""
+    legs = [(ANA, "debit", {}), (f"held/{ANA}", "credit", {"hold": hold})]
+    return {
+        "kind": "hold.open",
+        "reference": "orders/1",
+        "expires_at": expires_at,
+        "postings": [
+            {"account": account, "side": side, "amount": "10.00", "currency": "USD", **more}
+            for account, side, more in legs
+        ],
+    }
+
+
+async def test_a_hold_that_is_over_before_it_begins_is_refused(desk: Desk) -> None:
+    await desk.fund(ANA, "100.00")
+    past, hold = LONG_AGO.isoformat(), str(uuid4())
+    for path, asked in (
+        ("/v1/holds", body("10.00", hold=hold, expires_at=past)),
+        ("/v1/entries", _entry(hold, past)),
+    ):
+        for again in (None, "true"):
+            status, told = await desk.post(path, asked, f"late:{path}")
+            assert (status, slug(told), told["field"]) == (422, "expiry-passed", "expires_at"), told
+            assert told.get("replayed") == again, "it is an answer for ever"
+    linked = {"groups": [[{**_entry(hold, past), "idempotency_key": "late:batch"}]]}
+    _, told = await desk.post("/v1/entries/batch", linked)
+    problem = told["groups"][0][0]["problem"]
+    assert (problem["status"], problem["type"], problem["field"]) == (
+        422,
+        "/problems/expiry-passed",
+        "expires_at",
+    )
+    assert (await desk.get(f"/v1/holds/{hold}"))[0] == 404
+    assert await desk.balance(ANA) == "100.00"
+
+
+async def test_a_hold_of_which_the_end_has_passed_meanwhile_keeps_its_first_answer(desk: Desk) -> None:
+    await desk.fund(ANA, "100.00")
+    soon = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+    hold = str(uuid4())
+    asked = (("/v1/holds", body("10.00", expires_at=soon)), ("/v1/entries", _entry(hold, soon)))
+    first = [await desk.post(path, wanted, path) for path, wanted in asked]
+    assert [status for status, _ in first] == [201, 201], first
+    await asyncio.sleep(1.6)
+    again = [await desk.post(path, wanted, path) for path, wanted in asked]
+    assert [(status, told["id"]) for status, told in again] == [(201, told["id"]) for _, told in first]
+    assert {told["headers"]["Idempotent-Replayed"] for _, told in again} == {"true"}
+    for path, _ in asked:  # of another amount it is another request, however late
+        status, told = await desk.post(path, {**body("11.00", expires_at=soon)} if path == "/v1/holds" else {
+            **_entry(str(uuid4()), soon)}, path)  # fmt: skip
+        assert (status, slug(told)) == (422, "idempotency-key-reused")
+
+
 async def test_a_hold_drawn_to_nothing_has_no_deadline_left(database: Database) -> None:
     async with AsyncExitStack() as stack:
         shop = await open_shop(database, stack)

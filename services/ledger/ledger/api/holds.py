@@ -30,7 +30,8 @@ async def open_hold(request: web.Request) -> web.Response:
     holder = request[HOLDER]
     wanted = await read(request, HoldRequest)
     holder.require_kind(wanted.kind)
-    wire.check_moments(None, wanted.expires_at, datetime.now(UTC))
+    now = datetime.now(UTC)
+    wire.check_moments(None, wanted.expires_at, now)
     opening = Opening(
         wanted.kind,
         wanted.account,
@@ -39,6 +40,7 @@ async def open_hold(request: web.Request) -> web.Response:
         wanted.reference,
         wanted.hold,
         wire.utc(wanted.expires_at),
+        wire.is_overdue(wanted.expires_at, now),
         wanted.metadata,
     )
     return _posted(request, await request.app[HOLDING].open(_caller(request), opening))

@@ -55,6 +55,7 @@ class Command:
     reverses    the entry whose mirror this is to be: then it has no legs of its own
     drains      the hold of which everything that remains goes back where it came from: the same
     expires_at  when the hold that it opens ends of itself
+    overdue     whether that had passed when the command came: no part of the wish, but it is refused as a new one
     link, links the group that it is posted with, all or none, and how many they are (see `linked`)
     """
 
@@ -74,6 +75,7 @@ class Command:
     expires_at: datetime | None = None
     link: UUID | None = None
     links: int | None = None
+    overdue: bool = False
 
     @cached_property
     def id(self) -> UUID:

@@ -20,6 +20,7 @@ def check_derivation(command: Command, kind: Kind) -> None:
     Raises:
         TemplateViolation: the command mirrors, drains or sets an expiry where its kind does not, or names
             legs of its own beside that.
+        ExpiryPassed: the hold that it opens would be over.
         KindNotPermitted: a hold made to expire by anyone but the ledger.
     """
     if kind.mirror != (command.reverses is not None):
@@ -27,6 +28,8 @@ def check_derivation(command: Command, kind: Kind) -> None:
         raise refusals.TemplateViolation(f"{kind.name} {word} entry to reverse", field="reverses")
     if command.expires_at is not None and not kind.expiring:
         raise refusals.TemplateViolation(f"no hold of {kind.name} expires", field="expires_at")
+    if command.overdue:
+        raise refusals.ExpiryPassed("the hold would have ended before it began", field="expires_at")
     if command.drains is not None and kind.draws not in ("release", "expire"):
         raise refusals.TemplateViolation(f"{kind.name} does not release a hold", field="drains")
     if (command.reverses or command.drains) and command.legs:

@@ -52,6 +52,7 @@ class Opening:
     reference: str
     hold: UUID | None
     expires_at: datetime | None
+    overdue: bool
     metadata: Mapping[str, str]
 
 
@@ -78,6 +79,7 @@ def open_hold(caller: Caller, chart: Chart, wanted: Opening) -> Command:
         wanted.metadata,
         traceparent=caller.traceparent,
         expires_at=wanted.expires_at,
+        overdue=wanted.overdue,
     )
 
 

@@ -59,6 +59,10 @@ class HoldExists(Refused):
     slug, title = "hold-exists", "The hold was opened before"
 
 
+class ExpiryPassed(Refused):
+    slug, title = "expiry-passed", "The moment at which the hold ends has passed"
+
+
 class ReceiptMismatch(Refused):
     slug, title = "receipt-mismatch", "The receipt attests something else"
 
@@ -250,6 +254,7 @@ STORED: dict[str, type[DomainError]] = {
         HoldExhausted,
         HoldMismatch,
         HoldExists,
+        ExpiryPassed,
         ReceiptMismatch,
         ReceiptSpent,
         SettlementMismatch,
