@@ -2,6 +2,14 @@ CREATE DOMAIN public.amount AS numeric
 	CONSTRAINT amount_is_exact CHECK ((scale(VALUE) <= 2))
 	CONSTRAINT amount_is_finite_and_not_negative CHECK (((VALUE >= (0)::numeric) AND (VALUE < '1000000000000000'::numeric)));
 
+CREATE FUNCTION public.appointment_waits_for_offers() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(NEW.official_id::text, 6));
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.badge_is_genuine() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -217,6 +225,31 @@ BEGIN
                JOIN LATERAL (SELECT * FROM offer WHERE id = a.maker_offer OFFSET 0) maker ON true
                JOIN LATERAL (SELECT * FROM offer WHERE id = a.taker_offer OFFSET 0) taker ON true) broken
       WHERE broken.rule IS NOT NULL LIMIT 1;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.fill_is_by_who_may() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM refuse('fill_within_a_stable', format('both of bet %s are of one stable', a.id))
+       FROM added a
+       JOIN LATERAL (SELECT stable_id FROM stable_member WHERE user_id = a.maker_user OFFSET 0) maker ON true
+       JOIN LATERAL (SELECT stable_id FROM stable_member WHERE user_id = a.taker_user OFFSET 0) taker ON true
+      WHERE maker.stable_id = taker.stable_id LIMIT 1;
+    PERFORM refuse('fill_by_a_connection', format('bettor %s of bet %s is of a stable in the race', each.user_id, a.id))
+       FROM added a
+       CROSS JOIN LATERAL (VALUES (a.maker_user, a.maker_side), (a.taker_user, a.taker_side)) AS each (user_id, side)
+       JOIN LATERAL (SELECT stable_id FROM stable_member WHERE user_id = each.user_id OFFSET 0) s ON true
+       JOIN LATERAL (SELECT race_id, runner_a, runner_b FROM market WHERE id = a.market_id OFFSET 0) m ON true
+       JOIN LATERAL (SELECT id FROM runner WHERE race_id = m.race_id AND stable_id = s.stable_id OFFSET 0) own ON true
+      WHERE own.id <> CASE each.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END LIMIT 1;
+    PERFORM refuse('fill_by_an_official', format('of bet %s one officiates', a.id))
+       FROM added a
+       JOIN LATERAL (SELECT race_id FROM market WHERE id = a.market_id OFFSET 0) m ON true
+       JOIN LATERAL (SELECT event_id FROM race WHERE id = m.race_id OFFSET 0) r ON true
+      WHERE EXISTS (SELECT FROM appointment p
+                     WHERE p.event_id = r.event_id AND p.official_id IN (a.maker_user, a.taker_user)) LIMIT 1;
     RETURN NULL;
 END $$;
 
@@ -990,7 +1023,6 @@ CREATE TABLE public.offer (
     record text,
     moved_by uuid,
     moved_why text DEFAULT 'placed'::text NOT NULL,
-    CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))),
     CONSTRAINT offer_ends_with_nothing_left CHECK ((((stake)::numeric > (0)::numeric) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = ((remaining)::numeric > (0)::numeric)) AND ((status = ANY (ARRAY['PENDING'::text, 'OPEN'::text, 'PARTIAL'::text])) = (ended_at IS NULL)) AND (((released)::numeric > (0)::numeric) = (ending IS NOT NULL)))),
     CONSTRAINT offer_key_is_bounded CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
     CONSTRAINT offer_ratio_on_ladder CHECK (((((((((((((((((((((((((((((((risk = 1) AND (win = 10) AND (rank = '-14'::integer)) OR ((risk = 1) AND (win = 5) AND (rank = '-13'::integer))) OR ((risk = 1) AND (win = 4) AND (rank = '-12'::integer))) OR ((risk = 1) AND (win = 3) AND (rank = '-11'::integer))) OR ((risk = 2) AND (win = 5) AND (rank = '-10'::integer))) OR ((risk = 1) AND (win = 2) AND (rank = '-9'::integer))) OR ((risk = 3) AND (win = 5) AND (rank = '-8'::integer))) OR ((risk = 2) AND (win = 3) AND (rank = '-7'::integer))) OR ((risk = 7) AND (win = 10) AND (rank = '-6'::integer))) OR ((risk = 3) AND (win = 4) AND (rank = '-5'::integer))) OR ((risk = 4) AND (win = 5) AND (rank = '-4'::integer))) OR ((risk = 17) AND (win = 20) AND (rank = '-3'::integer))) OR ((risk = 9) AND (win = 10) AND (rank = '-2'::integer))) OR ((risk = 19) AND (win = 20) AND (rank = '-1'::integer))) OR ((risk = 1) AND (win = 1) AND (rank = 0))) OR ((risk = 20) AND (win = 19) AND (rank = 1))) OR ((risk = 10) AND (win = 9) AND (rank = 2))) OR ((risk = 20) AND (win = 17) AND (rank = 3))) OR ((risk = 5) AND (win = 4) AND (rank = 4))) OR ((risk = 4) AND (win = 3) AND (rank = 5))) OR ((risk = 10) AND (win = 7) AND (rank = 6))) OR ((risk = 3) AND (win = 2) AND (rank = 7))) OR ((risk = 5) AND (win = 3) AND (rank = 8))) OR ((risk = 2) AND (win = 1) AND (rank = 9))) OR ((risk = 5) AND (win = 2) AND (rank = 10))) OR ((risk = 3) AND (win = 1) AND (rank = 11))) OR ((risk = 4) AND (win = 1) AND (rank = 12))) OR ((risk = 5) AND (win = 1) AND (rank = 13))) OR ((risk = 10) AND (win = 1) AND (rank = 14)))),
@@ -1687,6 +1719,9 @@ ALTER TABLE ONLY public.objection
 ALTER TABLE public.offer
     ADD CONSTRAINT offer_challenges_another CHECK ((challenges <> user_id)) NOT VALID;
 
+ALTER TABLE public.offer
+    ADD CONSTRAINT offer_ending_is_known CHECK ((ending = ANY (ARRAY['DUST'::text, 'SELF_MATCH'::text, 'BY_OWNER'::text, 'DECLINED'::text, 'TIME_OVER'::text, 'NOT_ENOUGH'::text, 'NOT_RESTING'::text, 'BETTOR_SUSPENDED'::text, 'BETTOR_EXCLUDED'::text, 'BETTOR_BARRED'::text, 'MARKET_CLOSED'::text, 'MARKET_CHANGED'::text, 'RACE_SCRATCHED'::text, 'HOLD_REFUSED'::text]))) NOT VALID;
+
 ALTER TABLE ONLY public.offer
     ADD CONSTRAINT offer_is_bound UNIQUE (id, market_id, user_id, side, risk, win);
 
@@ -1887,6 +1922,8 @@ CREATE TRIGGER appointment_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 
 CREATE TRIGGER appointment_is_by_staff BEFORE INSERT ON public.appointment FOR EACH ROW EXECUTE FUNCTION public.staff_shows_a_badge('appointed_by', 'official admin');
 
+CREATE TRIGGER appointment_waits_for_offers BEFORE INSERT ON public.appointment FOR EACH ROW EXECUTE FUNCTION public.appointment_waits_for_offers();
+
 CREATE TRIGGER badge_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.badge FOR EACH STATEMENT EXECUTE FUNCTION public.history_is_append_only();
 
 CREATE TRIGGER badge_is_genuine BEFORE INSERT ON public.badge FOR EACH ROW EXECUTE FUNCTION public.badge_is_genuine();
@@ -1926,6 +1963,8 @@ CREATE TRIGGER event_moves_forward BEFORE UPDATE OF status ON public.event FOR E
 CREATE TRIGGER exclusion_is_the_later BEFORE UPDATE ON public.exclusion FOR EACH ROW WHEN ((new.changed_at < old.changed_at)) EXECUTE FUNCTION public.word_is_the_later();
 
 CREATE TRIGGER fill_in_open_market AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_in_open_market();
+
+CREATE TRIGGER fill_is_by_who_may AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_is_by_who_may();
 
 CREATE TRIGGER fill_is_in_both_offers AFTER INSERT ON public.fill REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.fill_is_in_both_offers();
 
@@ -2141,6 +2180,8 @@ GRANT ALL ON SCHEMA public TO betting_owner;
 GRANT USAGE ON SCHEMA public TO betting_app;
 GRANT USAGE ON SCHEMA public TO betting_relay;
 
+REVOKE ALL ON FUNCTION public.appointment_waits_for_offers() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.badge_is_genuine() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.begins_at_the_beginning() FROM PUBLIC;
@@ -2166,6 +2207,8 @@ REVOKE ALL ON FUNCTION public.deadline_is_kept() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.declaration_is_impartial() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_in_open_market() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.fill_is_by_who_may() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.fill_is_in_both_offers() FROM PUBLIC;
 

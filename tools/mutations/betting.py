@@ -107,8 +107,8 @@ CODE = (
     CodeGuard(
         "bets: a hold that comes after the gate goes back",
         f"{B}/service/placing.py",
-        "    refusal = _refusal(session, offer, suspended=waiting.suspended)",
-        "    refusal = _refusal(session, offer, suspended=waiting.suspended) and None",
+        "    refusal = _refusal(session, waiting)",
+        "    refusal = _refusal(session, waiting) and None",
         (f"{_HOLDS}::test_a_hold_that_comes_after_the_gate_goes_back",),
     ),
     CodeGuard(
@@ -235,7 +235,7 @@ CODE = (
         f"{B}/domain/matching.py",
         " or slip.user_id == taker.slip.user_id:",
         ":",
-        (*_MATCHING, f"{_OPTIONS}::test_who_joins_a_stable_is_not_matched_with_what_they_offered_before"),
+        _MATCHING,
     ),
     CodeGuard(
         "bets: a challenge is answered on the other side",

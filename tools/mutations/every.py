@@ -6,6 +6,7 @@ from typing import Final
 
 from tools.mutations import (
     badges,
+    barring,
     betting,
     edge,
     engine,
@@ -20,8 +21,8 @@ from tools.mutations import (
 from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
 
 EVERY: Final[tuple[CodeGuard | DatabaseGuard, ...]] = (
-    *CODE, *edge.CODE, *identity.CODE, *limits.CODE, *betting.CODE, *engine.CODE, *ledger.CODE, *lane.CODE,
+    *CODE, *edge.CODE, *identity.CODE, *limits.CODE, *betting.CODE, *barring.CODE, *engine.CODE, *ledger.CODE, *lane.CODE,
     *messages.CODE, *payments.CODE, *withholding.CODE,
-    *DATABASE, *identity.DATABASE, *limits.DATABASE, *badges.DATABASE, *betting.DATABASE,
+    *DATABASE, *identity.DATABASE, *limits.DATABASE, *badges.DATABASE, *betting.DATABASE, *barring.DATABASE,
     *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE, *withholding.DATABASE,
 )  # fmt: skip

@@ -109,20 +109,6 @@ async def test_an_answer_on_the_challengers_own_side_is_killed(venue: Venue, flo
     await venue.check_money()
 
 
-async def test_who_joins_a_stable_is_not_matched_with_what_they_offered_before(
-    venue: Venue, floor: Floor
-) -> None:
-    ana = venue.bettor()
-    await floor.place(ana, 0, (1, 1), 100)
-    await venue.stable("Cuadra Reyna", ana)
-    again = await floor.place(ana, 1, (1, 1), 100)
-    assert (again.http, again.status) == (201, "CANCELLED")
-    assert ("CANCELLED", "SELF_MATCH") in await floor.ends()
-    await venue.deliver()
-    assert venue.books.of(ana) == {"available": "900.00", "held": "100.00"}
-    await venue.check_money()
-
-
 async def test_cancel_all_takes_back_everything_and_once(venue: Venue) -> None:
     floors = [await venue.market() for _ in range(3)]
     ana = venue.bettor()

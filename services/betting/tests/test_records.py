@@ -121,10 +121,17 @@ async def test_nobody_leaves_their_stable_for_an_offer(venue: Venue, floor: Floo
             assert refused.value.constraint_name == "offer_owner_is_of_its_bettor"
 
 
-async def test_who_joins_a_stable_while_an_offer_is_written_down_waits(venue: Venue, app: Connection) -> None:
-    """Else the offer, whose owner group has been looked for, would be refused, and all that are written with it."""
+@pytest.mark.parametrize("change", ["joins", "officiates"])
+async def test_who_joins_a_stable_while_an_offer_is_written_down_waits(
+    venue: Venue, floor: Floor, app: Connection, change: str
+) -> None:
+    """Else the offer, whose owner group has been looked for, would be refused, and all that are written with it. So does who
+    is appointed: else it would rest, and what rested of theirs has been looked for."""
     stable, groom = await venue.stable("Cuadra Reyna"), venue.bettor()
-    join = f"INSERT INTO stable_member VALUES ('{groom}', '{stable}', 'GROOM', '{JUDGES[0]}')"
+    join = {
+        "joins": f"INSERT INTO stable_member VALUES ('{groom}', '{stable}', 'GROOM', '{JUDGES[0]}')",
+        "officiates": f"INSERT INTO appointment VALUES ('{floor.race.event_id}', '{groom}', '{JUDGES[0]}')",
+    }[change]
     async with venue.owner.acquire() as desk, desk.transaction():
         await desk.execute("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 6))", str(groom))
         joining = asyncio.ensure_future(app.execute(shows(JUDGES[0]) + join))

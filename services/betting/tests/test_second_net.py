@@ -146,6 +146,10 @@ DISPUTED = DECLARED + DECLARE + RACE_TO.format("DISPUTED")
 RULED = A_RESULT % (1, "'x'", "RULED", "{third}")
 FINAL = "UPDATE race SET status = 'FINAL' WHERE id = {race};"
 
+A_HORSE_OF_THEIRS = """
+    INSERT INTO stable VALUES ({newer}, 'Cuadra', {new});
+    UPDATE runner SET stable_id = {newer} WHERE id = {runner};
+    INSERT INTO stable_member SELECT user_id, {newer}::uuid, 'OWNER', {new}::uuid FROM offer """
 OUT_OF_TURN = """
     ALTER TABLE fill DISABLE TRIGGER fill_is_in_both_offers;
     ALTER TABLE offer DISABLE TRIGGER offer_is_matched_by_its_bets;
@@ -301,6 +305,19 @@ BROKEN = {
     "market_post_time_is_told": "UPDATE market SET closes_at = now() WHERE id = {market}",
     "fill_owners_differ": "ALTER TABLE offer DISABLE TRIGGER offer_has_ended; UPDATE offer SET owner = {new};"
     + a_fill(maker="{also}"),
+    "fill_within_a_stable": """
+        INSERT INTO stable VALUES ({newer}, 'Cuadra', {new});
+        INSERT INTO stable_member
+            SELECT user_id, {newer}::uuid, 'OWNER', {new}::uuid FROM offer WHERE id IN ({also}, {taken});"""
+    + a_fill(maker="{also}"),
+    "fill_by_a_connection": A_HORSE_OF_THEIRS + "WHERE id = {taken};" + a_fill(maker="{also}"),
+    "fill_by_a_connection (the maker)": A_HORSE_OF_THEIRS.replace(
+        "WHERE id = {runner}", "WHERE race_id = {race} AND id <> {runner}"
+    )
+    + "WHERE id = {also};"
+    + a_fill(maker="{also}"),
+    "fill_by_an_official": "INSERT INTO appointment SELECT event_id, user_id, {new} FROM race r, offer o "
+    "WHERE r.id = {race} AND o.id = {taken};" + a_fill(maker="{also}"),
     "fill_maker_has_time": "UPDATE offer SET expires_at = '2026-01-01Z' WHERE id = {also};"
     + a_fill(maker="{also}"),
     "fill_taker_has_time": "ALTER TABLE offer DISABLE TRIGGER offer_has_ended; "

@@ -70,7 +70,7 @@ class Venue:
 
     def __post_init__(self) -> None:
         self.programme = Programme(self.pool, clock=self.clock)
-        self.registry = Registry(self.pool)
+        self.registry = Registry(self.pool, clock=self.clock)
         self.withholding = Withholding(self.pool, self.client, clock=self.clock)
         self.gates = Gates(self.pool, self.programme, clock=self.clock)
         self.officiating = Officiating(self.pool)  # the database looks at its own clock when a window closes

@@ -131,7 +131,7 @@ _PLACING_REFUSALS = (
     *ONCE, errors.MarketNotFound, errors.MarketNotOpen, errors.StaleMarket, errors.RunnerNotInMarket,
     errors.RatioOffLadder, errors.StakeNotWholeLots, errors.StakeOutOfBounds, errors.CurrencyNotTaken,
     errors.OptionsInvalid, errors.DuplicateSlip, errors.ExposureExceeded, errors.TooManyOffers,
-    errors.BettingSuspended, errors.OfficialBarred, errors.ConnectionBarred, errors.InsufficientFunds,
+    errors.BettingSuspended, errors.OfficialBarred, errors.ConnectionBarred, errors.BettorBarred, errors.InsufficientFunds,
     errors.LimitExceeded, errors.PlayerBlocked,
     errors.AccountClosed, errors.HoldRefused, errors.OfferPending, errors.OfferKeyUsed, errors.Overloaded,
 )  # fmt: skip

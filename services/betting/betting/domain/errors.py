@@ -238,6 +238,13 @@ class ConnectionBarred(Forbidden):
     title = "A horse's connections bet only on it"
 
 
+class BettorBarred(Conflict):
+    """While the stake was held the bettor became one of a stable or an official, or a horse became their stable's."""
+
+    slug = "bettor-barred"
+    title = "The offer was not yours to make any more"
+
+
 class OfficialConnected(Forbidden):
     slug = "official-connected"
     title = "A horse's connections do not judge its event"

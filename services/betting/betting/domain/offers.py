@@ -49,6 +49,9 @@ class Ending(StrEnum):
     NOT_RESTING = "NOT_RESTING"  # the rest of an offer that was not to rest
     BETTOR_SUSPENDED = "BETTOR_SUSPENDED"
     BETTOR_EXCLUDED = "BETTOR_EXCLUDED"  # by their own wish, for their own good
+    BETTOR_BARRED = (
+        "BETTOR_BARRED"  # they became one of a stable, or an official; or their stable's horse runs
+    )
     MARKET_CLOSED = "MARKET_CLOSED"
     MARKET_CHANGED = "MARKET_CHANGED"  # the hold was answered after the market the bettor saw was gone
     RACE_SCRATCHED = "RACE_SCRATCHED"

@@ -14,13 +14,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.errors import Unavailable
+from common.errors import DomainError, Unavailable
 from common.idempotency import Answer
 from common.pg import Pool, transaction
 from prometheus_client import Counter
 
 from betting.domain.errors import (
     BettingSuspended,
+    BettorBarred,
     HoldRefused,
     MarketNotOpen,
     OfferPending,
@@ -28,7 +29,7 @@ from betting.domain.errors import (
     StaleMarket,
 )
 from betting.domain.ids import OfferId
-from betting.domain.offers import Offer, OfferStatus
+from betting.domain.offers import Ending, Offer, OfferStatus
 from betting.ledger import pending
 from betting.service.calls import Call, Clock, Show, now_utc
 from betting.service.desk import Desk, WantedOffer
@@ -36,7 +37,7 @@ from betting.service.floor import Floors
 from betting.service.holding import Holding
 from betting.service.rejecting import Rejecting
 from betting.service.session import Session, Stored
-from betting.store.exchange import ExchangeStore
+from betting.store.exchange import ExchangeStore, Waiting
 from betting.store.reading import OwnOffer
 
 LONGEST_WAIT_SECONDS = 60
@@ -125,13 +126,12 @@ class Admit:
         offer = session.offer(self.id)
         if waiting is None or offer.status is not OfferStatus.PENDING:
             raise pending(offer)
-        refusal = _refusal(session, offer, suspended=waiting.suspended)
+        refusal = _refusal(session, waiting)
         if refusal is None:
             admitted = session.admit(offer)
             offer, answer = admitted.offer, self.show(admitted)
         else:
-            given_back = refusal if isinstance(refusal, MarketNotOpen | StaleMarket) else None
-            offer = session.give_back(offer, given_back)
+            offer = session.give_back(offer, _WHY[type(refusal)])
             refusal.extra["offer"] = str(offer.id)
             answer = Answer.refusing(refusal)
         session.answers.append(Stored(str(offer.user_id), waiting.key, answer))
@@ -139,11 +139,22 @@ class Admit:
         return answer
 
 
-def _refusal(
-    session: Session, offer: Offer, *, suspended: bool
-) -> MarketNotOpen | StaleMarket | BettingSuspended | None:
+_WHY: dict[type[DomainError], Ending] = {
+    MarketNotOpen: Ending.MARKET_CLOSED,
+    StaleMarket: Ending.MARKET_CHANGED,
+    BettingSuspended: Ending.BETTOR_SUSPENDED,
+    BettorBarred: Ending.BETTOR_BARRED,
+}
+
+
+def _refusal(session: Session, waiting: Waiting) -> DomainError | None:
+    """One of `_WHY`, if the offer cannot be placed any more."""
     try:
-        session.market.check_admits(offer.slip.market_version, None, session.chronicle.now)
+        session.market.check_admits(waiting.offer.slip.market_version, None, session.chronicle.now)
     except (MarketNotOpen, StaleMarket) as refusal:
         return refusal
-    return BettingSuspended("you may not bet for now") if suspended else None
+    if waiting.suspended:
+        return BettingSuspended("you may not bet for now")
+    if waiting.forbidden:
+        return BettorBarred("you are of a stable now, or officiate, or your stable's horse runs here")
+    return None

@@ -27,6 +27,7 @@ from betting.domain.margins import Margin
 from betting.domain.markets import CloseRule, Market, MarketKind, MarketStatus, Terms, TieRule
 from betting.domain.offers import Side
 from betting.domain.races import NOT_RUN, Race, RaceStatus, Runner, check_horses
+from betting.service.barring import end_forbidden
 from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
 from betting.store.exchange import Change, ExchangeStore
 from betting.store.programme import ProgrammeStore
@@ -193,7 +194,7 @@ class Programme:
     async def set_stable(
         self, call: Call, runner_id: RunnerId, race_id: RaceId, stable: StableId, show: Show[Race]
     ) -> Answer:
-        """Say which stable a horse runs for. Its people bet only on it from now on.
+        """Say which stable a horse runs for. Its people bet only on it from now on; what they have resting otherwise ends.
 
         Raises RaceNotFound, RunnerNotFound, StableNotFound; RaceStateConflict is a stored answer.
         """
@@ -207,6 +208,8 @@ class Programme:
                 raise RaceStateConflict(f"the race is {race.status}")
             await RegistryStore(conn).stable(stable)
             await store.set_stable(runner_id, stable)
+            markets = await ExchangeStore(conn).markets_of_race_for_update(race_id)
+            await end_forbidden(conn, markets, self._clock())
             return show(await store.race(race_id))
 
         return await once_in(self._pool, call, work)

@@ -10,7 +10,9 @@ from common.pg import Connection, Pool, transaction
 from betting.domain.events import Permit
 from betting.domain.ids import EventId, StableId, UserId
 from betting.domain.margins import Margin
-from betting.service.calls import Call, NewId, Show, once_in
+from betting.service.barring import end_forbidden
+from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
+from betting.store.exchange import ExchangeStore
 from betting.store.programme import ProgrammeStore
 from betting.store.registry import Carril, RegistryStore, Stable
 
@@ -33,8 +35,9 @@ class WantedPermit:
 
 
 class Registry:
-    def __init__(self, pool: Pool, *, new_id: NewId = uuid4) -> None:
+    def __init__(self, pool: Pool, *, clock: Clock = now_utc, new_id: NewId = uuid4) -> None:
         self._pool = pool
+        self._clock = clock
         self._new_id = new_id
 
     async def carriles(self) -> list[Carril]:
@@ -77,7 +80,7 @@ class Registry:
     async def add_member(
         self, call: Call, stable_id: StableId, user: UserId, part: str, show: Show[Stable]
     ) -> Answer:
-        """Say that somebody belongs to a stable, for the offers placed from now on.
+        """Say that somebody belongs to a stable. Their resting offers end: those of before were not the stable's.
 
         Raises StableNotFound; MemberOfStable is a stored answer.
         """
@@ -86,16 +89,25 @@ class Registry:
             store = RegistryStore(conn)
             stable = await store.stable(stable_id)
             await store.add_member(stable_id, user, part, call.user_id)
+            await self._end_forbidden(conn, user)
             return show(stable)
 
         return await once_in(self._pool, call, work)
 
     async def appoint(self, call: Call, event_id: EventId, official: UserId, show: Show[UserId]) -> Answer:
-        """Appoint an official to an event: no betting there from now on. Raises EventNotFound."""
+        """Appoint an official to an event: no betting there from now on, and what rests there ends. Raises EventNotFound."""
 
         async def work(conn: Connection) -> Answer:
             await ProgrammeStore(conn).event_for_update(event_id)
             await RegistryStore(conn).appoint(event_id, official, call.user_id)
+            await self._end_forbidden(conn, official)
             return show(official)
 
         return await once_in(self._pool, call, work)
+
+    async def _end_forbidden(self, conn: Connection, user: UserId) -> None:
+        """In every market with an offer of this person's. Nobody writes another one down before this transaction ends:
+        the database has them wait."""
+        store = ExchangeStore(conn)
+        markets = await store.markets_for_update(await store.markets_with_offers_of(user))
+        await end_forbidden(conn, markets, self._clock())

@@ -8,7 +8,7 @@ from common.idempotency import Answer
 
 from betting.chronicle import Chronicle
 from betting.domain.book import Book, Level
-from betting.domain.errors import MarketNotOpen, OfferNotFound, StaleMarket
+from betting.domain.errors import OfferNotFound
 from betting.domain.ids import OfferId, UserId
 from betting.domain.markets import Market
 from betting.domain.matching import Fill, Matching, match
@@ -83,11 +83,8 @@ class Session:
         self.chronicle.market = self.market.escrowed(matching.pot)
         return OwnOffer(matching.taker, self.market, _own_fills(matching, self.chronicle.now))
 
-    def give_back(self, offer: Offer, refusal: MarketNotOpen | StaleMarket | None) -> Offer:
+    def give_back(self, offer: Offer, why: Ending) -> Offer:
         """The hold came too late: nothing is placed, and the held stake goes back."""
-        why = Ending.BETTOR_SUSPENDED
-        if refusal is not None:
-            why = Ending.MARKET_CHANGED if isinstance(refusal, StaleMarket) else Ending.MARKET_CLOSED
         offer = offer.ended(OfferStatus.LAPSED, why)
         told = self.chronicle.ended(offer)
         offer = offer if told is None else offer.placed(told)

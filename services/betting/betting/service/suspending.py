@@ -17,6 +17,7 @@ from betting.domain.errors import MarketStateConflict
 from betting.domain.ids import EventId, MarketId, SuspensionId, UserId
 from betting.domain.markets import Market, MarketStatus
 from betting.domain.offers import Ending, Offer, OfferStatus
+from betting.service.barring import end_forbidden
 from betting.service.calls import Call, Clock, NewId, Show, now_utc, once_in
 from betting.service.floor import session_in, write
 from betting.store.exchange import Change, ExchangeStore
@@ -79,12 +80,17 @@ class Suspending:
         async with transaction(self._pool, readonly=True) as conn:
             store = SuspensionStore(conn)
             markets, users = await store.out_of_step(limit), await store.barred_with_offers(limit)
+            forbidden = await ExchangeStore(conn).markets_with_forbidden(limit)
         for market_id in markets:
             async with transaction(self._pool) as conn:
                 await self._bring_in_step(conn, market_id)
         for user, why in users.items():
             await self._end_offers(user, why)
-        return len(markets) + len(users)
+        for market_id in forbidden:
+            async with transaction(self._pool) as conn:
+                market = await ExchangeStore(conn).market_for_update(market_id)
+                await end_forbidden(conn, [market], self._clock())
+        return len(markets) + len(users) + len(forbidden)
 
     async def _bring_in_step(self, conn: Connection, market_id: MarketId) -> None:
         market = await ExchangeStore(conn).market_for_update(market_id)

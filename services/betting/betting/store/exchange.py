@@ -30,11 +30,13 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An offer as it was found, the key it was placed under, and whether its bettor is suspended."""
+    """An offer as it was found, the key it was placed under, whether its bettor is suspended, and whether the offer is
+    forbidden to them by now."""
 
     offer: Offer
     key: str
     suspended: bool
+    forbidden: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,14 @@ class ExchangeStore:
         )
         return [market_of(row) for row in rows]
 
+    async def markets_for_update(self, ids: Sequence[MarketId]) -> list[Market]:
+        """Locked in the order of their ids."""
+        rows = await self._conn.fetch(
+            f"SELECT {MARKET_COLUMNS} FROM market m WHERE m.id = ANY ($1) ORDER BY m.id FOR NO KEY UPDATE",
+            ids,
+        )
+        return [market_of(row) for row in rows]
+
     # -- offers
 
     async def offer(self, offer_id: OfferId) -> Offer:
@@ -155,14 +165,15 @@ class ExchangeStore:
             SELECT {OFFER_COLUMNS}, o.idempotency_key, m.currency,
                    EXISTS (SELECT FROM suspension s WHERE s.scope = 'USER' AND s.subject = o.user_id
                               AND s.lifted_at IS NULL)
-                   OR EXISTS (SELECT FROM exclusion x WHERE x.user_id = o.user_id AND x.until > now()) AS suspended
+                   OR EXISTS (SELECT FROM exclusion x WHERE x.user_id = o.user_id AND x.until > now()) AS suspended,
+                   {_FORBIDDEN} AS forbidden
               FROM offer o JOIN market m ON m.id = o.market_id WHERE o.id = ANY ($1)
             """,
             ids,
         )
         return {
             OfferId(row["id"]): Waiting(
-                offer_of(row, row["currency"]), row["idempotency_key"], row["suspended"]
+                offer_of(row, row["currency"]), row["idempotency_key"], row["suspended"], row["forbidden"]
             )
             for row in rows
         }
@@ -183,6 +194,32 @@ class ExchangeStore:
             market_id = MarketId(row["market_id"])
             found[market_id].append(offer_of(row, currencies[market_id]))
         return found
+
+    async def forbidden(self, markets: Sequence[Market]) -> set[OfferId]:
+        """What rests in these markets and its bettor could not offer now: they are of another owner group, of a stable with
+        another horse in the race, or officials of the event."""
+        rows = await self._conn.fetch(
+            f"""
+            SELECT o.id FROM offer o JOIN market m ON m.id = o.market_id
+            WHERE o.market_id = ANY ($1) AND o.status IN ('OPEN', 'PARTIAL') AND ({_FORBIDDEN})
+            """,
+            [market.id for market in markets],
+        )
+        return {OfferId(row["id"]) for row in rows}
+
+    async def markets_with_forbidden(self, limit: int) -> list[MarketId]:
+        """Markets in which something rests that its bettor could not offer now."""
+        rows = await self._conn.fetch(
+            f"""
+            SELECT DISTINCT o.market_id
+              FROM (SELECT user_id FROM stable_member UNION SELECT official_id FROM appointment) u
+              JOIN offer o ON o.user_id = u.user_id AND o.status IN ('OPEN', 'PARTIAL')
+              JOIN market m ON m.id = o.market_id
+             WHERE {_FORBIDDEN} LIMIT $1
+            """,
+            limit,
+        )
+        return [MarketId(row["market_id"]) for row in rows]
 
     async def pending(self, ids: Sequence[OfferId]) -> dict[OfferId, tuple[Offer, str]]:
         """Offers still to be finished, locked, each with the key it was placed under; what somebody finished is not there."""
@@ -316,6 +353,15 @@ class ExchangeStore:
             money((bet.pot, market) for bet, _, market in bets),
         )
 
+
+# Whether an offer o in a market m is one that its bettor could not make now.
+_FORBIDDEN = """
+    EXISTS (SELECT FROM stable_member s WHERE s.user_id = o.user_id AND (o.owner <> s.stable_id OR EXISTS (
+                SELECT FROM runner h WHERE h.race_id = m.race_id AND h.stable_id = s.stable_id
+                   AND h.id <> CASE o.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END)))
+    OR EXISTS (SELECT FROM race r JOIN appointment p ON p.event_id = r.event_id
+                WHERE r.id = m.race_id AND p.official_id = o.user_id)
+"""
 
 _SAVE = """
     WITH moved AS (
