@@ -6,10 +6,11 @@ The connection's time limits are set on the server, which keeps them even when t
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import asyncpg
+from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from common.errors import DomainError, Unavailable
@@ -34,6 +35,10 @@ class _Session(asyncpg.Connection):
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 Result = TypeVar("Result")
+
+UNAVAILABLE = Counter(
+    "database_unavailable", "Times that the database did not answer, by what it or the driver said.", ("why",)
+)
 
 ACQUIRE_TIMEOUT_SECONDS = 2.0
 """How long a request may wait for a free connection before it is answered 503."""
@@ -184,6 +189,7 @@ def unavailable() -> Iterator[None]:
         asyncpg.LockNotAvailableError,
         asyncpg.IdleInTransactionSessionTimeoutError,
     ) as error:
+        UNAVAILABLE.labels(type(error).__name__).inc()
         raise DatabaseUnavailable("the database did not answer in time", retry_after=1) from error
 
 
@@ -194,8 +200,12 @@ async def answers(pool: "Pool") -> None:
 
 
 async def migrated(pool: "Pool", version: str) -> None:
-    """A readiness probe. Raises `DatabaseUnavailable` unless that migration has been applied."""
-    with unavailable():
+    """A readiness probe. Raises `DatabaseUnavailable` when that migration has not been applied.
+
+    A database that does not answer says nothing about that: it is named by `answers`, and not by this as well.
+    """
+    applied = True
+    with suppress(DatabaseUnavailable), unavailable():
         applied = await pool.fetchval(
             "SELECT EXISTS (SELECT FROM schema_migrations WHERE version = $1)",
             version,

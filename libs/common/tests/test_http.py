@@ -1,6 +1,7 @@
 """A service's HTTP as a client sees it, over a real socket."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
@@ -304,6 +305,28 @@ class TestSystemRoutes:
 
         async with open_shop(shop([Check("cache", hang)])) as client:
             assert (await (await client.get("/readyz")).json())["checks"] == {"cache": "timeout"}
+
+    async def test_a_check_that_cannot_be_given_up_is_cut_off_too_and_is_not_asked_twice(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a question to a frozen PostgreSQL: the driver tells the server that it is not wanted any more, and waits."""
+        monkeypatch.setattr("common.http.health.PROBE_TIMEOUT_SECONDS", 0.05)
+        thawed, asked = asyncio.Event(), 0
+
+        async def frozen(_: web.Application) -> None:
+            nonlocal asked
+            asked += 1
+            while not thawed.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await thawed.wait()
+
+        async with open_shop(shop([Check("database", frozen)])) as client, asyncio.timeout(5):
+            for _ in range(3):
+                assert (await (await client.get("/readyz")).json())["checks"] == {"database": "timeout"}
+            assert 'readiness_check{check="database"} 0.0' in await (await client.get("/metrics")).text()
+            assert asked == 1
+            thawed.set()
+            assert 'readiness_check{check="database"} 1.0' in await (await client.get("/metrics")).text()
 
     async def test_metrics_count_by_route_and_status(self, client: Client) -> None:
         await client.get("/v1/failures/refused")

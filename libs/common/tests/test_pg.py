@@ -1,6 +1,9 @@
 """Transactions against a real PostgreSQL, and what becomes of its errors."""
 
 import asyncio
+from functools import partial
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -15,6 +18,7 @@ from common.pg import (
     transaction,
     translate,
 )
+from prometheus_client import REGISTRY
 
 
 class Twice(Conflict):
@@ -198,6 +202,32 @@ async def test_serialization_failures_without_end_are_unavailability() -> None:
     with pytest.raises(DatabaseUnavailable):
         await retry_serialization(lose, attempts=3)
     assert tries == 3
+
+
+async def test_a_database_without_room_for_us_is_named_by_one_probe_and_says_why(
+    pool: Pool, dsn: str
+) -> None:
+    """With its connections used up by others, `migrations` was named: the second probe had none to ask by."""
+    async with pool.acquire() as admin:
+        role, database = f"guest_{uuid4().hex[:12]}", await admin.fetchval("SELECT current_database()")
+        await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'guest' CONNECTION LIMIT 1")
+        await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO {role}')
+    where = urlsplit(dsn)
+    theirs = where._replace(netloc=f"{role}:guest@{where.hostname}:{where.port}").geturl()
+    refused = partial(
+        REGISTRY.get_sample_value, "database_unavailable_total", {"why": "TooManyConnectionsError"}
+    )
+    before = refused() or 0
+    try:
+        guests = await create_pool(theirs, min_size=0, max_size=4, application_name="tests")
+        async with guests.acquire():
+            with pytest.raises(DatabaseUnavailable):
+                await pg.answers(guests)
+            await pg.migrated(guests, "20260101000000")
+        await guests.close()
+        assert refused() == before + 2
+    finally:
+        await pool.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 async def test_readiness_probes(pool: Pool) -> None:

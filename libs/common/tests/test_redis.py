@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -99,6 +100,36 @@ async def test_a_frozen_redis_is_left_alone_and_asked_again_by_one_command_later
     assert all(await asyncio.gather(*(client.ping() for _ in range(8))))
     await client.aclose()
     server.close()
+
+
+async def test_a_redis_that_takes_no_writes_is_not_ready() -> None:
+    """Full, and told never to forget: nobody can log in, and a ping is answered."""
+    port = _free_port()
+    server = await asyncio.create_subprocess_exec(
+        "redis-server", "--port", str(port), "--save", "", "--maxmemory", "1", "--maxmemory-policy", "noeviction",
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    client = connect(f"redis://127.0.0.1:{port}")
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(*TROUBLE):
+                    await client.ping()
+                    break
+                await asyncio.sleep(0.05)
+        with pytest.raises(TROUBLE, match="maxmemory"):
+            await answers(client)
+    finally:
+        await client.aclose()
+        server.terminate()
+        await server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def test_nobody_there_is_trouble() -> None:

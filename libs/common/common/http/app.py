@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from common.http.docs import add_docs
 from common.http.edge import Edge, Endpoint
@@ -73,7 +72,7 @@ def _system(
     paths: dict[str, Handler] = {
         "/healthz": app[READINESS].healthz,
         "/readyz": app[READINESS].readyz,
-        "/metrics": _metrics,
+        "/metrics": app[READINESS].metrics,
         "/openapi.json": _document(written(tuple(routes), title, version)),
     }
     added = [*(app.router.add_get(*each) for each in paths.items()), *add_docs(app.router, title)]
@@ -81,10 +80,6 @@ def _system(
         route: Endpoint("GET", route.resource.canonical if route.resource else "", quiet=True)
         for route in added
     }
-
-
-async def _metrics(_: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _document(document: bytes) -> Handler:

@@ -2,13 +2,21 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
 PROBE_TIMEOUT_SECONDS: Final = 2.0
+
+ANSWERS: Final = Gauge(
+    "readiness_check", "1 while this that the process needs answers, as asked just now.", ("check",)
+)
+CLOCK: Final = Gauge("clock_seconds", "What time this process takes it to be, in seconds since 1970.")
+CLOCK.set_function(time.time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +39,28 @@ class Readiness:
         self._checks = tuple(checks)
         self._told = dict(told or {})
         self.draining = False
+        self._asked: dict[str, asyncio.Task[str | None]] = {}
 
     async def failures(self, app: web.Application) -> dict[str, str]:
         """What fails, by name, and how: the kind of error or `timeout`. All checks run at once."""
-        found = await asyncio.gather(*(_failure(check, app) for check in self._checks))
+        found = await asyncio.gather(*(self._failure(check, app) for check in self._checks))
         failures = {
             check.name: failure for check, failure in zip(self._checks, found, strict=True) if failure
         }
+        for check in self._checks:
+            ANSWERS.labels(check.name).set(check.name not in failures)
         return {**failures, "draining": "shutting down"} if self.draining else failures
+
+    async def _failure(self, check: Check, app: web.Application) -> str | None:
+        """None, or how it failed. Nobody waits for a question to be given up: to tell a frozen server that its answer is
+        not wanted any more takes as long as waiting for it. Nor is one that still owes an answer asked again."""
+        asked = self._asked.get(check.name)
+        if asked is None or asked.done():
+            asked = self._asked[check.name] = asyncio.create_task(
+                _asked(check, app), name=f"ask {check.name}"
+            )
+        await asyncio.wait((asked,), timeout=PROBE_TIMEOUT_SECONDS)
+        return asked.result() if asked.done() else "timeout"
 
     async def healthz(self, _: web.Request) -> web.Response:
         """The process runs its loop."""
@@ -55,11 +77,15 @@ class Readiness:
             )
         return _respond(200, {"status": "ready", "checks": checks, **told})
 
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Everything this process counts; what it needs is asked first, for a gauge nobody refreshes would lie."""
+        await self.failures(request.app)
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-async def _failure(check: Check, app: web.Application) -> str | None:
+
+async def _asked(check: Check, app: web.Application) -> str | None:
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-            await check.probe(app)
+        await check.probe(app)
     except TimeoutError:
         return "timeout"
     except Exception as error:  # noqa: BLE001 - a probe may fail in any way; that it failed is the answer
