@@ -1910,6 +1910,8 @@ CREATE INDEX settlement_share_of_recovery ON public.settlement_share USING btree
 
 CREATE INDEX settlement_share_of_user ON public.settlement_share USING btree (user_id, market_id);
 
+CREATE INDEX settlement_unbooked ON public.settlement USING btree (settled_at) WHERE (booked_at IS NULL);
+
 CREATE INDEX stable_member_of ON public.stable_member USING btree (stable_id);
 
 CREATE UNIQUE INDEX stable_name_is_unique ON public.stable USING btree (lower(name));

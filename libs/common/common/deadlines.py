@@ -28,6 +28,7 @@ from prometheus_client import Counter, Gauge
 
 from common.errors import Unavailable
 from common.pg import Connection, Pool, transaction
+from common.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +160,9 @@ class DeadlineWorker:
         self._batch = batch
         self._max_attempts = max_attempts
         self._idle_seconds = idle_seconds
+        self._progress = Progress("deadlines", every_seconds=idle_seconds)
+        for kind in handlers:
+            ENDED.labels(kind, "given up")  # else the first one would be no increase of anything
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
@@ -177,6 +181,7 @@ class DeadlineWorker:
                 handled = await self.turn()
                 if handled < self._batch:
                     await self.measure()
+                self._progress.done()
             except Unavailable as error:
                 log.warning("deadlines wait: %s", error.detail)
                 handled = 0

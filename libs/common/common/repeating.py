@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from common.progress import Progress
+
 CANCELLED_AGAIN_SECONDS: Final = 0.5
 
 log = logging.getLogger(__name__)
@@ -20,11 +22,13 @@ async def repeating(
     A turn that fails is logged and the next one tries again: what is due is in the database.
     """
     stopping = asyncio.Event()
+    progress = Progress(name, every_seconds=every_seconds)
 
     async def turns() -> None:
         while not stopping.is_set():
             try:
                 await work()
+                progress.done()
             except Exception:
                 log.exception("%s failed; trying again", name)
             with suppress(TimeoutError):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from common.watched import WatchedFile
+from prometheus_client import REGISTRY
 
 
 def number(text: str) -> int:
@@ -54,6 +55,27 @@ def test_what_is_no_good_changes_nothing_until_it_is_good_again(tmp_path: Path) 
     assert watched.current == 1
     write(file, "3", at=3)
     assert watched.current == 3
+
+
+def told(file: Path) -> float | None:
+    return REGISTRY.get_sample_value("watched_file_good", {"file": file.name})
+
+
+def test_a_file_that_is_no_good_is_told_though_nobody_needs_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "watched-key"
+    write(file, "1", at=1)
+    watched = WatchedFile(file, number)
+    assert told(file) == 1
+    write(file, "half written", at=2)
+    assert [told(file), told(file)] == [0, 0]
+    file.unlink()
+    assert told(file) == 0
+    assert len(caplog.records) == 1, "said when it begins, and not at every look"
+    write(file, "1", at=1)
+    assert told(file) == 1
+    assert watched.current == 1
 
 
 def test_nobody_begins_with_a_file_that_is_no_good(tmp_path: Path) -> None:

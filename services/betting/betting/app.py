@@ -39,7 +39,7 @@ from betting.service.withholding import Withholding
 from betting.settings import LedgerSettings, Settings, SettlerSettings
 
 TITLE = "El Carril: betting"
-NEWEST_MIGRATION = "20261122210000"
+NEWEST_MIGRATION = "20261122230501"
 
 POOL = web.AppKey("pool", pg.Pool)
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final, Generic, TypeVar
 
 from common.errors import Unavailable
+from common.progress import Progress
 from common.telemetry.traces import span
 from prometheus_client import Counter, Gauge
 
@@ -36,6 +37,7 @@ class Ticker:
         self._name = name
         self._turn = turn
         self._every_seconds = every_seconds
+        self._progress = Progress(name, every_seconds=every_seconds)
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
@@ -68,6 +70,7 @@ class Ticker:
                 log.exception("a turn failed", extra={"worker": self._name})
             else:
                 outcome = "done"
+                self._progress.done()
             STEPS.labels(self._name, outcome).inc()
 
 
@@ -88,6 +91,7 @@ class Worker(Generic[Item]):
         self._step = step
         self._workers = workers
         self._idle_seconds = idle_seconds
+        self._progress = Progress(name, every_seconds=idle_seconds)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -116,11 +120,14 @@ class Worker(Generic[Item]):
 
     async def _take(self, limit: int) -> Sequence[Item]:
         try:
-            return await self._lease(limit)
+            leased = await self._lease(limit)
         except Unavailable as error:
             log.warning("no work to be had", extra={"worker": self._name, "reason": error.detail})
         except Exception:
             log.exception("leasing failed", extra={"worker": self._name})
+        else:
+            self._progress.done()
+            return leased
         await self._rest(TROUBLE_SECONDS)
         return ()
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from common.errors import Unavailable
 from common.pg import Pool, unavailable
+from common.progress import Progress
 
 from relay import metrics, store
 
@@ -26,9 +27,11 @@ log = logging.getLogger(__name__)
 
 async def keep_forgetting(pool: Pool, stop: asyncio.Event) -> None:
     """Forget what is old, a batch at a time, until told to stop. What fails is tried again at the next look."""
+    progress = Progress("forget", every_seconds=EVERY_SECONDS)
     while not stop.is_set():
         try:
             await forget(pool, stop)
+            progress.done()
         except Unavailable as error:
             metrics.FAILURES.labels(error.slug).inc()
             log.warning("nothing could be forgotten: %s", error.detail)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from common.errors import Unavailable
 from common.pg import Pool, unavailable
+from common.progress import Progress
 
 from relay import metrics, store
 from relay.domain import SHARDS, Backlog, Carried, Pace
@@ -51,6 +52,8 @@ async def run_lane(
 ) -> None:
     """Carry until told to stop; a batch under way is finished first."""
     failures = 0
+    # The others sleep for as long as one is enough.
+    progress = Progress("carry") if scout else None
     while not stop.is_set():
         began = time.monotonic()
         try:
@@ -66,6 +69,8 @@ async def run_lane(
             # Silence of the broker is a failure too, even if it confirmed a part.
             failures = failures + 1 if carried.unconfirmed else 0
             traffic.note(carried)
+            if progress is not None and not failures:
+                progress.done()
             if not failures and not (carried.more and carried.delivered):
                 if scout:
                     worked = time.monotonic() - began
@@ -106,6 +111,7 @@ class Lag:
 
 async def keep_watch(pool: Pool, lag: Lag, stop: asyncio.Event) -> None:
     """Keep the measured lag true, and end whoever holds shards for too long, until told to stop."""
+    progress = Progress("watch the outbox", every_seconds=WATCH_SECONDS)
     while not stop.is_set():
         try:
             with unavailable():
@@ -114,6 +120,7 @@ async def keep_watch(pool: Pool, lag: Lag, stop: asyncio.Event) -> None:
         except Unavailable as error:
             log.warning("nobody could look at the outbox: %s", error.detail)
         else:
+            progress.done()
             if ended:
                 log.warning("ended %d transactions of a relay that does not move", ended)
                 metrics.FENCED.inc(ended)

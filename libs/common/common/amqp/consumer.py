@@ -33,6 +33,7 @@ from common.amqp.delivery import Dead, Delivery, Envelope, Retry, RetryPolicy, V
 from common.amqp.forward import attempt_of, forwarded
 from common.amqp.lanes import Lanes
 from common.amqp.link import RPC_TIMEOUT_SECONDS, Link, broker_errors, close_channel
+from common.amqp.names import dead_queue
 from common.amqp.publisher import Publisher
 from common.brief import in_brief
 from common.broker import BrokerUnavailable, NotTaken, Rejected, Unroutable
@@ -64,11 +65,12 @@ class _Subscription:
     over: asyncio.Event
 
     async def check(self) -> None:
-        """Raises `BrokerUnavailable` unless the broker answers and still delivers."""
+        """Note what waits. Raises `BrokerUnavailable` unless the broker answers and still delivers."""
         if self.over.is_set():
             raise BrokerUnavailable("the broker ended the subscription")
         with broker_errors():
             declared = await self.queue.declare(timeout=RPC_TIMEOUT_SECONDS)  # passive: it only asks
+        metrics.WAITING.labels(self.queue.name).set(declared.message_count or 0)
         if not declared.consumer_count:
             raise BrokerUnavailable("the broker knows of no consumer")
 
@@ -189,9 +191,23 @@ class Consumer:
                     (stopping, over), timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
                 await subscription.check()
+                await self._count_dead()
         finally:
             stopping.cancel()
             over.cancel()
+
+    async def _count_dead(self) -> None:
+        """By asking, for the broker itself puts away what has taken its consumer down. On a channel of its own, which a
+        missing queue would end."""
+        with contextlib.suppress(BrokerUnavailable):
+            channel = await self._link.channel(confirms=False)
+            try:
+                with broker_errors():
+                    async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
+                        dead = await channel.get_queue(dead_queue(self.queue), ensure=True)
+                metrics.DEAD_LETTERS.labels(self.queue).set(dead.declaration_result.message_count or 0)
+            finally:
+                await close_channel(channel)
 
     async def _drain(self, subscription: _Subscription) -> None:
         """Take no more, and finish what is in hand. What is not finished in time goes back."""

@@ -18,6 +18,12 @@ HANDLING_SECONDS: Final = Histogram(
     ("queue",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
+WAITING: Final = Gauge("amqp_messages_waiting", "Messages in the queue that nobody has in hand.", ("queue",))
+DEAD_LETTERS: Final = Gauge(
+    "amqp_dead_letters",
+    "Messages of this queue that were given up, by the consumer or by the broker.",
+    ("queue",),
+)
 CONSUMING: Final = Gauge("amqp_consuming", "1 while the broker delivers to this process.", ("queue",))
 SESSIONS: Final = Counter(
     "amqp_consumer_sessions", "Times consuming began, the first one included.", ("queue",)

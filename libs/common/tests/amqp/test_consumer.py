@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,7 @@ from common.forgetting import OLDEST_EVENT
 from common.inbox import first_sight, is_newest
 from common.pg import Pool
 from common.testing import stack
+from prometheus_client import REGISTRY
 
 from libs.common.tests.amqp.conftest import Bench, eventually
 from tools.proxy import Proxy
@@ -199,9 +201,10 @@ async def test_a_message_that_no_queue_takes_is_held_and_not_given_up(
 
 
 async def test_a_consumer_that_dies_again_and_again_loses_the_message_to_the_dead_letters(
-    bench: Bench,
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker's own limit, for messages that take the process down before it can judge them."""
+    """The broker's own limit, for messages that take the process down before it can judge them. No consumer counts those, so
+    they are asked for."""
     await bench.publish(bench.event("k", 1))
     for _ in range(6):
         link = Link(stack().rabbitmq.url("topology"), name="dying")
@@ -212,7 +215,19 @@ async def test_a_consumer_that_dies_again_and_again_loses_the_message_to_the_dea
 
         await eventually(it_was_delivered)
         await link.close()
-    await bench.dead_letter()
+    monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.2)
+    told = partial(REGISTRY.get_sample_value, "amqp_dead_letters", {"queue": bench.queue})
+
+    async def it_is_told() -> bool:
+        return told() == 1
+
+    async def none_is_told() -> bool:
+        return told() == 0
+
+    async with bench.consumer().running():
+        await eventually(it_is_told)
+        await bench.dead_letter()
+        await eventually(none_is_told)
 
 
 async def have_every_event_come_twice(bench: Bench, pool: Pool, *, remember: bool) -> None:

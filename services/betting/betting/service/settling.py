@@ -16,7 +16,7 @@ from common.inbox import first_sight
 from common.outbox import announce_all
 from common.pg import Connection, Pool, retry_serialization, transaction
 from contracts.ledger import EntryCommitted, PostRefused, PostRequested
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from betting import bookings
 from betting.chronicle import Chronicle
@@ -45,6 +45,13 @@ LATE = timedelta(seconds=2)
 """Bets matched less than this before the recorded off time, or after it, are void on both sides."""
 
 _defects = Counter("betting_market_defects_total", "Markets suspended because the ledger and betting differ.")
+_failing = Gauge(
+    "betting_markets_failing", "Decided markets whose settlement could not be computed at the last look."
+)
+_unbooked = Gauge(
+    "betting_settlement_unbooked_seconds",
+    "How long the oldest settlement has waited for the ledger to book all of it.",
+)
 log = logging.getLogger(__name__)
 
 
@@ -57,12 +64,17 @@ class Settling:
     async def settle_due(self, *, limit: int = 32) -> None:
         """Settle markets whose fate is decided. One market's trouble must not keep the others waiting."""
         async with transaction(self._pool, readonly=True) as conn:
-            markets = await SettlementStore(conn).awaiting(limit)
+            store = SettlementStore(conn)
+            markets = await store.awaiting(limit)
+            _unbooked.set((await store.unbooked_for(self._clock())).total_seconds())
+        failing = 0
         for market_id in markets:
             try:
                 await self.settle(market_id)
             except Exception:
+                failing += 1
                 log.exception("a market could not be settled", extra={"market": market_id})
+        _failing.set(failing)
 
     async def settle(self, market_id: MarketId) -> None:
         """Compute a market's next settlement and ask the ledger to book it, if there is one to be made.

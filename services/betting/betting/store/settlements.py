@@ -1,7 +1,7 @@
 """Settlements, their chunks and everybody's share."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from common.pg import Connection
 
@@ -51,6 +51,16 @@ class SettlementStore:
             limit,
         )
         return [MarketId(row["id"]) for row in rows]
+
+    async def unbooked_for(self, now: datetime) -> timedelta:
+        """How long the oldest settlement that is on its way has waited to be booked. A stopped market's waits for people."""
+        since: datetime | None = await self._conn.fetchval(
+            """
+            SELECT min(s.settled_at) FROM settlement s JOIN market m ON m.id = s.market_id
+             WHERE s.booked_at IS NULL AND m.status = 'SETTLING'
+            """
+        )
+        return timedelta() if since is None else max(timedelta(), now - since)
 
     async def positions(
         self, market_id: MarketId, late_after: datetime | None, currency: str

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from common.errors import Unavailable
 from common.pg import Connection, transaction
+from common.progress import Progress
 from common.rate_limits import Charge, RateLimit, RateLimiter
 from prometheus_client import Counter
 
@@ -133,9 +134,12 @@ class Sender:
         return len(leased)
 
     async def _run(self) -> None:
+        progress = Progress("send messages", every_seconds=IDLE_SECONDS)
         while True:
             try:
-                if await self.send_due():
+                sent = await self.send_due()
+                progress.done()
+                if sent:
                     continue
             except Unavailable as error:
                 log.warning("no messages to be had: %s", error.detail)

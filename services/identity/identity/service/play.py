@@ -12,6 +12,7 @@ from typing import Final
 from common.errors import Unavailable
 from common.idempotency import Answer, once
 from common.pg import Connection, transaction
+from common.progress import Progress
 from prometheus_client import Counter
 
 from identity import events
@@ -128,9 +129,11 @@ class Play:
         return len(growing) + len(untold)
 
     async def _run(self) -> None:
+        progress = Progress("tell policies", every_seconds=IDLE_SECONDS)
         while True:
             try:
                 await self.step()
+                progress.done()
             except Unavailable as error:
                 log.warning("no policies to be had: %s", error.detail)
             except Exception:
