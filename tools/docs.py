@@ -28,7 +28,7 @@ from gateway.domain import Service
 from gateway.openapi import public_document
 from gateway.routes import ROUTES as PUBLIC_ROUTES
 
-from tools import authorization, contracts, events_page, rules_page
+from tools import authorization, contracts, events_page, metrics_page, rules_page
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 VERSION: Final = "1.0"
@@ -89,6 +89,7 @@ def documents(*, release: bool = False) -> dict[Path, str]:
         DOCS / "events.md": events_page.events({path.stem for path in schemas}),
         **schemas,
         DOCS / "rules.md": rules_page.page(),
+        DOCS / "metrics.md": metrics_page.page(),
     }
 
 
