@@ -30,8 +30,8 @@ SERVICES = TypeAdapter(dict[str, Service]).validate_python(
     yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 )
 JOBS = {"secrets", "prepare", "demo-day"}
-READS = {"central-bank": "rail"}
-"""Who has no secrets of its own, and reads what another writes down."""
+WATCHER = SERVICES.pop("prometheus")
+"""Comes from outside and is part of no stack."""
 READS = {"central-bank": "rail"}
 """Who has no secrets of its own, and reads what another writes down."""
 
@@ -102,6 +102,11 @@ def test_ports_are_those_of_make_run_and_on_this_machine_alone() -> None:
             assert address == "127.0.0.1"
             process = "rabbitmq-management" if name == "rabbitmq" else name
             assert int(port) == DEFAULT_BASE + OFFSETS[process]
+
+
+def test_who_watches_has_no_secret_and_listens_on_this_machine_alone() -> None:
+    assert not [volume for volume in WATCHER.volumes if volume.startswith("secrets-")]
+    assert [port.split(":")[0] for port in WATCHER.ports] == ["127.0.0.1"]
 
 
 def test_the_broker_is_told_every_user_and_no_clear_password(wanted: list[Spec], tmp_path: Path) -> None:
