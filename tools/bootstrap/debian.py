@@ -22,6 +22,8 @@ NEEDED: Mapping[str, Callable[[], bool]] = {
     "rabbitmq-server": lambda: _any("usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"),
     "redis-server": lambda: shutil.which("redis-server") is not None,
     "nats-server": lambda: _any("usr/sbin/nats-server"),
+    # For its `promtool`, which tests the alert rules.
+    "prometheus": lambda: shutil.which("promtool") is not None,
     "util-linux": lambda: shutil.which("setpriv") is not None,
     "python3-venv": lambda: importlib.util.find_spec("ensurepip") is not None,
     # Without the authorities' certificates no package index can be trusted, and a minimal Debian has none.

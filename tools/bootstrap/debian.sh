@@ -26,7 +26,7 @@ install "$@" || { apt-get update -q && install "$@"; }
 if command -v systemctl >/dev/null 2>&1; then
     for package in "$@"; do
         case $package in
-            postgresql | rabbitmq-server | redis-server | nats-server) systemctl disable -q "$package" 2>/dev/null || true ;;
+            postgresql | rabbitmq-server | redis-server | nats-server | prometheus) systemctl disable -q "$package" 2>/dev/null || true ;;
         esac
     done
 fi

@@ -15,7 +15,7 @@ RUNBOOK: Final = ROOT / "docs" / "runbooks" / "alerts.md"
 GIVEN: Final = {"up", "ALERTS", "process_open_fds", "process_max_fds"}
 """From Prometheus itself and from its library."""
 GIVEN_LABELS: Final = {"job", "instance", "alertname", "alertstate"}
-WORDS: Final = {"sum", "min", "max", "rate", "increase", "unless", "and", "abs", "timestamp"} | {
+WORDS: Final = {"sum", "min", "max", "rate", "increase", "unless", "and", "abs", "timestamp", "or"} | {
     "min_over_time",
     "max_over_time",
 }
