@@ -8,6 +8,7 @@ from tools.mutations import (
     badges,
     barring,
     betting,
+    cards,
     edge,
     engine,
     identity,
@@ -16,13 +17,15 @@ from tools.mutations import (
     limits,
     messages,
     payments,
+    reading,
+    transfers,
     withholding,
 )
-from tools.mutations.guards import CODE, DATABASE, CodeGuard, DatabaseGuard
+from tools.mutations.guards import CodeGuard, DatabaseGuard
 
 EVERY: Final[tuple[CodeGuard | DatabaseGuard, ...]] = (
-    *CODE, *edge.CODE, *identity.CODE, *limits.CODE, *betting.CODE, *barring.CODE, *engine.CODE, *ledger.CODE, *lane.CODE,
-    *messages.CODE, *payments.CODE, *withholding.CODE,
-    *DATABASE, *identity.DATABASE, *limits.DATABASE, *badges.DATABASE, *betting.DATABASE, *barring.DATABASE,
-    *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE, *withholding.DATABASE,
+    *cards.CODE, *transfers.CODE, *reading.CODE, *edge.CODE, *identity.CODE, *limits.CODE, *betting.CODE, *barring.CODE,
+    *engine.CODE, *ledger.CODE, *lane.CODE, *messages.CODE, *payments.CODE, *withholding.CODE,
+    *cards.DATABASE, *transfers.DATABASE, *identity.DATABASE, *limits.DATABASE, *badges.DATABASE, *betting.DATABASE,
+    *barring.DATABASE, *ledger.DATABASE, *messages.DATABASE, *payments.DATABASE, *withholding.DATABASE,
 )  # fmt: skip
