@@ -39,6 +39,10 @@ Result = TypeVar("Result")
 UNAVAILABLE = Counter(
     "database_unavailable", "Times that the database did not answer, by what it or the driver said.", ("why",)
 )
+for _why in ("TooManyConnectionsError", "DiskFullError", "OutOfMemoryError", "InsufficientResourcesError"):
+    UNAVAILABLE.labels(
+        _why
+    )  # what somebody is woken for is there at 0, or the first time would be no increase
 
 ACQUIRE_TIMEOUT_SECONDS = 2.0
 """How long a request may wait for a free connection before it is answered 503."""

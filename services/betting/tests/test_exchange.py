@@ -1,5 +1,6 @@
 """A day at the carril on a real database: offers, matches, cancels, results, settlements, and where the money is."""
 
+import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
@@ -162,6 +163,40 @@ async def test_a_scratched_race_gives_everything_back(venue: Venue) -> None:
         assert venue.books.of(user) == {"available": "1000.00", "held": "0.00"}
     await venue.check_money()
     venue.check_history()
+
+
+def told(metric: str) -> float | None:
+    return REGISTRY.get_sample_value(f"betting_{metric}")
+
+
+async def test_a_settlement_that_nobody_books_and_a_market_that_cannot_be_settled_are_told(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settler's turn goes well in both cases, so somebody else has to hear of it."""
+    floor = await venue.market()
+    await floor.place(venue.bettor(), 0, (1, 1), 100)
+    await floor.place(venue.bettor(), 1, (1, 1), 100)
+    await floor.scratch()
+
+    async def broken(_: object) -> None:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as for_now:
+        for_now.setattr(venue.settling, "settle", broken)
+        await venue.settling.settle_due()
+    assert (told("markets_failing"), told("settlement_unbooked_seconds")) == (1, 0)
+
+    await venue.settling.settle_due()
+    await asyncio.sleep(0.2)
+    await venue.settling.settle_due()
+    late = told("settlement_unbooked_seconds")
+    assert told("markets_failing") == 0
+    assert late is not None
+    assert late >= 0.2, "the ledger has not answered"
+
+    await venue.deliver()
+    await venue.settling.settle_due()
+    assert told("settlement_unbooked_seconds") == 0
 
 
 async def test_many_bettors_are_paid_in_chunks(venue: Venue) -> None:

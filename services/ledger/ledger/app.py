@@ -27,7 +27,7 @@ from ledger.expiry import KIND as EXPIRY
 from ledger.expiry import expiry
 from ledger.keys import READING, KeyRing, SigningRoots
 from ledger.replica import Replica, Sources
-from ledger.sealing import Sealer, Seals
+from ledger.sealing import Sealer, SealingKeys, Seals
 from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holding, Ledger, Limiting, Reading
 from ledger.settings import LedgerSettings, ReceiptsSettings, SealerSettings
 from ledger.store.chart import ledgers, load_chart
@@ -197,7 +197,8 @@ async def _pool(app: web.Application, settings: ReceiptsSettings) -> AsyncIterat
 
 
 def sealer_app(settings: SealerSettings) -> web.Application:
-    """The sealing process: seals in the background, answers for its health."""
+    """The sealing process: seals in the background, answers for its health. Raises ValueError or OSError for bad keys."""
+    keys = WatchedFile(settings.seal_keys, SealingKeys.parse)
     app = build_app(
         settings,
         (),
@@ -207,14 +208,16 @@ def sealer_app(settings: SealerSettings) -> web.Application:
             Check("migrations", lambda app: pg.migrated(app[READING], NEWEST_MIGRATION)),
         ),
     )
-    app.cleanup_ctx.append(lambda app: _sealing(app, settings))
+    app.cleanup_ctx.append(lambda app: _sealing(app, settings, keys))
     return app
 
 
-async def _sealing(app: web.Application, settings: SealerSettings) -> AsyncIterator[None]:
+async def _sealing(
+    app: web.Application, settings: SealerSettings, keys: WatchedFile[SealingKeys]
+) -> AsyncIterator[None]:
     dsn = settings.database_dsn.get_secret_value()
     app[READING] = await pg.create_pool(dsn, min_size=1, max_size=2, application_name="ledger-sealer")
-    sealer = Sealer(app[READING], settings.seal_keys, max_run=settings.max_run)
+    sealer = Sealer(app[READING], lambda: keys.current, max_run=settings.max_run)
     async with repeating("seal", sealer.seal_due, every_seconds=settings.seal_seconds):
         yield
     await app[READING].close()

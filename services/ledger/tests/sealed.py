@@ -17,7 +17,7 @@ from common.pg import Pool, create_pool
 from common.testing import Database
 from ledger.domain.seals import Statement
 from ledger.engine.batch import Answer
-from ledger.sealing import Sealer, make_key
+from ledger.sealing import Sealer, SealingKeys, make_key
 from ledger.sealing.exporting import Export, export_journal
 
 from services.ledger.tests.vocabulary import Bank, connected, hold, match, posted, settle
@@ -38,6 +38,9 @@ class SealedBank:
     @property
     def key_file(self) -> Path:
         return self.folder / "seal-keys.json"
+
+    def keys(self) -> SealingKeys:
+        return SealingKeys.load(self.key_file)
 
     async def history(self, races: int = 3) -> list[UUID]:
         """Six entries a race: two players fund, hold, are matched and settled; returns the entries' ids."""
@@ -114,7 +117,8 @@ async def sealed_bank(bank: Bank, folder: Path) -> AsyncIterator[SealedBank]:
     reading = await create_pool(
         database.dsn("ledger_reader"), min_size=1, max_size=2, application_name="test"
     )
-    yield SealedBank(bank, Sealer(sealing, folder / "seal-keys.json", max_run=5), reading, folder)
+    sealer = Sealer(sealing, lambda: SealingKeys.load(folder / "seal-keys.json"), max_run=5)
+    yield SealedBank(bank, sealer, reading, folder)
     await sealing.close()
     await reading.close()
 

@@ -18,11 +18,14 @@ from contracts.envelope import Envelope
 from contracts.ledger import SealMade
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger.app import sealer_app
 from ledger.domain.seals import Statement, inclusion_path, merkle_root, moment
 from ledger.sealing import SealingKeys, check_seals, make_key, rotate_key
 from ledger.sealing.keys import NoSealYet
 from ledger.sealing.sealer import JournalIncomplete, Sealer
+from ledger.settings import SealerSettings
 from ledger.store import seals as store
+from pydantic import SecretStr
 
 from services.ledger.tests.sealed import SealedBank, runs, sealed_bank
 from services.ledger.tests.vocabulary import Bank, connected
@@ -88,7 +91,7 @@ async def test_every_entry_is_sealed_once_in_runs_that_join(sealed: SealedBank) 
 
 async def test_sealers_that_race_make_one_chain(sealed: SealedBank) -> None:
     await sealed.history(races=3)
-    others = [Sealer(sealed.sealer._pool, sealed.key_file, max_run=run) for run in (1, 2, 3)]
+    others = [Sealer(sealed.sealer._pool, sealed.keys, max_run=run) for run in (1, 2, 3)]
     made = [
         each
         for round in await asyncio.gather(*(each.seal_due() for each in (*others, sealed.sealer)))
@@ -308,12 +311,14 @@ async def test_a_key_endorses_its_successor(sealed: SealedBank) -> None:
     only_first = sealed.folder / "first.json"
     only_first.write_text(json.dumps(dict([*json.loads(sealed.key_file.read_text()).items()][:1])))
     await sealed.bank.fund()
-    assert [each.key for each in await Sealer(pool, only_first, max_run=5).seal_due()] == ["seal-1"]
+    assert [
+        each.key for each in await Sealer(pool, lambda: SealingKeys.load(only_first), max_run=5).seal_due()
+    ] == ["seal-1"]
     endorsement = await rotate_key(pool, keys, 1, "el-carril", "seal-2")
     assert (endorsement.from_seal, endorsement.endorsed_by) == (2, "seal-1")
     await sealed.bank.fund()
     with pytest.raises(Unavailable, match="seal-2"):
-        await Sealer(pool, only_first, max_run=5).seal_due()
+        await Sealer(pool, lambda: SealingKeys.load(only_first), max_run=5).seal_due()
     assert [each.key for each in await sealed.sealer.seal_due()] == ["seal-2"]
     async with connected(sealed.bank.database, "ledger_sealer") as connection:
         hash = await connection.fetchval("SELECT hash FROM seal WHERE number = 2")
@@ -441,3 +446,19 @@ async def test_a_changed_journal_does_not_fit_for_its_seals_having_been_changed_
         await connection.execute(change.format(root=f"\\x{root}"))
     found = [finding.wrong async for finding in check_seals(sealed.reading, 1, "el-carril")]
     assert telling in found[0], found
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"seal-1": 7}', '{"seal-1": "c2hvcnQ="}', '["seal-1"]'])
+def test_a_sealer_does_not_begin_without_keys_that_are_any_good(tmp_path: Path, text: str) -> None:
+    """It began, and failed once a second where nobody looked."""
+    file = tmp_path / "keys.json"
+    settings = SealerSettings(
+        service="ledger-sealer",
+        database_dsn=SecretStr("postgresql://nobody@127.0.0.1:1/none"),
+        seal_keys=file,
+    )
+    with pytest.raises(FileNotFoundError):
+        sealer_app(settings)
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError):  # noqa: PT011 - each parser has words of its own
+        sealer_app(settings)

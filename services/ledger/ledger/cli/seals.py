@@ -101,7 +101,8 @@ def _key_file(settings: SealSettings) -> Path:
 async def _once() -> int:
     settings = SealSettings()
     async with opened(settings) as pool:
-        made = await Sealer(pool, _key_file(settings), max_run=settings.max_run).seal_due()
+        keys = SealingKeys.load(_key_file(settings))
+        made = await Sealer(pool, lambda: keys, max_run=settings.max_run).seal_due()
     table = Table("ledger", "seal", "first", "last", "entries", "key")
     for each in made:
         entries = each.last - each.first + 1

@@ -26,10 +26,17 @@ class SealingKeys:
         self._keys = keys
 
     @classmethod
-    def load(cls, path: Path) -> SealingKeys:
-        """From a JSON file {id: base64 of an Ed25519 seed}. Raises `ValueError`, `OSError`."""
-        seeds: dict[str, str] = json.loads(path.read_bytes())
+    def parse(cls, text: str) -> SealingKeys:
+        """From a JSON object {id: base64 of an Ed25519 seed}. Raises `ValueError`."""
+        seeds = json.loads(text)
+        if not isinstance(seeds, dict) or not all(isinstance(seed, str) for seed in seeds.values()):
+            raise ValueError("expected a JSON object of seeds by id")
         return cls({id: Ed25519PrivateKey.from_private_bytes(b64decode(seed)) for id, seed in seeds.items()})
+
+    @classmethod
+    def load(cls, path: Path) -> SealingKeys:
+        """From such a file. Raises `ValueError`, `OSError`."""
+        return cls.parse(path.read_text(encoding="utf-8"))
 
     def public_key(self, id: str) -> bytes:
         """Raises `Invalid` for a key this process was not given."""

@@ -4,9 +4,8 @@ read is committed and whole. Two sealers at once do no harm: a number is given o
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
 from common.pg import Connection, Pool, transaction
@@ -30,10 +29,10 @@ class JournalIncomplete(Exception):
 class Sealer:
     """Seals what has been posted since the last seal, in runs of at most `max_run` entries."""
 
-    def __init__(self, pool: Pool, key_file: Path, *, max_run: int) -> None:
-        """The key file is read at each round, so that a new key needs no restart."""
+    def __init__(self, pool: Pool, keys: Callable[[], SealingKeys], *, max_run: int) -> None:
+        """`keys` are asked for at each round, so that a new key needs no restart."""
         self._pool = pool
-        self._key_file = key_file
+        self._keys = keys
         self._max_run = max_run
 
     async def seal_due(self) -> Sequence[Statement]:
@@ -43,7 +42,7 @@ class Sealer:
             Unavailable: no database, or not the key of the day.
             JournalIncomplete: a page is missing from the journal; nothing was sealed over it.
         """
-        keys = SealingKeys.load(self._key_file)
+        keys = self._keys()
         async with transaction(self._pool, readonly=True) as connection:
             known = await ledgers(connection)
         made: list[Statement] = []
