@@ -228,6 +228,35 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.dispute_entry_is_due() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.booked_at IS NOT NULL OR NOT EXISTS (SELECT FROM dispute_entry_due d
+            WHERE (d.dispute_id, d.step, d.amount) = (NEW.dispute_id, NEW.step, NEW.amount)) THEN
+        RAISE EXCEPTION 'dispute %: % is not due', NEW.dispute_id, NEW.step
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'dispute_entry_is_due';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.dispute_recovers_no_more_than_lost() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM card_dispute WHERE psp_id = NEW.dispute_id FOR UPDATE;
+    IF NEW.state <> 'ASKED' OR (NEW.amount + (SELECT coalesce(sum(r.amount), 0) FROM dispute_recovery r
+                                              WHERE r.dispute_id = NEW.dispute_id AND r.state <> 'REFUSED')
+            <= (SELECT e.amount FROM dispute_entry e
+                 WHERE (e.dispute_id, e.step) = (NEW.dispute_id, 'lost') AND e.booked_at IS NOT NULL)) IS NOT TRUE THEN
+        RAISE EXCEPTION 'dispute %: so much was not lost', NEW.dispute_id
+            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'dispute_recovers_no_more_than_lost';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.forget_deadline(at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -282,15 +311,28 @@ CREATE FUNCTION public.payout_file_is_given_up() RETURNS trigger
     SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
+    PERFORM FROM card_dispute d WHERE d.psp_id IN (SELECT l.dispute_id FROM payout_line l WHERE l.file_id = NEW.id)
+      ORDER BY d.psp_id FOR UPDATE;
     IF (OLD.state, NEW.state) <> ('MATCHED', 'REJECTED')
        OR NOT EXISTS (SELECT FROM proof p WHERE (p.purpose, p.subject_id, p.state) = ('card.settle', NEW.id, 'GIVEN_UP'))
-       OR EXISTS (SELECT FROM payout_file later WHERE (later.carried_from, later.state) = (NEW.id, 'MATCHED')) THEN
+       OR EXISTS (SELECT FROM payout_file later WHERE (later.carried_from, later.state) = (NEW.id, 'MATCHED'))
+       OR EXISTS (SELECT FROM payout_line took JOIN payout_line back ON back.dispute_id = took.dispute_id
+                   WHERE (took.file_id, took.kind, took.given_up) = (NEW.id, 'chargeback', false)
+                     AND back.kind = 'chargeback_reversal' AND back.file_id <> NEW.id AND NOT back.given_up) THEN
         RAISE EXCEPTION 'settlement file %: it stands', NEW.id
             USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'payout_file_is_given_up';
     END IF;
     UPDATE payout_line SET given_up = true WHERE file_id = NEW.id;
     RETURN NEW;
 END $$;
+
+CREATE FUNCTION public.payout_is_settled(file uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM payout_file f WHERE f.id = file AND f.state = 'MATCHED'
+        AND (payout_settles(f.opening, f.gross, f.fees) = 0 OR EXISTS (SELECT FROM proof p
+              WHERE (p.purpose, p.subject_id, p.state) = ('card.settle', f.id, 'BOOKED'))))
+$$;
 
 CREATE FUNCTION public.payout_line_is_of_its_dispute() RETURNS trigger
     LANGUAGE plpgsql
@@ -299,7 +341,7 @@ DECLARE
     contested card_dispute;
     took numeric;
 BEGIN
-    SELECT * INTO contested FROM card_dispute WHERE psp_id = NEW.dispute_id;
+    SELECT * INTO contested FROM card_dispute WHERE psp_id = NEW.dispute_id FOR UPDATE;
     SELECT -amount INTO took FROM payout_line
      WHERE (dispute_id, kind) = (NEW.dispute_id, 'chargeback') AND NOT given_up;
     IF (NEW.psp_id = contested.psp_id AND CASE NEW.kind
@@ -761,6 +803,70 @@ CREATE TABLE public.deposit_step (
     actor name NOT NULL
 );
 
+CREATE TABLE public.dispute_entry (
+    id uuid NOT NULL,
+    dispute_id text NOT NULL,
+    step text NOT NULL,
+    amount public.money_amount NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    booked_at timestamp with time zone,
+    CONSTRAINT dispute_entry_is_of_something CHECK (((amount)::numeric > (0)::numeric)),
+    CONSTRAINT dispute_entry_step_is_known CHECK ((step = ANY (ARRAY['open'::text, 'won'::text, 'lost'::text])))
+);
+
+CREATE TABLE public.payout_line (
+    file_id uuid NOT NULL,
+    line integer NOT NULL,
+    psp_id text NOT NULL,
+    kind text NOT NULL,
+    amount numeric NOT NULL,
+    fee numeric NOT NULL,
+    operation_id uuid,
+    break_class text,
+    given_up boolean DEFAULT false NOT NULL,
+    dispute_id text,
+    CONSTRAINT payout_line_break_is_known CHECK ((break_class = ANY (ARRAY['MISSING_INTERNAL'::text, 'MISSING_EXTERNAL'::text, 'AMOUNT_MISMATCH'::text, 'DUPLICATE'::text, 'TIMING_OR_STATE'::text]))),
+    CONSTRAINT payout_line_from_one CHECK ((line >= 1)),
+    CONSTRAINT payout_line_is_in_one_bucket CHECK ((num_nonnulls(operation_id, dispute_id, break_class) = 1))
+);
+
+CREATE VIEW public.dispute_entry_due AS
+ SELECT l.dispute_id,
+    'open'::text AS step,
+    (- l.amount) AS amount
+   FROM public.payout_line l
+  WHERE ((l.kind = 'chargeback'::text) AND (l.dispute_id IS NOT NULL) AND (NOT l.given_up) AND public.payout_is_settled(l.file_id) AND (NOT (EXISTS ( SELECT
+           FROM public.dispute_entry e
+          WHERE ((e.dispute_id = l.dispute_id) AND (e.step = 'open'::text))))))
+UNION ALL
+ SELECT l.dispute_id,
+    'won'::text AS step,
+    l.amount
+   FROM (public.payout_line l
+     JOIN public.dispute_entry o ON ((((o.dispute_id = l.dispute_id) AND (o.step = 'open'::text)) AND (o.booked_at IS NOT NULL))))
+  WHERE ((l.kind = 'chargeback_reversal'::text) AND (NOT l.given_up) AND public.payout_is_settled(l.file_id) AND (NOT (EXISTS ( SELECT
+           FROM public.dispute_entry e
+          WHERE ((e.dispute_id = l.dispute_id) AND (e.step = 'won'::text))))))
+UNION ALL
+ SELECT d.psp_id AS dispute_id,
+    'lost'::text AS step,
+    o.amount
+   FROM (public.card_dispute d
+     JOIN public.dispute_entry o ON ((((o.dispute_id = d.psp_id) AND (o.step = 'open'::text)) AND (o.booked_at IS NOT NULL))))
+  WHERE ((d.state = 'LOST'::text) AND (NOT (EXISTS ( SELECT
+           FROM public.dispute_entry e
+          WHERE ((e.dispute_id = d.psp_id) AND (e.step = 'lost'::text))))));
+
+CREATE TABLE public.dispute_recovery (
+    id uuid NOT NULL,
+    dispute_id text NOT NULL,
+    amount public.money_amount NOT NULL,
+    state text DEFAULT 'ASKED'::text NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT dispute_recovery_is_of_something CHECK (((amount)::numeric > (0)::numeric)),
+    CONSTRAINT dispute_recovery_state_is_known CHECK ((state = ANY (ARRAY['ASKED'::text, 'BOOKED'::text, 'REFUSED'::text])))
+);
+
 CREATE TABLE public.history (
     id bigint NOT NULL,
     subject text NOT NULL,
@@ -873,22 +979,6 @@ CREATE TABLE public.payout_file (
     CONSTRAINT payout_file_name_is_bounded CHECK (((length(name) >= 1) AND (length(name) <= 120))),
     CONSTRAINT payout_file_opens_with_nothing_else CHECK (((state = 'REJECTED'::text) OR ((opening <= (0)::numeric) AND ((opening < (0)::numeric) = (carried_from IS NOT NULL))))),
     CONSTRAINT payout_file_state_is_known CHECK ((state = ANY (ARRAY['MATCHED'::text, 'REJECTED'::text])))
-);
-
-CREATE TABLE public.payout_line (
-    file_id uuid NOT NULL,
-    line integer NOT NULL,
-    psp_id text NOT NULL,
-    kind text NOT NULL,
-    amount numeric NOT NULL,
-    fee numeric NOT NULL,
-    operation_id uuid,
-    break_class text,
-    given_up boolean DEFAULT false NOT NULL,
-    dispute_id text,
-    CONSTRAINT payout_line_break_is_known CHECK ((break_class = ANY (ARRAY['MISSING_INTERNAL'::text, 'MISSING_EXTERNAL'::text, 'AMOUNT_MISMATCH'::text, 'DUPLICATE'::text, 'TIMING_OR_STATE'::text]))),
-    CONSTRAINT payout_line_from_one CHECK ((line >= 1)),
-    CONSTRAINT payout_line_is_in_one_bucket CHECK ((num_nonnulls(operation_id, dispute_id, break_class) = 1))
 );
 
 CREATE TABLE public.player_clabe (
@@ -1128,6 +1218,15 @@ ALTER TABLE ONLY public.deposit
 ALTER TABLE ONLY public.deposit_step
     ADD CONSTRAINT deposit_step_pkey PRIMARY KEY (before, after, actor);
 
+ALTER TABLE ONLY public.dispute_entry
+    ADD CONSTRAINT dispute_entry_has_its_own_id UNIQUE (id);
+
+ALTER TABLE ONLY public.dispute_entry
+    ADD CONSTRAINT dispute_entry_pkey PRIMARY KEY (dispute_id, step);
+
+ALTER TABLE ONLY public.dispute_recovery
+    ADD CONSTRAINT dispute_recovery_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.history
     ADD CONSTRAINT history_pkey PRIMARY KEY (id);
 
@@ -1249,6 +1348,10 @@ CREATE UNIQUE INDEX deposit_is_claimed_once ON public.deposit USING btree (playe
 
 CREATE UNIQUE INDEX deposit_transfer_is_credited_once ON public.deposit USING btree (tracking_key) WHERE (state = ANY (ARRAY['ATTESTED'::text, 'BOOKED'::text]));
 
+CREATE INDEX dispute_recovery_by_dispute ON public.dispute_recovery USING btree (dispute_id);
+
+CREATE UNIQUE INDEX dispute_recovery_one_at_a_time ON public.dispute_recovery USING btree (dispute_id) WHERE (state = 'ASKED'::text);
+
 CREATE INDEX history_by_subject ON public.history USING btree (subject_id, id);
 
 CREATE INDEX inbox_by_age ON public.inbox USING btree (received_at);
@@ -1329,6 +1432,18 @@ CREATE TRIGGER deposit_leaves_quarantine_as_decided BEFORE UPDATE OF state ON pu
 
 CREATE TRIGGER deposit_quarantine_reason_stays BEFORE UPDATE ON public.deposit FOR EACH ROW WHEN (((old.state = 'QUARANTINED'::text) AND (new.state = 'QUARANTINED'::text) AND (old.reason IS DISTINCT FROM new.reason))) EXECUTE FUNCTION public.refuse_another();
 
+CREATE TRIGGER dispute_entry_is_append_only BEFORE DELETE OR TRUNCATE ON public.dispute_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER dispute_entry_is_booked_once BEFORE UPDATE ON public.dispute_entry FOR EACH ROW WHEN ((old.booked_at IS NOT NULL)) EXECUTE FUNCTION public.refuse_another();
+
+CREATE TRIGGER dispute_entry_is_due BEFORE INSERT ON public.dispute_entry FOR EACH ROW EXECUTE FUNCTION public.dispute_entry_is_due();
+
+CREATE TRIGGER dispute_recovers_no_more_than_lost BEFORE INSERT ON public.dispute_recovery FOR EACH ROW EXECUTE FUNCTION public.dispute_recovers_no_more_than_lost();
+
+CREATE TRIGGER dispute_recovery_ends_once BEFORE UPDATE ON public.dispute_recovery FOR EACH ROW WHEN ((old.state <> 'ASKED'::text)) EXECUTE FUNCTION public.refuse_another();
+
+CREATE TRIGGER dispute_recovery_is_append_only BEFORE DELETE OR TRUNCATE ON public.dispute_recovery FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
 CREATE TRIGGER history_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.history FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
 CREATE TRIGGER idempotency_answers_once BEFORE UPDATE ON public.idempotency FOR EACH ROW WHEN ((old.status IS NOT NULL)) EXECUTE FUNCTION public.idempotency_answers_once();
@@ -1402,6 +1517,12 @@ ALTER TABLE ONLY public.deposit
 
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_receipt_is_its_own FOREIGN KEY (receipt_id, id) REFERENCES public.attestation(receipt_id, deposit_id);
+
+ALTER TABLE ONLY public.dispute_entry
+    ADD CONSTRAINT dispute_entry_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES public.card_dispute(psp_id);
+
+ALTER TABLE ONLY public.dispute_recovery
+    ADD CONSTRAINT dispute_recovery_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES public.card_dispute(psp_id);
 
 ALTER TABLE ONLY public.outbox_sent
     ADD CONSTRAINT outbox_sent_is_of_a_shard FOREIGN KEY (shard) REFERENCES public.outbox_shard(shard);
@@ -1706,6 +1827,37 @@ GRANT UPDATE(booked_at) ON TABLE public.deposit TO payments_app;
 GRANT SELECT ON TABLE public.deposit_step TO payments_app;
 GRANT SELECT ON TABLE public.deposit_step TO payments_attestor;
 
+GRANT SELECT ON TABLE public.dispute_entry TO payments_app;
+
+GRANT INSERT(id) ON TABLE public.dispute_entry TO payments_app;
+
+GRANT INSERT(dispute_id) ON TABLE public.dispute_entry TO payments_app;
+
+GRANT INSERT(step) ON TABLE public.dispute_entry TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.dispute_entry TO payments_app;
+
+GRANT INSERT(asked_at) ON TABLE public.dispute_entry TO payments_app;
+
+GRANT UPDATE(booked_at) ON TABLE public.dispute_entry TO payments_app;
+
+GRANT SELECT,INSERT ON TABLE public.payout_line TO payments_app;
+GRANT SELECT ON TABLE public.payout_line TO payments_attestor;
+
+GRANT SELECT ON TABLE public.dispute_entry_due TO payments_app;
+
+GRANT SELECT ON TABLE public.dispute_recovery TO payments_app;
+
+GRANT INSERT(id) ON TABLE public.dispute_recovery TO payments_app;
+
+GRANT INSERT(dispute_id) ON TABLE public.dispute_recovery TO payments_app;
+
+GRANT INSERT(amount) ON TABLE public.dispute_recovery TO payments_app;
+
+GRANT UPDATE(state) ON TABLE public.dispute_recovery TO payments_app;
+
+GRANT INSERT(asked_at) ON TABLE public.dispute_recovery TO payments_app;
+
 GRANT SELECT ON TABLE public.history TO payments_app;
 
 GRANT INSERT(subject) ON TABLE public.history TO payments_app;
@@ -1782,9 +1934,6 @@ GRANT SELECT ON TABLE public.payout_file TO payments_attestor;
 GRANT UPDATE(state) ON TABLE public.payout_file TO payments_app;
 
 GRANT UPDATE(reason) ON TABLE public.payout_file TO payments_app;
-
-GRANT SELECT,INSERT ON TABLE public.payout_line TO payments_app;
-GRANT SELECT ON TABLE public.payout_line TO payments_attestor;
 
 GRANT SELECT ON TABLE public.player_clabe TO payments_app;
 GRANT SELECT ON TABLE public.player_clabe TO payments_attestor;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tools.mutations.disputes import CODE as DISPUTES_CODE
+from tools.mutations.disputes import DATABASE as DISPUTES
 from tools.mutations.guards import CodeGuard, DatabaseGuard, P, T
 
 _PEOPLE_DECIDE = """
@@ -14,6 +16,7 @@ $$
 """
 
 CODE = (
+    *DISPUTES_CODE,
     CodeGuard(
         "decisions: what an order's rail knows by now is asked before people's word counts",
         f"{P}/service/cashier.py",
@@ -202,6 +205,7 @@ CODE = (
 )
 
 DATABASE = (
+    *DISPUTES,
     DatabaseGuard(
         "files: a dispute gives back no more than it took, and once it is won",
         "payments",

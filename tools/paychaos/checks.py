@@ -90,6 +90,12 @@ PAYMENTS_DRAINED = {
         SELECT id FROM deposit d WHERE state = 'QUARANTINED' AND reason = 'name-differs'""",
     "what is paid out gets cleared": """
         SELECT id FROM card_operation WHERE act = 'capture' AND state = 'SETTLED' AND stands_in = 'available'""",
+    "what disputes do to the books is booked": """
+        SELECT dispute_id FROM dispute_entry_due
+        UNION ALL
+        SELECT dispute_id FROM dispute_entry WHERE booked_at IS NULL
+        UNION ALL
+        SELECT dispute_id FROM dispute_recovery WHERE state = 'ASKED'""",
     "what no settlement file has was asked about": """
         SELECT o.id FROM card_operation o
          WHERE o.act IN ('capture', 'refund') AND o.state = 'BOOKED'

@@ -20,7 +20,8 @@ LEDGER_KINDS: Final = {
     "betting": "bet.hold,bet.release,bet.match,bet.settle,bet.void,bet.resettle,debt.repay",
     "payments": "deposit,deposit.suspense,suspense.assign,suspense.return,"
     "withdrawal.reserve,withdrawal.release,withdrawal.done,withdrawal.returned,"
-    "card.capture,card.settle,card.clear,refund.request,refund.done,refund.fail,refund.returned",
+    "card.capture,card.settle,card.clear,refund.request,refund.done,refund.fail,refund.returned,"
+    "dispute.open,dispute.won,dispute.lost,dispute.recover",
 }
 """What each producer may post."""
 

@@ -32,7 +32,7 @@ from ledger.service import AccountKeeping, Correcting, Exporting, Finding, Holdi
 from ledger.settings import LedgerSettings, ReceiptsSettings, SealerSettings
 from ledger.store.chart import ledgers, load_chart
 
-NEWEST_MIGRATION = "20261122008600"
+NEWEST_MIGRATION = "20261122205000"
 
 
 CACHE_TIMEOUT_SECONDS = 0.05

@@ -35,6 +35,7 @@ from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards, card_deadlines
 from payments.service.cashier import Cashier
+from payments.service.dispute_books import DisputeBooks
 from payments.service.disputes import Disputes
 from payments.service.holders import Holders
 from payments.service.last_look import LastLook
@@ -50,7 +51,7 @@ from payments.signing import Signer, read_signer
 from payments.spei import load_order_signer
 from payments.worker import Ticker, Worker
 
-NEWEST_MIGRATION = "20261122170002"
+NEWEST_MIGRATION = "20261122220100"
 
 Item = TypeVar("Item")
 
@@ -111,7 +112,8 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         app[BANK_ACCOUNT] = BankAccount(pool, ledger, rails[PayoutRail.SPEI])
         link = Link(settings.amqp_url.get_secret_value(), name="payments")
         stack.push_async_callback(link.close)
-        ear = LedgerEar(pool, booking, payouts, proofs)
+        dispute_books = DisputeBooks(pool, ledger, clock=utc_now)
+        ear = LedgerEar(pool, booking, payouts, proofs, dispute_books)
         app[EAR] = Consumer(link, QUEUE, ear.handle, parse=parse)
         await stack.enter_async_context(app[EAR].running())
         disputes = Disputes(pool, provider, patience=settings.disputes_patience, clock=utc_now)
@@ -124,7 +126,7 @@ async def _payments_parts(app: web.Application, settings: Settings) -> AsyncIter
         await _work(stack, settings, "returns", arrivals.lease, arrivals.advance)
         holders = Holders(pool, people, pace=pace, clock=utc_now)
         await _work(stack, settings, "holders", holders.lease, holders.learn)
-        await _tick(stack, settings, pool, provider, cards, arrivals, disputes)
+        await _tick(stack, settings, pool, provider, cards, arrivals, disputes, dispute_books)
         await stack.enter_async_context(DeadlineWorker(pool, card_deadlines(utc_now)).running())
         yield
 
@@ -147,6 +149,7 @@ async def _tick(
     cards: Cards,
     arrivals: Arrivals,
     disputes: Disputes,
+    dispute_books: DisputeBooks,
 ) -> None:
     """What is looked at every so often."""
     settlements = Settlements(
@@ -162,6 +165,7 @@ async def _tick(
         Ticker("statement", arrivals.notice, every_seconds=settings.statement_interval_seconds),
         Ticker("settlements", settlements.import_new, every_seconds=settings.payouts_interval_seconds),
         Ticker("disputes", disputes.look, every_seconds=settings.disputes_interval_seconds),
+        Ticker("dispute-books", dispute_books.look, every_seconds=settings.disputes_interval_seconds),
         Ticker("overdue", settlements.look_overdue, every_seconds=settings.payouts_interval_seconds),
     ):
         await stack.enter_async_context(ticker.running())

@@ -12,8 +12,9 @@ from contracts.ledger import EntryCommitted, PostRefused
 from contracts.topology import PAYMENTS_LEDGER_EVENTS
 
 from payments.domain.withdrawals import WithdrawalId, WithdrawalState
-from payments.entries import CLEAR, DONE, FAIL, RELEASE
+from payments.entries import CLEAR, DISPUTE, DONE, FAIL, RELEASE
 from payments.service.booking import Booking
+from payments.service.dispute_books import DisputeBooks
 from payments.service.payouts import Payouts
 from payments.service.proof_booking import ProofBooking
 
@@ -26,7 +27,10 @@ log = logging.getLogger(__name__)
 class LedgerEar:
     """Hears the ledger's answers, each once, in the transaction of its effect."""
 
-    def __init__(self, pool: pg.Pool, booking: Booking, payouts: Payouts, proofs: ProofBooking) -> None:
+    def __init__(
+        self, pool: pg.Pool, booking: Booking, payouts: Payouts, proofs: ProofBooking, disputes: DisputeBooks
+    ) -> None:
+        self._disputes = disputes
         self._pool = pool
         self._booking = booking
         self._payouts = payouts
@@ -59,6 +63,8 @@ class LedgerEar:
                     await self._proofs.hear_refund(conn, UUID(operation), done=step == DONE)
                 case ["card", operation, step] if step == CLEAR:
                     await self._proofs.hear_cleared(conn, UUID(operation))
+                case [what, step] if what == DISPUTE:
+                    await self._disputes.hear_booked(conn, UUID(step))
                 case ["withdrawal", withdrawal, step] if step == DONE:
                     await self._payouts.hear_booked(
                         conn, WithdrawalId(UUID(withdrawal)), WithdrawalState.BOOKED
@@ -87,6 +93,9 @@ class LedgerEar:
                 case ["refund" | "card" as what, operation, step] if step in (DONE, FAIL, CLEAR):
                     told = {"slug": refused.problem.slug, "detail": refused.problem.detail, "what": what}
                     await self._proofs.hear_refused(conn, UUID(operation), told)
+                case [what, step] if what == DISPUTE:
+                    told = {"slug": refused.problem.slug, "detail": refused.problem.detail}
+                    await self._disputes.hear_refused(conn, UUID(step), told)
                 case _:
                     log.debug("a refusal that somebody waited for", extra={"key": refused.idempotency_key})
 

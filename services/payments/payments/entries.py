@@ -6,9 +6,20 @@ from uuid import UUID, uuid5
 from common.money import Money
 from contracts.ledger import EntryRequest, Posting, PostRequested, Side
 
-from payments.domain.accounts import BANK, SUSPENSE, available, clearing, receivable, uncleared, withdrawing
+from payments.domain.accounts import (
+    BANK,
+    LOSSES,
+    SUSPENSE,
+    available,
+    clearing,
+    contested,
+    receivable,
+    uncleared,
+    withdrawing,
+)
 from payments.domain.cards import CardPayment, Operation
 from payments.domain.deposits import Deposit
+from payments.domain.disputes import DisputeEntry, Recovery, Shortfall, Step
 from payments.domain.proofs import Proof, Purpose
 from payments.domain.withdrawals import Withdrawal
 
@@ -16,6 +27,7 @@ DONE: Final = "done"
 RELEASE: Final = "release"
 FAIL: Final = "fail"
 CLEAR: Final = "clear"
+DISPUTE: Final = "dispute"
 
 RETURNED: Final = UUID("0f2e5f0a-52ab-5f0f-9a56-8ad1f2f6a9c3")
 """The namespace of the holds that returned withdrawals wait under."""
@@ -184,6 +196,39 @@ def clear_command(payment: CardPayment, capture: Operation, amount: Money) -> Po
             _leg(available(payment.player), Side.CREDIT, amount),
         ),
         reference=payment.reference,
+    )
+
+
+def dispute_command(entry: DisputeEntry) -> PostRequested:
+    """What a file took for a dispute is contested; what one gave back the provider owes us again; what is lost is the house's."""
+    disputed, owed = contested(entry.psp), receivable(entry.psp)
+    debit, credit = {
+        Step.OPEN: (disputed, owed),
+        Step.WON: (owed, disputed),
+        Step.LOST: (LOSSES, disputed),
+    }[entry.step]
+    return PostRequested(
+        idempotency_key=f"{DISPUTE}:{entry.id}",
+        kind=f"dispute.{entry.step}",
+        postings=(_leg(debit, Side.DEBIT, entry.amount), _leg(credit, Side.CREDIT, entry.amount)),
+        reference=entry.reference,
+    )
+
+
+def recovery_key(recovery: Recovery) -> str:
+    """Each part is taken once."""
+    return f"dispute-recovery:{recovery.id}"
+
+
+def recovery_entry(shortfall: Shortfall, recovery: Recovery) -> EntryRequest:
+    """What a player has makes up for what was lost by their dispute."""
+    return EntryRequest(
+        kind="dispute.recover",
+        postings=(
+            _leg(available(shortfall.player), Side.DEBIT, recovery.amount),
+            _leg(LOSSES, Side.CREDIT, recovery.amount),
+        ),
+        reference=shortfall.reference,
     )
 
 

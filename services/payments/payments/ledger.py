@@ -11,13 +11,15 @@ from decimal import Decimal
 from uuid import UUID
 
 from common.client import RemoteProblem, ServiceClient
+from common.money import Money
 from contracts.ledger import EntryView, Side
 from contracts.receipts import Attestation, ReceiptView
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from payments.domain.accounts import PlayerId
+from payments.domain.accounts import PlayerId, available
 from payments.domain.cards import CardPayment, Operation
 from payments.domain.deposits import Deposit
+from payments.domain.disputes import Recovery, Shortfall
 from payments.domain.proofs import Proof
 from payments.domain.withdrawals import Withdrawal
 from payments.entries import (
@@ -25,6 +27,8 @@ from payments.entries import (
     deposit_key,
     proof_entry,
     proof_key,
+    recovery_entry,
+    recovery_key,
     refund_key,
     refund_reserve_entry,
     reserve_entry,
@@ -46,6 +50,12 @@ class _Line(BaseModel):
     side: Side
     amount: Decimal
     posted_at: AwareDatetime
+
+
+class _Balance(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    balance: Decimal
 
 
 class _Statement(BaseModel):
@@ -99,6 +109,24 @@ class Ledger:
         key = refund_key(refund.id, "request")
         entry = refund_reserve_entry(payment, refund)
         await self._posting.post("/v1/entries", entry, EntryView, idempotency_key=key)
+
+    async def available(self, player: PlayerId, currency: str) -> Money:
+        """What a player could spend now."""
+        params = {"account": available(player), "currency": currency}
+        try:
+            found = await self._posting.get("/v1/balance", _Balance, params=params)
+        except RemoteProblem as problem:
+            if problem.status == NOT_FOUND:
+                return Money.zero(currency)
+            raise
+        return Money(found.balance, currency)
+
+    async def recover(self, shortfall: Shortfall, recovery: Recovery) -> None:
+        """Take what a player has for what was lost by their dispute."""
+        key = recovery_key(recovery)
+        await self._posting.post(
+            "/v1/entries", recovery_entry(shortfall, recovery), EntryView, idempotency_key=key
+        )
 
     async def book_proof(self, proof: Proof) -> UUID:
         """Book what a proof pays for; returns the entry's id."""

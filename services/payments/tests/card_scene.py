@@ -14,10 +14,18 @@ from services.payments.tests.world import PACE, WINDOW, World, pesos
 
 PATIENCE = max(WINDOW, timedelta(seconds=PACE.longest_seconds))
 RECEIVABLE = "psp/chaos/receivable"
+CONTESTED = "disputes/chaos/receivable"
+LOSSES = "losses/disputes"
 
 
 def shown(payment: CardPayment, _: Sequence[Operation]) -> Answer:
     return Answer(202, json.dumps({"id": str(payment.id)}))
+
+
+def books(here: World) -> tuple[int, int, int]:
+    """What the provider owes us, what is contested, what is lost by disputes; in pesos without centavos."""
+    owed, disputed, lost = (int(here.ledger.balance(each)) for each in (RECEIVABLE, CONTESTED, LOSSES))
+    return owed, disputed, lost
 
 
 def once(key: str | None = None) -> Once:

@@ -90,9 +90,10 @@ class FakeLedger:
         return _hang_up(request) if self.lose == "after" else web.json_response(body, status=status)
 
     async def get_balance(self, request: web.Request) -> web.Response:
-        """Whether an account was ever posted to."""
-        known = request.query["account"] in self.balances
-        return web.json_response({}, status=200 if known else 404)
+        account = request.query["account"]
+        if account not in self.balances:
+            return web.json_response({}, status=404)
+        return web.json_response({"balance": str(self.balances[account])})
 
     async def get_statement(self, request: web.Request) -> web.Response:
         lines = [
@@ -151,10 +152,14 @@ async def serving(trusted: dict[str, Ed25519PublicKey]) -> AsyncIterator[FakeLed
 
 
 def _changes(wanted: EntryRequest) -> list[tuple[str, Decimal]]:
-    """By how much each account grows on its own side: the bank is an asset, all others are owed."""
+    """By how much each account grows on its own side: what we have and what we lost by debits, what is owed by credits."""
     changes = []
     for leg in wanted.postings:
-        grows = Side.DEBIT if leg.account.startswith(("bank/", "psp/", "fees/")) else Side.CREDIT
+        grows = (
+            Side.DEBIT
+            if leg.account.startswith(("bank/", "psp/", "fees/", "disputes/", "losses/"))
+            else Side.CREDIT
+        )
         amount = Decimal(leg.amount)
         changes.append((leg.account, amount if leg.side is grows else -amount))
     return changes

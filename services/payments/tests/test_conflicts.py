@@ -15,8 +15,9 @@ from payments.psp import CardProvider
 from payments.rail import Sources
 from payments.service.arrivals import LOOK_BACK
 
-from services.payments.tests.card_scene import captured, found
+from services.payments.tests.card_scene import RECEIVABLE, captured, found
 from services.payments.tests.railhouse import OTHER_SENDER
+from services.payments.tests.test_disputes_listed import contested, end
 from services.payments.tests.test_forged_rows import DECIDED_ABOUT_PROOFS, refusal
 from services.payments.tests.test_never_stuck import decided
 from services.payments.tests.test_suspense import NOBODYS, SUSPENSE, arrivals, decide, run, the_case
@@ -169,6 +170,34 @@ async def test_a_settlement_file_that_nobody_attests_makes_room_for_another(
     ]
     assert states == ["REJECTED", "MATCHED"]
     assert here.ledger.kinds().count("card.settle") == 1
+
+
+async def test_a_file_that_took_what_a_later_one_gave_back_is_not_given_up(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the later one would give back what nobody had taken."""
+    ((_, dispute),) = await contested(here)
+    honest = CardProvider.payout
+
+    async def changed(provider: CardProvider, name: str) -> str | None:
+        text = await honest(provider, name)
+        return text and (f"{text}\n" if name == "PO-0001" else text)
+
+    await here.psp.ask("POST", "/control/payout")
+    await here.settlements.import_new()
+    monkeypatch.setattr(CardProvider, "payout", changed)
+    await here.run_cards()
+    case = next(each for each in await here.cashier.queue(None, None, 10) if each.subject is Subject.PROOF)
+    await end(here, dispute, won=True)
+    await captured(here, new_player(), "50.00")
+    await here.psp.ask("POST", "/control/payout")
+    await here.settlements.import_new()
+    assert await decided(here, case, Decision.CLOSE) == 409
+    monkeypatch.undo()
+    assert await decided(here, case, Decision.ASK_AGAIN) == 200
+    await here.run_cards()
+    assert [each for each in here.ledger.kinds() if "dispute" in each] == ["dispute.open", "dispute.won"]
+    assert here.ledger.balance(RECEIVABLE) == 0
 
 
 async def test_what_the_attestor_has_given_its_word_for_is_not_given_up(here: World) -> None:

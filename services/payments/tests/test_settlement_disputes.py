@@ -19,7 +19,7 @@ from payments.domain.payout_files import (
 )
 from payments.psp import CardProvider
 
-from services.payments.tests.card_scene import RECEIVABLE, captured, cases, hear
+from services.payments.tests.card_scene import CONTESTED, RECEIVABLE, books, captured, cases, hear
 from services.payments.tests.test_crashes import Work, at_every_await
 from services.payments.tests.test_disputes import held
 from services.payments.tests.test_disputes_listed import contested, end, state
@@ -143,7 +143,7 @@ async def test_what_is_disputed_is_taken_and_given_back_once_whoever_tells(
     assert (await state(here, dispute), await held(here, payment_id)) == ("OPEN", 40)
     assert paid(here) == Decimal("100.00") - 40 - 40 - Decimal("3.60") - DISPUTE_FEE
     assert here.ledger.balance("fees/chaos") == Decimal("3.60") + DISPUTE_FEE
-    assert here.ledger.balance(RECEIVABLE) == 40, "what is contested"
+    assert books(here) == (0, 40, 0)
     await end(here, dispute, won=True)
     await captured(here, new_player(), "50.00")
     before = paid(here)
@@ -154,20 +154,11 @@ async def test_what_is_disputed_is_taken_and_given_back_once_whoever_tells(
     assert await cases(here) == [("card", f"dispute:{dispute}")]
 
 
-async def test_a_lost_one_stays_on_the_providers_account(here: World) -> None:
-    """Until the ledger has kinds for it: it is gone, and nobody else's."""
-    ((_, dispute),) = await contested(here)
-    await end(here, dispute, won=False)
-    await paid_out(here)
-    assert await state(here, dispute) == "LOST"
-    assert here.ledger.balance(RECEIVABLE) == 40
-
-
 async def test_taken_and_given_back_by_one_file_it_leaves_its_fee_alone(here: World) -> None:
     ((_, dispute),) = await contested(here)
     await end(here, dispute, won=True)
     await paid_out(here)
-    assert here.ledger.balance(RECEIVABLE) == 0
+    assert books(here) == (0, 0, 0)
     assert here.ledger.balance("fees/chaos") == Decimal("3.60") + DISPUTE_FEE
 
 
@@ -202,7 +193,8 @@ async def test_a_file_with_a_dispute_survives_a_crash_at_every_await(here: World
         await here.run_cards()
         rows = await here.owner.fetch("SELECT kind FROM payout_line WHERE dispute_id = $1", found[-1])
         assert [row["kind"] for row in rows] == ["chargeback"], number
-        assert here.ledger.balance(RECEIVABLE) == 40 * len(found), number
+        assert here.ledger.balance(CONTESTED) == 40 * len(found), number
+        assert here.ledger.balance(RECEIVABLE) == 0, number
 
     assert await at_every_await(begin, carry_on) > 5
 
@@ -216,7 +208,7 @@ async def test_of_several_who_import_a_file_at_once_one_counts_it(here: World) -
     await here.psp.ask("POST", "/control/payout")
     await asyncio.gather(hear(here, dispute), *(here.settlements.import_new() for _ in range(4)))
     await here.run_cards()
-    assert here.ledger.balance(RECEIVABLE) == 40
+    assert here.ledger.balance(CONTESTED) == 40
     assert await here.owner.fetchval("SELECT count(*) FROM payout_line WHERE dispute_id IS NOT NULL") == 1
 
 

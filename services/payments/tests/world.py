@@ -37,6 +37,7 @@ from payments.service.booking import Booking
 from payments.service.card_requests import CardRequests
 from payments.service.cards import Cards
 from payments.service.cashier import Cashier, Verdict
+from payments.service.dispute_books import DisputeBooks
 from payments.service.disputes import Disputes
 from payments.service.last_look import LastLook
 from payments.service.pace import Pace
@@ -100,6 +101,7 @@ class World:
     proofs: ProofBooking
     hints: Hints
     disputes: Disputes
+    dispute_books: DisputeBooks
     arrivals: Arrivals
     settlements: Settlements
     cashier: Cashier
@@ -197,8 +199,9 @@ class World:
             hints = await self.hints.lease(16)
             for hint in hints:
                 await self.hints.apply(hint)
+            contested = await self.dispute_books.look()
             heard = await self.deliver_commands()
-            if not (leased or asked or decided or hints or heard):
+            if not (leased or asked or decided or hints or contested or heard):
                 return
 
     async def deposit(self, player: PlayerId, answer: Answer) -> Deposit:
@@ -294,6 +297,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
         )
         cards = Cards(pool, ledger, people, provider, window=WINDOW, pace=PACE, clock=clock)
         contested = Disputes(pool, provider, patience=timedelta(0), clock=clock)
+        dispute_books = DisputeBooks(pool, ledger, clock=clock)
         proofs = ProofBooking(pool, ledger, pace=PACE, clock=clock)
         arrivals = Arrivals(
             pool,
@@ -324,6 +328,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
             proofs=proofs,
             hints=Hints(pool, provider, cards, contested, pace=PACE, clock=clock),
             disputes=contested,
+            dispute_books=dispute_books,
             arrivals=arrivals,
             settlements=Settlements(
                 pool,
@@ -336,7 +341,7 @@ async def world(database: Database, rail: RailProcess, psp: PspProcess) -> Async
             ),
             cashier=Cashier(pool, arrivals, people, LastLook(pool, rails, provider), clock=clock),
             bank_account=BankAccount(pool, ledger, rails[PayoutRail.SPEI]),
-            ear=LedgerEar(pool, booking, payouts, proofs),
+            ear=LedgerEar(pool, booking, payouts, proofs, dispute_books),
         )
 
 

@@ -13,6 +13,7 @@ PlayerId = NewType("PlayerId", UUID)
 SERIAL_DIGITS = 7
 BANK = "bank/spei"
 SUSPENSE = "suspense/spei"
+LOSSES = "losses/disputes"
 
 
 def parse_clabe(text: str, *, field: str = "clabe") -> Clabe:
@@ -47,6 +48,11 @@ def uncleared(player: PlayerId) -> str:
 def receivable(psp: str) -> str:
     """What a card provider owes us."""
     return f"psp/{psp}/receivable"
+
+
+def contested(psp: str) -> str:
+    """What a card provider has taken for disputes that are open, and does not owe us until they are won."""
+    return f"disputes/{psp}/receivable"
 
 
 def clearing(psp: str) -> str:

@@ -3,8 +3,16 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
+from uuid import UUID, uuid5
 
+from common.money import Money
+
+from payments.domain.accounts import PlayerId
 from payments.domain.cards import Standing
+
+ENTRIES: Final = UUID("6f0f6a8e-5f0b-5c0e-8a55-2a3f0c5b7d21")
+"""The namespace of the ids of disputes' entries: one step of one dispute is one entry."""
 
 
 class DisputeState(StrEnum):
@@ -15,6 +23,14 @@ class DisputeState(StrEnum):
     LOST = "LOST"
 
 
+class Step(StrEnum):
+    """What a dispute does to the books. The database says when each is due, and for how much."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
 @dataclass(frozen=True, slots=True)
 class Dispute:
     """One by the provider's own id. `amount` in pesos is what can be taken for it at most."""
@@ -22,6 +38,41 @@ class Dispute:
     psp_id: str
     amount: Decimal
     state: DisputeState
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeEntry:
+    """One step of a dispute, to be booked. `reference` is its card payment's."""
+
+    dispute_id: str
+    step: Step
+    amount: Money
+    psp: str
+    reference: str
+
+    @property
+    def id(self) -> UUID:
+        """One for each step of a dispute, however often it is asked for."""
+        return uuid5(ENTRIES, f"{self.step}:{self.dispute_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A part of what was lost that is taken of the player; its id is the ledger's key for it."""
+
+    id: UUID
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What is left of a lost dispute's amount. `asked` is what the ledger was asked for and has not answered."""
+
+    dispute_id: str
+    player: PlayerId
+    reference: str
+    left: Money
+    asked: Recovery | None = None
 
 
 def told_state(standing: Standing) -> DisputeState:

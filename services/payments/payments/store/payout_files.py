@@ -85,7 +85,9 @@ class PayoutFileStore:
 
     async def give_up(self, file_id: UUID) -> None:
         """The file is not to be believed: its lines count no more. Raises `DecisionImpossible`."""
-        taken_up = DecisionImpossible("a later file has opened with what this one left")
+        taken_up = DecisionImpossible(
+            "a later file has opened with what this one left, or given back what it took"
+        )
         with translate({"payout_file_is_given_up": lambda: taken_up}):
             await self._conn.execute(
                 "UPDATE payout_file SET state = 'REJECTED', reason = 'given-up' WHERE id = $1", file_id
