@@ -348,7 +348,7 @@ async def test_an_export_of_a_later_form_is_not_read_as_one_of_this(twelve: Seal
 
 
 async def test_a_head_of_before_the_export_is_told_as_such(twelve: SealedBank) -> None:
-    whole, export = await twelve.export()
+    whole, _ = await twelve.export()
     first = json.loads((whole / "manifest.json").read_text())["seals"][0]["hash"]
     folder, _ = await twelve.export(first=7, last=8)
     status, told = await twelve.verify(folder, f"1:{first}", "--range", "7:8")
