@@ -212,8 +212,11 @@ class ExchangeStore:
         rows = await self._conn.fetch(
             f"""
             SELECT DISTINCT o.market_id
-              FROM (SELECT user_id FROM stable_member UNION SELECT official_id FROM appointment) u
-              JOIN offer o ON o.user_id = u.user_id AND o.status IN ('OPEN', 'PARTIAL')
+              FROM (SELECT user_id FROM stable_member
+                    UNION SELECT official_id FROM appointment p JOIN event e ON e.id = p.event_id
+                     WHERE e.status IN ('PUBLISHED', 'LIVE')) u
+             CROSS JOIN LATERAL (SELECT * FROM offer WHERE user_id = u.user_id
+                                    AND status IN ('OPEN', 'PARTIAL') OFFSET 0) o
               JOIN market m ON m.id = o.market_id
              WHERE {_FORBIDDEN} LIMIT $1
             """,
@@ -354,13 +357,14 @@ class ExchangeStore:
         )
 
 
-# Whether an offer o in a market m is one that its bettor could not make now.
+# Whether an offer o in a market m is one that its bettor could not make now. OFFSET 0: looked up offer by offer, whatever
+# the planner thinks of reading every appointment at once.
 _FORBIDDEN = """
     EXISTS (SELECT FROM stable_member s WHERE s.user_id = o.user_id AND (o.owner <> s.stable_id OR EXISTS (
                 SELECT FROM runner h WHERE h.race_id = m.race_id AND h.stable_id = s.stable_id
-                   AND h.id <> CASE o.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END)))
+                   AND h.id <> CASE o.side WHEN 'A' THEN m.runner_a ELSE m.runner_b END OFFSET 0)) OFFSET 0)
     OR EXISTS (SELECT FROM race r JOIN appointment p ON p.event_id = r.event_id
-                WHERE r.id = m.race_id AND p.official_id = o.user_id)
+                WHERE r.id = m.race_id AND p.official_id = o.user_id OFFSET 0)
 """
 
 _SAVE = """
