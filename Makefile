@@ -35,7 +35,7 @@ test-services: setup
 test-whole: setup
 	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway services/relay tests
 
-drills: setup         ## the long ones: relays killed and frozen, the broker killed, its cluster losing a node
+drills: setup         ## the long ones: relays and betting killed and frozen, the broker killed, its cluster losing a node
 	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
 	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m tools.cluster_drill
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from tools.raceday.client import App, Json, Refusal
 from tools.raceday.storm.reckoning import MARGINS
-from tools.raceday.storm.told import Result, Standstill, Told, now
+from tools.raceday.storm.told import Belongs, Result, Standstill, Told, now
 
 FATES = ("agreed", "agreed", "agreed", "disputed", "objected", "scratched", "no contest")
 WAITS_SECONDS = 60.0
@@ -54,6 +54,24 @@ class Stewards:
             self.told.standstills.append(Standstill(scope, subject, since, now()))
             await self._do(f"/v1/suspensions/{imposed['id']}/lift", {"reason": "settled"})
             self.told.counts["suspended and lifted"] += 1
+
+    async def fill_stables(self, until: float) -> None:
+        """Until then bettors join one stable or the other, and horses come to run for them, while everybody bets."""
+        names = [f"Cuadra {letter} {self.races[0]['id']}" for letter in "AB"]
+        stables = [(await self._do("/v1/stables", {"name": name}))["id"] for name in names]
+        joining = self.dice.sample(self.bettors, len(self.bettors) // 2)
+        while joining and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(self.dice.uniform(1.0, 4.0))
+            stable, bettor = self.dice.choice(stables), joining.pop()
+            await self._do(f"/v1/stables/{stable}/members", {"user_id": bettor, "part": "GROOM"})
+            self.told.members[bettor] = Belongs(stable, now())
+            race = self.dice.choice(self.races)
+            runner = self.dice.choice(race["runners"])["id"]
+            if self.dice.random() < 0.5 and runner not in self.told.runs_for:
+                await self._do(f"/v1/races/{race['id']}/runners/{runner}/stable", {"stable_id": stable})
+                self.told.runs_for[runner] = Belongs(stable, now())
+        self.told.counts["joined a stable"] = len(self.told.members)
+        self.told.counts["runs for a stable"] = len(self.told.runs_for)
 
     async def scratch_a_runner(self) -> None:
         """One of a race of three is out, while everybody bets on it."""

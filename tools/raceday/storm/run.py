@@ -147,7 +147,8 @@ class Storm:
             await asyncio.sleep(self.seconds * 0.6)
             await stewards.scratch_a_runner()
 
-        await asyncio.gather(*(each.play(until) for each in bettors), stewards.interfere(until), scratch())
+        stewarding = (stewards.interfere(until), stewards.fill_stables(until), scratch())
+        await asyncio.gather(*(each.play(until) for each in bettors), *stewarding)
         self.say(f"{len(self.told.acts)} acts: {dict(sorted(self.told.counts.items()))}")
         self._bettors = bettors
 

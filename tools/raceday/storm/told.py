@@ -43,6 +43,14 @@ class Standstill:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Belongs:
+    """By this moment a person or a horse was said to be of a stable."""
+
+    stable: str
+    since: datetime
+
+
 @dataclass(slots=True)
 class Result:
     """What the officials found of a race in the end: what was seen, or why there is nothing to see. `versions` counts the
@@ -63,6 +71,10 @@ class Told:
     """By market: when somebody was told that it is closed."""
     results: dict[str, Result] = field(default_factory=dict)
     """By race."""
+    members: dict[str, Belongs] = field(default_factory=dict)
+    """By bettor."""
+    runs_for: dict[str, Belongs] = field(default_factory=dict)
+    """By runner."""
     scratched: dict[str, str] = field(default_factory=dict)
     """By runner: why."""
     counts: Counter[str] = field(default_factory=Counter)

@@ -168,9 +168,26 @@ def _nothing_matched(books: Books, told: Told) -> Iterator[str]:
             told_at = ended.get(str(bet[f"{part}_offer"]))
             if told_at is not None and at > told_at:
                 yield f"bet {bet['id']} was made with an offer that had been taken back"
+        yield from _within_a_stable(bet, told)
         for stop in told.standstills:
             if stop.since < at < stop.until and _reaches(stop, bet, market):
                 yield f"bet {bet['id']} was made while {stop.scope} {stop.subject} was suspended"
+
+
+def _within_a_stable(bet: asyncpg.Record, told: Told) -> Iterator[str]:
+    """People of one stable do not bet with each other, nor against their own horse in the race."""
+    of = {
+        part: belongs.stable
+        for part in ("maker", "taker")
+        if (belongs := told.members.get(str(bet[f"{part}_user"]))) and belongs.since < bet["matched_at"]
+    }
+    if len(of) == 2 and of["maker"] == of["taker"]:
+        yield f"bet {bet['id']} was made by two of one stable"
+    for part, stable in of.items():
+        other = "taker" if part == "maker" else "maker"
+        against = told.runs_for.get(str(bet[f"{other}_runner"]))
+        if against and against.stable == stable and against.since < bet["matched_at"]:
+            yield f"bet {bet['id']} was made against the {part}'s own horse"
 
 
 def _reaches(stop: Standstill, bet: asyncpg.Record, market: str) -> bool:
