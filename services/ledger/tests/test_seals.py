@@ -454,6 +454,7 @@ def test_a_sealer_does_not_begin_without_keys_that_are_any_good(tmp_path: Path, 
     file = tmp_path / "keys.json"
     settings = SealerSettings(
         service="ledger-sealer",
+        port=1,
         database_dsn=SecretStr("postgresql://nobody@127.0.0.1:1/none"),
         seal_keys=file,
     )
