@@ -45,6 +45,20 @@ CODE = (
         (f"{LT}/test_holds.py::test_a_hold_that_is_over_before_it_begins_is_refused",),
     ),
     CodeGuard(
+        "ledger: who is refused opens no account",
+        f"{L}/engine/batch.py",
+        "new & accounts_of(decided)",
+        "new",
+        (f"{LT}/test_opening.py::test_who_is_refused_opens_no_account",),
+    ),
+    CodeGuard(
+        "ledger: memory opens no account on books of before",
+        f"{L}/store/books.py",
+        "         WHERE (SELECT sequence FROM head WHERE ledger_id = $1) = $4\n",
+        "         WHERE $4::bigint IS NOT NULL\n",
+        (f"{LT}/test_opening.py::test_what_an_engine_remembers_wrongly_opens_no_account",),
+    ),
+    CodeGuard(
         "ledger: that the two nets disagree is counted",
         f"{L}/engine/batch.py",
         "    NETS_DISAGREED.inc()",

@@ -94,9 +94,6 @@ class Oracle:
             if all(same):
                 return [(found[1], True) for found in known if found]
             return [("idempotency-key-reused", False)] * len(group)
-        for leg in (leg for command in group for leg in command.legs):
-            if _place(leg) in PLACES | {"held"} and leg.currency in DECIMALS:
-                self.world.known.add((leg.account, leg.currency))  # opened, whatever becomes of the entry
         before = deepcopy(self.world)
         told = ["posted"] * len(group)
         for at, command in enumerate(group):
@@ -203,6 +200,7 @@ class Oracle:
     def _book(self, legs: tuple[Leg, ...], *, late: bool) -> None:
         for leg in legs:
             self._move(leg)
+            self.world.known.add((leg.account, leg.currency))
         today = self.world.days[-1]
         today.entries += 1
         today.late += late

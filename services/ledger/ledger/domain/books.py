@@ -28,7 +28,8 @@ ShareKey = tuple[str, str]
 
 
 class Account(NamedTuple):
-    """An account and its state after `sequence` postings. `balance` is signed, debit positive."""
+    """An account and its state after `sequence` postings. `balance` is signed, debit positive. One that the chart knows
+    and nobody has opened has an `id` below zero: it can be decided upon, and is opened before it is posted on."""
 
     id: int
     path: str
@@ -145,6 +146,10 @@ class Books:
             ChainMap({}, self.standings),
             self.closed_until,
         )
+
+    def unopened(self) -> set[AccountKey]:
+        """The accounts that nobody has opened."""
+        return {key for key, account in self.accounts.items() if account.id < 0}
 
     def adopt(self, trial: Books) -> None:
         """Take over what `trial`, which came from these books, has written."""

@@ -8,7 +8,7 @@ command always gets the same answer, whatever the balances.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ledger.domain import limits, refusals
 from ledger.domain.amounts import LARGEST
-from ledger.domain.books import Account, Books, Hold
+from ledger.domain.books import Account, AccountKey, Books, Hold
 from ledger.domain.chart import Chart, Kind, Side
 from ledger.domain.commands import Command, Leg
 from ledger.domain.derived import check_derivation, legs_of, with_debts
@@ -50,6 +50,13 @@ class Decision:
 
     command: Command
     postings: tuple[Posting, ...]
+
+
+def accounts_of(decisions: Iterable[Decision]) -> set[AccountKey]:
+    """Every account that `decisions` post on."""
+    return {
+        (posting.account.path, posting.account.currency) for each in decisions for posting in each.postings
+    }
 
 
 def decide(command: Command, books: Books) -> Decision:

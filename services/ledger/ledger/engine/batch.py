@@ -25,7 +25,7 @@ from ledger.domain import refusals
 from ledger.domain.books import Books
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
-from ledger.domain.decide import Decision
+from ledger.domain.decide import Decision, accounts_of
 from ledger.domain.groups import LinkRefused, decide_group
 from ledger.engine.memory import Memory, Sent
 from ledger.store import books as store
@@ -171,7 +171,7 @@ async def _commit_on(connection: Connection, chart: Chart, groups: Sequence[Grou
         return _Done(answers, before, before, None)
     commands = [command for group in fresh for command in group]
     books = await store.load_books(connection, ledger, chart, commands)
-    decided, refused = _decide_all(fresh, books, answers)
+    decided, refused = await _decide_and_open(connection, before, fresh, books, answers)
     if refused:
         await journal.write_refusals(connection, refused)
     if decided:
@@ -181,6 +181,26 @@ async def _commit_on(connection: Connection, chart: Chart, groups: Sequence[Grou
         for at, decision in enumerate(decided, before + 1):
             answers[decision.command.id] = Answer(_as_posted(at, posted_at, decision))
     return _Done(answers, before, before + len(decided), books)
+
+
+async def _decide_and_open(
+    connection: Connection, head: int, groups: Sequence[Group], books: Books, answers: dict[UUID, Answer]
+) -> tuple[list[Decision], list[tuple[Command, DomainError]]]:
+    """Decide `groups`, having opened the accounts that are new. Who is refused, or has to wait, opens none: what names new
+    accounts is decided beforehand as if they were open."""
+    new = books.unopened()
+    if not new:
+        return _decide_all(groups, books, answers)
+    decided, refused = _decide_all(groups, books.trial(), answers)
+    posted = {decision.command.id for decision in decided}
+    for key in new:
+        del books.accounts[key]
+    opened = await store.open_accounts(
+        connection, groups[0][0].ledger, head, new & accounts_of(decided), books.chart
+    )
+    books.accounts.update(opened)
+    decided, late = _decide_all([group for group in groups if group[0].id in posted], books, answers)
+    return decided, refused + late
 
 
 def _replay(group: Group, finished: Mapping[UUID, Outcome]) -> dict[UUID, Answer]:

@@ -7,17 +7,18 @@ wrong memory costs a second try, never an entry: whatever does not fit is forgot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from common.errors import DomainError
 from common.pg import Connection, Pool, borrowed
 
-from ledger.domain.books import AccountKey, Books
+from ledger.domain.books import Account, AccountKey, Books
 from ledger.domain.chart import Chart
 from ledger.domain.commands import Command, Group
-from ledger.domain.decide import Decision, decide
+from ledger.domain.decide import Decision, accounts_of, decide
 from ledger.store import books as store
 
 MAX_ACCOUNTS = 100_000
@@ -157,7 +158,8 @@ class Memory:
         return drafts
 
     async def read(self, pool: Pool, groups: Sequence[Group]) -> None:
-        """Read what deciding `groups` needs and memory does not have; open the accounts that are new.
+        """Read what deciding `groups` needs and memory does not have; open the accounts that are new
+        to those of them that will be posted.
 
         Nothing is locked. The head is read first: if the ledger moves on meanwhile, then it is no longer
         where memory has it, and the write finds out.
@@ -170,20 +172,42 @@ class Memory:
             return
         try:
             async with borrowed(pool) as connection:
-                await self._read(connection, accounts, holds)
+                await self._read(connection, commands, accounts, holds)
         except BaseException:
             self.forget()
             raise
 
-    async def _read(self, connection: Connection, accounts: Set[AccountKey], holds: Sequence[UUID]) -> None:
+    async def _read(
+        self,
+        connection: Connection,
+        commands: Sequence[Command],
+        accounts: Set[AccountKey],
+        holds: Sequence[UUID],
+    ) -> None:
         if self.head is None:
             self.head = await store.read_head(connection, self._ledger)
             self.books.permitted = await store.load_permitted(connection, self._ledger)
-        if accounts:
-            found = await store.load_or_open_accounts(connection, self._ledger, accounts, self.chart)
-            self.books.accounts.update(found)
         if holds:
             self.books.holds.update(await store.load_holds(connection, self._ledger, holds))
+        if accounts:
+            found = await store.load_accounts(connection, self._ledger, accounts, self.chart)
+            new = {key: account for key, account in found.items() if account.id < 0}
+            self.books.accounts.update((key, found[key]) for key in found.keys() - new.keys())
+            if new:
+                wanted = self._posted_on(new, commands)
+                opened = await store.open_accounts(connection, self._ledger, self.head, wanted, self.chart)
+                self.books.accounts.update(opened)
+
+    def _posted_on(self, new: Mapping[AccountKey, Account], commands: Sequence[Command]) -> set[AccountKey]:
+        """Those of the `new` accounts on which `commands` would be posted if they were open. Who is refused opens none."""
+        trial = self.books.trial()
+        trial.accounts.update(new)
+        decided = []
+        for command in commands:
+            if any((leg.account, leg.currency) in new for leg in command.legs):
+                with suppress(DomainError):
+                    decided.append(decide(command, trial))
+        return new.keys() & accounts_of(decided)
 
     def _unknown_accounts(self, command: Command) -> list[AccountKey]:
         known = self.books.accounts

@@ -6,7 +6,7 @@ lock: it serialises every writer of the ledger, so nothing read after it can mov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -41,71 +41,68 @@ async def read_head(connection: Connection, ledger: int) -> int:
     return int(await connection.fetchval("SELECT sequence FROM head WHERE ledger_id = $1", ledger))
 
 
-async def open_accounts(connection: Connection, ledger: int, keys: Iterable[AccountKey]) -> None:
-    """Open the accounts of `keys`, each a path the chart knows, in sorted order."""
+async def open_accounts(
+    connection: Connection, ledger: int, at: int, keys: Iterable[AccountKey], chart: Chart
+) -> dict[AccountKey, Account]:
+    """The accounts of `keys`, each a path the chart knows, opened in sorted order where nobody has yet; none are opened
+    when the ledger's head is not at `at`: what wanted them was decided on books of before."""
     ordered = sorted(keys)
+    if not ordered:
+        return {}
     await connection.execute(
         """
         INSERT INTO account (ledger_id, path, currency)
         SELECT $1, wanted.path, wanted.currency FROM unnest($2::text[], $3::text[]) AS wanted (path, currency)
+         WHERE (SELECT sequence FROM head WHERE ledger_id = $1) = $4
         ON CONFLICT ON CONSTRAINT account_path_is_unique DO NOTHING
         """,
         ledger,
         [path for path, _ in ordered],
         [currency for _, currency in ordered],
+        at,
     )
+    found = await load_accounts(connection, ledger, ordered, chart)
+    return {key: account for key, account in found.items() if account.id > 0}
 
 
 async def load_accounts(
     connection: Connection, ledger: int, keys: Iterable[AccountKey], chart: Chart
 ) -> dict[AccountKey, Account]:
-    """The open accounts among `keys` with their balances."""
-    wanted = list(keys)
+    """The accounts among `keys` that the chart knows, with their balances; those that nobody has opened as they would
+    be, see `Account`."""
+    known = {
+        (path, currency): found
+        for path, currency in keys
+        if currency in chart.exponents and (found := chart.classify(path))
+    }
     rows = await connection.fetch(
         """
-        SELECT a.id, a.path, a.currency, a.owner, b.amount, b.sequence, b.closed,
-               EXISTS (SELECT FROM player_policy y WHERE y.ledger_id = $1 AND y.player = a.owner) AS limited
-          FROM unnest($2::text[], $3::text[]) AS wanted (path, currency)
-          JOIN account a ON a.ledger_id = $1 AND a.path = wanted.path AND a.currency = wanted.currency
-          JOIN balance b ON b.account_id = a.id
+        SELECT wanted.path, wanted.currency, coalesce(a.owner, wanted.owner) AS owner, a.id, b.amount, b.sequence, b.closed,
+               EXISTS (SELECT FROM player_policy y
+                        WHERE y.ledger_id = $1 AND y.player = coalesce(a.owner, wanted.owner)) AS limited
+          FROM unnest($2::text[], $3::text[], $4::text[]) AS wanted (path, currency, owner)
+          LEFT JOIN account a ON a.ledger_id = $1 AND a.path = wanted.path AND a.currency = wanted.currency
+          LEFT JOIN balance b ON b.account_id = a.id
         """,
         ledger,
-        [path for path, _ in wanted],
-        [currency for _, currency in wanted],
+        [path for path, _ in known],
+        [currency for _, currency in known],
+        [owner for _, owner in known.values()],
     )
-    accounts = {}
-    for row in rows:
-        known = chart.classify(row["path"])
-        if known is None:
-            raise RuntimeError(f"open account outside the chart: {row['path']}")
-        accounts[row["path"], row["currency"]] = Account(
-            row["id"],
+    return {
+        (row["path"], row["currency"]): Account(
+            -place if row["id"] is None else row["id"],
             row["path"],
             row["currency"],
-            known[0],
+            known[row["path"], row["currency"]][0],
             row["owner"],
-            row["amount"],
-            row["sequence"],
-            row["closed"],
+            row["amount"] or Decimal(0),
+            row["sequence"] or 0,
+            row["closed"] or False,
             row["limited"],
         )
-    return accounts
-
-
-async def load_or_open_accounts(
-    connection: Connection, ledger: int, keys: Set[AccountKey], chart: Chart
-) -> dict[AccountKey, Account]:
-    """The accounts of `keys`; those that the chart knows and nobody opened yet are opened."""
-    accounts = await load_accounts(connection, ledger, keys, chart)
-    missing = {
-        (path, currency)
-        for path, currency in keys - accounts.keys()
-        if currency in chart.exponents and chart.classify(path)
+        for place, row in enumerate(rows, 1)
     }
-    if missing:
-        await open_accounts(connection, ledger, missing)
-        accounts |= await load_accounts(connection, ledger, missing, chart)
-    return accounts
 
 
 async def load_holds(connection: Connection, ledger: int, ids: Sequence[UUID]) -> dict[UUID, Hold]:
@@ -227,7 +224,7 @@ async def load_closed_until(connection: Connection, ledger: int) -> datetime | N
 
 
 async def load_books(connection: Connection, ledger: int, chart: Chart, commands: Sequence[Command]) -> Books:
-    """All the state that deciding `commands` can ask for. Opens accounts the chart knows."""
+    """All the state that deciding `commands` can ask for."""
     keys = {(leg.account, leg.currency) for command in commands for leg in command.legs}
     originals = await load_originals(
         connection, ledger, [each.reverses for each in commands if each.reverses]
@@ -237,7 +234,7 @@ async def load_books(connection: Connection, ledger: int, chart: Chart, commands
     for rest in drained.values():
         keys |= {(path, rest.currency) for path in (rest.account, rest.origin) if path}
     keys |= {(debt_of(leg.account), leg.currency) for leg in _recovered(chart, commands)}
-    accounts = await load_or_open_accounts(connection, ledger, keys, chart)
+    accounts = await load_accounts(connection, ledger, keys, chart)
 
     books = Books(chart, await load_permitted(connection, ledger), accounts)
     books.originals = dict(originals)
