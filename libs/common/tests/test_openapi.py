@@ -48,6 +48,7 @@ def test_parameters_are_those_of_path_query_and_header() -> None:
     assert [(each["name"], each["in"], each["required"]) for each in LIST["parameters"]] == [
         ("after", "query", False),
         ("limit", "query", False),
+        ("newest", "query", False),
     ]
     assert [(each["name"], each["in"], each["required"]) for each in PLACE["parameters"]] == [
         ("Idempotency-Key", "header", True)

@@ -170,6 +170,8 @@ def _success(route: Route, schemas: _Schemas) -> JsonSchemaValue:
         response["headers"] = _REPLAYED
     if route.returns is not None:
         response["content"] = {JSON: {"schema": schemas.ref(route.returns, "serialization")}}
+    if route.files:
+        response["content"] = {each: {"schema": {"type": "string"}} for each in route.files}
     return response
 
 

@@ -47,9 +47,10 @@ class Route:
     """One operation. The handler's docstring is its summary and, after a blank line, its description.
 
     `role` None admits every authenticated principal. `idempotent` demands an Idempotency-Key header,
-    which the handler finds in `request[IDEMPOTENCY_KEY]`. `refusals` are the answers a client must be
-    ready for, beyond those every route can give. `step_up` admits only people who proved who they are a
-    short while ago: a session that was stolen or left open does not suffice.
+    which the handler finds in `request[IDEMPOTENCY_KEY]`. `files` are the content types of an answer that
+    is a file. `refusals` are the answers a client must be ready for, beyond those every route can give.
+    `step_up` admits only people who proved who they are a short while ago: a session that was stolen or
+    left open does not suffice.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Route:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     returns: type[BaseModel] | None = None
+    files: tuple[str, ...] = ()
     status: int = 200
     role: Role | tuple[Role, ...] | None = None
     auth: Auth = "token"

@@ -19,6 +19,7 @@ from ledger.api.parts import (
     SEALS,
 )
 from ledger.domain.refusals import LedgerNotServed
+from ledger.keys import REFUSALS
 
 _ROUTES = (
     *posting.ROUTES,
@@ -35,7 +36,7 @@ _ROUTES = (
 )
 
 ROUTES = tuple(
-    replace(route, refusals=(*route.refusals, LedgerNotServed)) if route.auth == "key" else route
+    replace(route, refusals=(*route.refusals, *REFUSALS, LedgerNotServed)) if route.auth == "key" else route
     for route in _ROUTES
 )
 """Every route. Wherever a key asks, its ledger may be newer than the process."""

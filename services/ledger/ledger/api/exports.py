@@ -63,10 +63,12 @@ async def _texts(parts: AsyncGenerator[Part, None]) -> AsyncGenerator[bytes, Non
             yield part.text
 
 
+_FILES = tuple(CONTENT_TYPES.values())
+
 ROUTES = (
-    Route("GET", "/v1/statement/export", export_statement, query=queries.StatementExportQuery, auth="key",
+    Route("GET", "/v1/statement/export", export_statement, query=queries.StatementExportQuery, files=_FILES, auth="key",
           refusals=(refusals.NoSuchAccount, TooManyExports, ReplicaBehind)),
-    Route("GET", "/v1/entries/export", export_entries, query=queries.EntriesExportQuery, auth="key",
+    Route("GET", "/v1/entries/export", export_entries, query=queries.EntriesExportQuery, files=_FILES, auth="key",
           refusals=(refusals.NoSuchAccount, refusals.NoSuchReference, refusals.NoSuchMetadata, refusals.UnknownKind,
                     TooManyExports, ReplicaBehind)),
 )  # fmt: skip

@@ -7,17 +7,20 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
+from common import signing
 from common.errors import Unauthenticated
 from common.http import Principal, Role, bearer
-from common.pg import Pool, transaction
-from common.quotas import DailyQuota, Quotas
-from common.rate_limits import Charge, RateLimit, RateLimiter, WhenBlind
+from common.pg import DatabaseUnavailable, Pool, transaction
+from common.quotas import DailyQuota, QuotaExceeded, Quotas
+from common.rate_limits import Charge, RateLimit, RateLimited, RateLimiter, WhenBlind
 from common.signing import SignatureVerifier
 from redis.asyncio import Redis
 
 from ledger.domain.keys import KeyHolder
+from ledger.domain.refusals import ScopeMissing
 from ledger.keys.secrets import PREFIX, SigningRoots, digest
 from ledger.store import keys as store
 
@@ -34,6 +37,10 @@ READING = web.AppKey("reading", Pool)
 """The pool for everything but posting."""
 
 HOLDER = web.RequestKey("key_holder", KeyHolder)
+
+
+REFUSALS: Final = (*signing.REFUSALS, ScopeMissing, RateLimited, QuotaExceeded, DatabaseUnavailable)
+"""What whoever asks by key must be ready for on every route, besides being unknown."""
 
 
 class KeyRing:

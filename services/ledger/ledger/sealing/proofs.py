@@ -70,7 +70,7 @@ class Seals:
         async with transaction(self._pool, isolation="repeatable_read", readonly=True) as connection:
             sequence = await store.sequence_of(connection, ledger, entry)
             if sequence is None:
-                raise NoSuchEntry(f"no entry {entry}")
+                raise NoSuchEntry(f"no entry {entry}", field="id")
             seal = await store.seal_over(connection, ledger, sequence)
             first, last = (seal.first, seal.last) if seal else (sequence, sequence)
             entries = await store.journal(connection, ledger, first, last)
@@ -83,7 +83,7 @@ class Seals:
             if player is None or posting.account.startswith(f"players/{player}/")
         }
         if not shown:
-            raise NoSuchEntry(f"no entry {entry}")
+            raise NoSuchEntry(f"no entry {entry}", field="id")
         if seal is None:
             raise NotSealedYet("the next seal covers it", retry_after=10)
         return Proof(
