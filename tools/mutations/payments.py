@@ -25,6 +25,16 @@ CODE = (
         (f"{T}/test_last_look.py::test_an_order_that_turned_up_is_not_given_back_by_who_did_not_know",),
     ),
     CodeGuard(
+        "withdrawals: what waited for its rail is reviewed again before it is sent",
+        f"{P}/service/payouts.py",
+        "            case WithdrawalState.RESERVED:\n                await self._review(withdrawal)",
+        "            case WithdrawalState.RESERVED if withdrawal.tries:\n"
+        "                approved = withdrawal.to(WithdrawalState.APPROVED)\n"
+        '                await self._send(await self._save(withdrawal, approved, "approved"))\n'
+        "            case WithdrawalState.RESERVED:\n                await self._review(withdrawal)",
+        (f"{T}/test_review.py::test_what_waited_for_its_rail_is_reviewed_again_before_it_is_sent",),
+    ),
+    CodeGuard(
         "files: a dispute's line is counted once",
         f"{P}/domain/payout_files.py",
         "    if line.kind in counted:\n        return BreakClass.DUPLICATE",

@@ -256,14 +256,12 @@ async def slow_payment(here: World, player: PlayerId) -> Payment:
     return next(each for each in found if each.kind is PaymentKind.TED_OUT)
 
 
-async def test_the_slow_rail_takes_orders_in_its_windows_and_clears_later(
-    here: World, player: PlayerId
-) -> None:
+async def queued(here: World, player: PlayerId) -> tuple[Answer, timedelta]:
+    """A withdrawal by the slow rail that was found to be fine while the rail takes no orders; and how long that is still so."""
     local = here.clock().astimezone(MEXICO_CITY)
     opens = (local + timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
     opens = opens if opens.hour < 23 else opens + timedelta(hours=2)
     here.payouts._ted_windows = Windows.parse(f"{opens:%H:%M}-{opens:%H}:30")
-    await here.rail.put("/behaviour", {"clears_every_seconds": 1})
     payout = Payout(Clabe(SENDER), "Ana López", pesos("10.00"), PayoutRail.TED)
 
     def show(found: Withdrawal) -> Answer:
@@ -271,11 +269,46 @@ async def test_the_slow_rail_takes_orders_in_its_windows_and_clears_later(
 
     answer = await here.requests.request_withdrawal(player, payout, Once(uuid4().hex, b"x"), show)
     await here.pay_all()
-    queued = await here.withdrawal(player, answer)
-    assert queued.state is WithdrawalState.APPROVED
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.RESERVED
+    return answer, opens - local
+
+
+async def test_what_waited_for_its_rail_is_reviewed_again_before_it_is_sent(
+    here: World, player: PlayerId
+) -> None:
+    """Somebody asked for it at night; its player has set a new password since."""
+    answer, wait = await queued(here, player)
+    assert await open_cases(here, Subject.WITHDRAWAL) == []
+    here.clock.forward(wait)
+    here.identity.password_changed_at[str(player)] = here.clock() - timedelta(hours=1)
+    await here.pay_all()
+    withdrawal = await here.withdrawal(player, answer)
+    assert withdrawal.state is WithdrawalState.REVIEW
+    assert [each.reason for each in await open_cases(here, Subject.WITHDRAWAL)] == ["password-cooling-off"]
+    assert await here.rail_order(withdrawal.id) is None
+
+
+async def test_what_waits_for_its_rail_can_be_taken_back(here: World, player: PlayerId) -> None:
+    answer, wait = await queued(here, player)
+    id = (await here.withdrawal(player, answer)).id
+    before = here.ledger.balance(available(player))
+    await here.requests.cancel_withdrawal(player, id, Once(uuid4().hex, b"x"), lambda _: Answer(200, "{}"))
+    await here.deliver_commands()
+    here.clock.forward(wait)
+    await here.pay_all()
+    assert (await here.withdrawal(player, answer)).state is WithdrawalState.RELEASED
+    assert here.ledger.balance(available(player)) == before + 10
+    assert await here.rail_order(id) is None
+
+
+async def test_the_slow_rail_takes_orders_in_its_windows_and_clears_later(
+    here: World, player: PlayerId
+) -> None:
+    await here.rail.put("/behaviour", {"clears_every_seconds": 1})
+    answer, wait = await queued(here, player)
     overview = await slow_payment(here, player)
     assert (overview.status, overview.completed_at) == (PaymentStatus.PENDING, None)
-    here.clock.forward(opens - local)
+    here.clock.forward(wait)
     await here.pay_all()
     assert (await here.withdrawal(player, answer)).state in (WithdrawalState.SENT, WithdrawalState.LIQUIDATED)
     for _ in range(3):

@@ -150,7 +150,8 @@ class Payouts:
             await self._review(await self._save(withdrawal, reserved, "reserved"))
 
     async def _review(self, withdrawal: Withdrawal) -> None:
-        """Hold the rules against it: pass it on, or leave it to people with what was found."""
+        """Hold the rules against it: pass it on, or leave it to people with what was found. What passes while its rail takes
+        no orders waits, and is reviewed again when it does: much can happen to an account in a night."""
         if withdrawal.reason == CANCELLED:
             rejected = withdrawal.to(WithdrawalState.REJECTED, reason=CANCELLED)
             await self._save(withdrawal, rejected, CANCELLED)
@@ -181,23 +182,35 @@ class Payouts:
                         player=withdrawal.player, amount=withdrawal.amount.amount,
                         evidence={"found": hit.found, "threshold": hit.threshold},
                     )  # fmt: skip
+            opens_at = self._opens_at(withdrawal, now)
+            if not hits and opens_at > now:
+                await self._queue(conn, withdrawal, opens_at)
+                return
             state = WithdrawalState.REVIEW if hits else WithdrawalState.APPROVED
             reviewed = withdrawal.to(state)
             await self._write(
                 conn, withdrawal, reviewed, state.lower(), {"hits": ", ".join(h.rule for h in hits)}
             )
         if not hits:
-            await self._send_in_time(reviewed)
+            await self._send(reviewed)
 
     async def _send_in_time(self, withdrawal: Withdrawal) -> None:
-        """Send it, or have it queue until its rail takes orders."""
+        """Send what was approved, or have it queue until its rail takes orders."""
         now = self._clock()
-        opens_at = self._ted_windows.opens_at(now) if withdrawal.rail is PayoutRail.TED else now
+        opens_at = self._opens_at(withdrawal, now)
         if opens_at <= now:
             await self._send(withdrawal)
         else:
-            told: Answer = {"opens_at": opens_at.isoformat()}
-            await self._save(withdrawal, withdrawal, "queued", told, due_at=opens_at)
+            async with pg.transaction(self._pool) as conn:
+                await self._queue(conn, withdrawal, opens_at)
+
+    def _opens_at(self, withdrawal: Withdrawal, now: datetime) -> datetime:
+        """When its rail takes orders: now, or later."""
+        return self._ted_windows.opens_at(now) if withdrawal.rail is PayoutRail.TED else now
+
+    async def _queue(self, conn: pg.Connection, withdrawal: Withdrawal, opens_at: datetime) -> None:
+        told: Answer = {"opens_at": opens_at.isoformat()}
+        await self._write(conn, withdrawal, withdrawal, "queued", told, due_at=opens_at)
 
     async def _send(self, withdrawal: Withdrawal) -> None:
         """Write down that, when and under which clave it is sent; then send it, once."""
