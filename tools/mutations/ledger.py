@@ -191,7 +191,7 @@ CODE = (
         f"{L}/balance_cache.py",
         "        self._rests_until = time.monotonic() + REST_SECONDS",
         "        self._rests_until = 0.0",
-        (f"{_CACHE}::test_a_frozen_redis_holds_nobody_up_twice",),
+        (f"{_CACHE}::test_a_redis_that_is_gone_is_not_asked_at_every_look",),
     ),
     CodeGuard(
         "ledger: a commit is written over what is cached",

@@ -279,6 +279,19 @@ async def test_redis_dies_and_comes_back_empty(counter: Counter) -> None:
     assert await counter.shown() == (40, 3, "cache")
 
 
+async def test_a_redis_that_is_gone_is_not_asked_at_every_look(counter: Counter) -> None:
+    """One that does not answer is spared by the plumbing; one that refuses everybody at once is by the cache alone."""
+    await counter.shown()
+    await counter.server.kill()
+    looks, before = 60, LOOKED.labels("trouble")._value.get()
+    began = time.monotonic()
+    for _ in range(looks):
+        assert (await counter.shown())[2] == "primary"
+    rests = (time.monotonic() - began) / balance_cache.REST_SECONDS
+    assert 1 <= LOOKED.labels("trouble")._value.get() - before <= 2 + rests < looks
+    await counter.server.start()
+
+
 async def test_a_frozen_redis_holds_nobody_up_twice(counter: Counter) -> None:
     await counter.shown()
     counter.server.signal(signal.SIGSTOP)
