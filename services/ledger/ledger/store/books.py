@@ -81,8 +81,9 @@ async def load_accounts(
                EXISTS (SELECT FROM player_policy y
                         WHERE y.ledger_id = $1 AND y.player = coalesce(a.owner, wanted.owner)) AS limited
           FROM unnest($2::text[], $3::text[], $4::text[]) AS wanted (path, currency, owner)
-          LEFT JOIN account a ON a.ledger_id = $1 AND a.path = wanted.path AND a.currency = wanted.currency
-          LEFT JOIN balance b ON b.account_id = a.id
+          LEFT JOIN LATERAL (SELECT id, owner FROM account
+                              WHERE ledger_id = $1 AND path = wanted.path AND currency = wanted.currency OFFSET 0) a ON true
+          LEFT JOIN LATERAL (SELECT amount, sequence, closed FROM balance WHERE account_id = a.id OFFSET 0) b ON true
         """,
         ledger,
         [path for path, _ in known],
