@@ -101,6 +101,25 @@ async def test_uncleared_money_is_not_withdrawn_and_card_money_goes_back_to_the_
     assert json.loads(refused.body)["type"] == "/problems/card-money-returns-to-card"
 
 
+async def test_the_history_says_who_asked(here: World) -> None:
+    """A cashier alone may capture, void and refund: so it stays known which one did."""
+    player = new_player()
+    paid = await captured(here, player, "100.00")
+    taken, left = [await pay(here, player, "50.00", capture=False) for _ in range(2)]
+    await here.run_cards()
+    await here.card_requests.capture("cashier-1", taken, pesos("20.00"), once(), shown)
+    await here.card_requests.void("cashier-2", left, once(), shown)
+    await here.card_requests.refund("cashier-3", None, paid, pesos("30.00"), once(), shown)
+    asked = await here.owner.fetch(
+        "SELECT h.answer ->> 'act' AS act, h.person FROM history h WHERE h.event = 'requested' ORDER BY h.id"
+    )
+    assert [(row["act"], row["person"]) for row in asked if row["person"]] == [
+        (Act.CAPTURE, "cashier-1"),
+        (Act.VOID, "cashier-2"),
+        (Act.REFUND, "cashier-3"),
+    ]
+
+
 async def test_domain_and_database_know_the_same_steps(owner: asyncpg.Connection) -> None:
     rows = await owner.fetch("SELECT act, before, after FROM card_step WHERE before <> ''")
     known = {(Act(row["act"]), OperationState(row["before"]), OperationState(row["after"])) for row in rows}

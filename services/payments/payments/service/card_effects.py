@@ -187,9 +187,12 @@ async def add_operation(
     now: datetime,
     *,
     stands_in: str = "uncleared",
+    person: str | None = None,
 ) -> Operation:
     """A new operation of a payment that this transaction has locked. The name makes its key: the same name is
-    the same operation. Raises `CaptureImpossible`, `RefundImpossible`, `VoidImpossible`."""
+    the same operation. `person` is who asked for it, if somebody did.
+
+    Raises `CaptureImpossible`, `RefundImpossible`, `VoidImpossible`."""
     operation = Operation(
         id=OperationId(uuid5(payment.id, f"{act}:{name}")),
         payment_id=payment.id,
@@ -200,9 +203,8 @@ async def add_operation(
         stands_in=stands_in,
     )
     await CardStore(conn).add_operation(operation, now)
-    await remember(
-        conn, "card", operation.id, operation.state, "requested", {"act": act, "amount": str(amount)}
-    )
+    wanted = {"act": act, "amount": str(amount)}
+    await remember(conn, "card", operation.id, operation.state, "requested", wanted, person=person)
     await tell_operation(conn, payment, operation, now)
     return operation
 

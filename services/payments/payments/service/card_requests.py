@@ -95,7 +95,8 @@ class CardRequests:
         async def capture(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
             if payment.psp_id is None or payment.state not in _CAPTURABLE:
                 raise CaptureImpossible(f"the payment is {payment.state}")
-            await add_operation(conn, payment, Act.CAPTURE, amount, f"{person}:{asked.key}", now)
+            name = f"{person}:{asked.key}"
+            await add_operation(conn, payment, Act.CAPTURE, amount, name, now, person=person)
 
         return await self._do(person, None, payment_id, asked, show, capture)
 
@@ -105,7 +106,8 @@ class CardRequests:
         async def void(conn: pg.Connection, payment: CardPayment, now: datetime) -> None:
             if payment.psp_id is None or payment.state not in _VOIDABLE:
                 raise VoidImpossible(f"the payment is {payment.state}")
-            await add_operation(conn, payment, Act.VOID, payment.amount, f"{person}:{asked.key}", now)
+            name = f"{person}:{asked.key}"
+            await add_operation(conn, payment, Act.VOID, payment.amount, name, now, person=person)
 
         return await self._do(person, None, payment_id, asked, show, void)
 
@@ -139,7 +141,9 @@ class CardRequests:
             )
             stands_in = "uncleared" if uncleared >= amount else "available"
             name = f"{person}:{asked.key}"
-            await add_operation(conn, payment, Act.REFUND, amount, name, now, stands_in=stands_in)
+            await add_operation(
+                conn, payment, Act.REFUND, amount, name, now, stands_in=stands_in, person=person
+            )
 
         return await self._do(person, player, payment_id, asked, show, refund)
 
