@@ -6,10 +6,20 @@ only the shape; how many decimals a currency has is `common.money`'s to say.
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 
 def _not_zero(amount: str) -> str:
@@ -59,7 +69,22 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Ordinal = Annotated[int, Field(strict=True, ge=1)]
 """A whole number from one: a version, a sequence, a chunk."""
 
-Moment = AwareDatetime
+_RFC_3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
+
+
+def _as_written(moment: object) -> object:
+    """Only text that says what it means: pydantic would read numbers as seconds since 1970, and cut off what is finer than a
+    microsecond."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and _RFC_3339.fullmatch(moment)):
+        return moment
+    raise ValueError(
+        "a moment is written like 2036-06-07T12:10:00-06:00, with its offset, to the microsecond at most"
+    )
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
 """A point in time with its offset; written in UTC by every service."""
 
 

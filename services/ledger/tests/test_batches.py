@@ -143,6 +143,15 @@ async def test_correcting_is_reversing_and_reposting(desk: Desk) -> None:
 
 GOOD = {**transfer_body(CASH, ANA, "1.00"), "idempotency_key": "k"}
 LEG = GOOD["postings"][0]
+NO_MOMENTS = (
+    "2026-11-21T10:00:00",
+    1763719200,
+    1763719200.5,
+    "1763719200",
+    "2026-11-21T10:00:00.1234567Z",
+    "2026-11-21",
+)
+"""Without an offset, seconds since 1970 in three ways, finer than a microsecond, a day."""
 
 
 @pytest.mark.parametrize(
@@ -163,7 +172,7 @@ LEG = GOOD["postings"][0]
         ({"groups": [[{**GOOD, "kind": "Transfer"}]]}, "groups.0.0.kind"),
         ({"groups": [[{**GOOD, "reference": ""}]]}, "groups.0.0.reference"),
         ({"groups": [[{**GOOD, "metadata": {"a": 1}}]]}, "groups.0.0.metadata.a"),
-        ({"groups": [[{**GOOD, "effective_at": "2026-11-21T10:00:00"}]]}, "groups.0.0.effective_at"),
+        *(({"groups": [[{**GOOD, "effective_at": moment}]]}, "groups.0.0.effective_at") for moment in NO_MOMENTS),
         ({"groups": [[GOOD | {"idempotency_key": "ok"}, {**GOOD, "effective_at": "1999-12-31T00:00:00Z"}]]},
          "groups.0.1.effective_at"),
         ({"groups": [[GOOD | {"idempotency_key": "ok"}], [{**GOOD, "effective_at": "2999-01-01T00:00:00Z"}]]},
