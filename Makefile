@@ -30,10 +30,10 @@ test-ledger: setup
 	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 services/ledger examples tools
 
 test-services: setup
-	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/identity services/payments
+	@exec $(PY) -m tools.stack with --infra-only -- $(PY) -m pytest --durations 10 libs services/relay services/identity services/payments
 
 test-whole: setup
-	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway services/relay tests
+	@exec $(PY) -m tools.stack with --traces -- $(PY) -m pytest --durations 10 services/betting services/gateway tests
 
 drills: setup         ## the long ones: relays and betting killed and frozen, the broker killed, its cluster losing a node
 	@$(PY) -m tools.stack with --infra-only -- $(PY) -m pytest -m drill -s $(TEST_ARGS)
